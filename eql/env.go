@@ -1,0 +1,84 @@
+package eql
+
+import (
+	"github.com/weir-eql/weir/event"
+)
+
+// Env is where queries compile together: they share one schema, so that an event is decoded once for all of
+// them, and one table of atoms, so that each distinct (field, operator, constant) is evaluated once per event.
+// An Env is built by one goroutine; when the last query is compiled it is read-only and may be shared.
+type Env struct {
+	schema  *event.Schema
+	opts    EnvOptions
+	atoms   []node
+	atomIDs map[string]int
+}
+
+// EnvOptions configure an Env. The zero value is what production uses.
+type EnvOptions struct {
+	// NoSharing evaluates each atom wherever it stands, without the memo. For differential tests.
+	NoSharing bool
+	// NoOptimise switches off constant folding and the choice of cheaper nodes. For differential tests.
+	NoOptimise bool
+}
+
+// QueryOptions are what Elasticsearch's EQL search API calls the request's parameters.
+type QueryOptions struct {
+	// CategoryField is the field that a category is compared with; empty means event.category.
+	CategoryField string
+}
+
+// NewEnv returns an empty environment over s.
+func NewEnv(s *event.Schema, opts EnvOptions) *Env {
+	return &Env{schema: s, opts: opts, atomIDs: map[string]int{}}
+}
+
+// Schema returns the schema that the queries share.
+func (e *Env) Schema() *event.Schema { return e.schema }
+
+// Atoms returns the number of distinct atoms of all queries.
+func (e *Env) Atoms() int { return len(e.atoms) }
+
+// Memo remembers, for one event, the atoms that were evaluated already. It belongs to one goroutine.
+type Memo struct {
+	generation uint32
+	stamp      []uint32
+	value      []bool
+}
+
+// NewMemo returns a memo for the atoms compiled so far.
+func (e *Env) NewMemo() *Memo {
+	return &Memo{generation: 1, stamp: make([]uint32, len(e.atoms)), value: make([]bool, len(e.atoms))}
+}
+
+// Reset forgets everything, for the next event.
+func (m *Memo) Reset() {
+	m.generation++
+	if m.generation == 0 { // wrapped: old stamps would look fresh
+		clear(m.stamp)
+		m.generation = 1
+	}
+}
+
+// Need is a cheap test that an event must pass for a stage to hold, used by the rule set's index.
+type Need struct {
+	Slot event.Slot
+	Op   NeedOp
+	// Text is lower case (ASCII): the index folds values before it compares, whatever the atom does.
+	Text string
+}
+
+// NeedOp is the operator of a Need.
+type NeedOp uint8
+
+// The operators of needs.
+const (
+	NeedEqual NeedOp = iota
+	NeedPrefix
+	NeedSuffix
+	NeedContains
+)
+
+// Needs returns groups of necessary conditions: for each group, an event that satisfies the stage satisfies at
+// least one of its needs (by the text, event.Value.Text folded to lower-case ASCII, of any value of the field). There may be none.
+func (s *Stage) Needs() [][]Need { return needs(s.cond) }
