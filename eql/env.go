@@ -10,7 +10,7 @@ import (
 type Env struct {
 	schema  *event.Schema
 	opts    EnvOptions
-	atoms   []node
+	atoms   []*shared
 	atomIDs map[string]int
 }
 
@@ -44,6 +44,9 @@ type Memo struct {
 	generation uint32
 	stamp      []uint32
 	value      []bool
+	vars       []event.Value // the fields' values of the script leaf under evaluation
+	args       []event.Value // the stack of arguments of the calls under evaluation
+	budget     int           // combinations of values that the script leaf may still try
 }
 
 // NewMemo returns a memo for the atoms compiled so far.
@@ -78,7 +81,3 @@ const (
 	NeedSuffix
 	NeedContains
 )
-
-// Needs returns groups of necessary conditions: for each group, an event that satisfies the stage satisfies at
-// least one of its needs (by the text, event.Value.Text folded to lower-case ASCII, of any value of the field). There may be none.
-func (s *Stage) Needs() [][]Need { return needs(s.cond) }

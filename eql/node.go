@@ -2,7 +2,164 @@ package eql
 
 import "github.com/weir-eql/weir/event"
 
-// node is a planned predicate. Nodes are immutable; evaluation allocates nothing.
+// node is a planned predicate. Nodes are immutable; evaluation allocates nothing, script leaves that build
+// text aside.
 type node interface {
 	eval(ev *event.Event, m *Memo) bool
+}
+
+type constNode bool
+
+func (n constNode) eval(*event.Event, *Memo) bool { return bool(n) }
+
+type andNode []node
+
+func (n andNode) eval(ev *event.Event, m *Memo) bool {
+	for _, child := range n {
+		if !child.eval(ev, m) {
+			return false
+		}
+	}
+	return true
+}
+
+type orNode []node
+
+func (n orNode) eval(ev *event.Event, m *Memo) bool {
+	for _, child := range n {
+		if child.eval(ev, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// notNode is the complement: what is missing satisfies it.
+type notNode struct{ child node }
+
+func (n notNode) eval(ev *event.Event, m *Memo) bool { return !n.child.eval(ev, m) }
+
+type existsNode struct{ slot event.Slot }
+
+func (n existsNode) eval(ev *event.Event, _ *Memo) bool { return len(ev.Values(n.slot)) > 0 }
+
+// tester is a test of one value. Testers are immutable and don't allocate.
+type tester interface {
+	test(v event.Value) bool
+}
+
+// leaf holds if any value of its field passes the test.
+type leaf struct {
+	slot event.Slot
+	t    tester
+}
+
+func (n *leaf) eval(ev *event.Event, _ *Memo) bool {
+	for _, v := range ev.Values(n.slot) {
+		if n.t.test(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// shared is an atom that may stand in several places; its answer is remembered for the event.
+type shared struct {
+	id    int
+	uses  int // fixed once the last query of the Env is compiled
+	inner node
+}
+
+func (n *shared) eval(ev *event.Event, m *Memo) bool {
+	if n.uses < 2 || n.id >= len(m.stamp) {
+		return n.inner.eval(ev, m)
+	}
+	if m.stamp[n.id] != m.generation {
+		v := n.inner.eval(ev, m)
+		m.stamp[n.id], m.value[n.id] = m.generation, v
+	}
+	return m.value[n.id]
+}
+
+// and returns the conjunction of nodes; constants are folded and nested conjunctions flattened if the
+// environment optimises.
+func (e *Env) and(nodes ...node) node {
+	if e.opts.NoOptimise {
+		return andNode(nodes)
+	}
+	var out andNode
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case constNode:
+			if !n {
+				return n
+			}
+		case andNode:
+			out = append(out, n...)
+		default:
+			out = append(out, n)
+		}
+	}
+	switch len(out) {
+	case 0:
+		return constNode(true)
+	case 1:
+		return out[0]
+	}
+	return out
+}
+
+// or is the disjunction, as and is the conjunction.
+func (e *Env) or(nodes ...node) node {
+	if e.opts.NoOptimise {
+		return orNode(nodes)
+	}
+	var out orNode
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case constNode:
+			if n {
+				return n
+			}
+		case orNode:
+			out = append(out, n...)
+		default:
+			out = append(out, n)
+		}
+	}
+	switch len(out) {
+	case 0:
+		return constNode(false)
+	case 1:
+		return out[0]
+	}
+	return out
+}
+
+// not is the complement.
+func (e *Env) not(n node) node {
+	if !e.opts.NoOptimise {
+		switch n := n.(type) {
+		case constNode:
+			return !n
+		case notNode:
+			return n.child
+		}
+	}
+	return notNode{n}
+}
+
+// atom returns the one node of the environment for key, made by the first caller.
+func (e *Env) atom(key string, n node) node {
+	if e.opts.NoSharing {
+		return n
+	}
+	if id, ok := e.atomIDs[key]; ok {
+		e.atoms[id].uses++
+		return e.atoms[id]
+	}
+	a := &shared{id: len(e.atoms), uses: 1, inner: n}
+	e.atomIDs[key] = a.id
+	e.atoms = append(e.atoms, a)
+	return a
 }

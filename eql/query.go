@@ -32,7 +32,8 @@ type Query struct {
 	// Warnings are findings that don't keep the query from running, such as unknown fields.
 	Warnings []*ast.Error
 
-	tree ast.Statement
+	tree   ast.Statement
+	schema *event.Schema
 }
 
 // String returns the canonical text of the query: one spelling for all queries that differ in white space,
@@ -50,7 +51,9 @@ type Stage struct {
 	// Fields are the slots that the stage reads, sorted, join keys and category included.
 	Fields []event.Slot
 
-	cond node
+	filter ast.Filter
+	cond   node
+	needs  [][]Need
 }
 
 // Key is one join key of a stage.

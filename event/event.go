@@ -48,15 +48,43 @@ func (e *Event) Add(s Slot, v Value) {
 	e.slots[s] = append(e.slots[s], v)
 }
 
-// Reset empties the event for the next record and keeps its memory, growing to the size of s.
+// What a single unusual record may leave behind in an event's memory.
+const (
+	keepValues  = 256
+	keepScratch = 64 << 10
+)
+
+// Reset empties the event for the next record and keeps its memory, growing to the size of s. The values are
+// cleared, so that a field that occurs rarely doesn't pin an old record.
 func (e *Event) Reset(s *Schema) {
 	for _, slot := range e.touched {
-		e.slots[slot] = e.slots[slot][:0]
+		values := e.slots[slot]
+		if cap(values) > keepValues {
+			e.slots[slot] = nil
+			continue
+		}
+		if len(values) == 1 {
+			values[0] = Value{}
+		} else {
+			clear(values)
+		}
+		e.slots[slot] = values[:0]
 	}
 	e.touched = e.touched[:0]
 	e.scratch = e.scratch[:0]
+	if cap(e.scratch) > keepScratch {
+		e.scratch = nil
+	}
 	e.Raw = nil
 	for len(e.slots) < s.Len() {
 		e.slots = append(e.slots, nil)
+	}
+}
+
+// reserve makes room for n bytes in scratch. It never moves what is there: strings alias it. A new chunk
+// replaces a full one, which lives on as long as the strings in it.
+func (e *Event) reserve(n int) {
+	if cap(e.scratch)-len(e.scratch) < n {
+		e.scratch = make([]byte, 0, max(n, 2*cap(e.scratch), 1024))
 	}
 }

@@ -60,7 +60,7 @@ type Sample struct {
 	Pipes  []Pipe
 }
 
-// Stage is `[ filter ]` or `![ filter ]` with its own keys and runs.
+// Stage is `[ filter ]` or `![ filter ]` with its own keys and runs, all of which its span covers.
 type Stage struct {
 	Span
 	Missing bool

@@ -1,0 +1,117 @@
+package eql
+
+import (
+	"slices"
+
+	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/parser"
+	"github.com/weir-eql/weir/event"
+)
+
+// defaultCategory is the field that holds an event's category where the options name none.
+const defaultCategory = "event.category"
+
+// Compile parses, checks and plans a query. Its fields join the schema of the environment. The error is an
+// ast.Errors. Compile must not be called while events are matched.
+func (e *Env) Compile(text string, o QueryOptions) (*Query, error) {
+	stmt, err := parser.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return e.CompileStatement(stmt, o)
+}
+
+// CompileStatement is Compile for a query that parser.Parse returned.
+func (e *Env) CompileStatement(stmt ast.Statement, o QueryOptions) (*Query, error) {
+	c := &compiler{env: e, category: o.CategoryField}
+	if c.category == "" {
+		c.category = defaultCategory
+	}
+	q := &Query{tree: stmt, schema: e.schema}
+	c.checkStatement(stmt)
+	if err := c.result(); err != nil {
+		return nil, err
+	}
+	switch s := stmt.(type) {
+	case *ast.EventQuery:
+		q.Kind, q.Pipes = EventQuery, s.Pipes
+		q.Stages = []*Stage{c.stage(ast.Stage{Span: s.Span, Filter: s.Filter, Runs: 1}, nil)}
+	case *ast.Sequence:
+		q.Kind, q.Pipes = Sequence, s.Pipes
+		q.Stages = c.stages(s.Stages, s.By)
+		if s.Until != nil {
+			q.Until = c.stage(*s.Until, s.By)
+		}
+		if s.MaxSpan != nil {
+			q.MaxSpan = s.MaxSpan.Duration.Milliseconds()
+		}
+	case *ast.Sample:
+		q.Kind, q.Pipes = Sample, s.Pipes
+		q.Stages = c.stages(s.Stages, s.By)
+	}
+	if err := c.result(); err != nil {
+		return nil, err
+	}
+	q.Warnings = c.warnings
+	return q, nil
+}
+
+func (c *compiler) stages(stages []ast.Stage, by []ast.Key) []*Stage {
+	out := make([]*Stage, len(stages))
+	for i, s := range stages {
+		out[i] = c.stage(s, by)
+	}
+	return out
+}
+
+// stage plans one filter; by are the query's own keys.
+func (c *compiler) stage(s ast.Stage, by []ast.Key) *Stage {
+	out := &Stage{Missing: s.Missing, Runs: max(1, s.Runs), filter: s.Filter}
+	for _, k := range slices.Concat(by, s.By) {
+		out.By = append(out.By, Key{Path: k.Path, Slot: c.env.schema.Add(k.Path), Optional: k.Optional})
+	}
+	cond := c.plan(s.Filter.Where)
+	if !s.Filter.Category.Any {
+		field := &ast.Field{Span: s.Filter.Category.Span, Path: c.category}
+		name := event.StringValue(s.Filter.Category.Name)
+		cond = c.env.and(c.fieldOrder(field, field, ast.Eq, name), cond)
+	}
+	out.cond, out.needs = cond, c.env.needs(cond)
+	out.Fields = c.fields(s, out.By)
+	return out
+}
+
+// fields returns the slots that a stage reads, sorted.
+func (c *compiler) fields(s ast.Stage, by []Key) []event.Slot {
+	var slots []event.Slot
+	if !s.Filter.Category.Any {
+		slots = append(slots, c.env.schema.Add(c.category))
+	}
+	eachField(s.Filter.Where, func(f *ast.Field) { slots = append(slots, c.slot(f)) })
+	for _, k := range by {
+		slots = append(slots, k.Slot)
+	}
+	slices.Sort(slots)
+	return slices.Compact(slots)
+}
+
+// checkStatement reports the problems of all conditions. The shape of a sequence is the parser's to check.
+func (c *compiler) checkStatement(stmt ast.Statement) {
+	switch s := stmt.(type) {
+	case *ast.EventQuery:
+		c.condition(s.Filter.Where)
+	case *ast.Sequence:
+		c.checkStages(s.Stages)
+		if s.Until != nil {
+			c.condition(s.Until.Filter.Where)
+		}
+	case *ast.Sample:
+		c.checkStages(s.Stages)
+	}
+}
+
+func (c *compiler) checkStages(stages []ast.Stage) {
+	for _, s := range stages {
+		c.condition(s.Filter.Where)
+	}
+}

@@ -1,0 +1,276 @@
+package eql
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/weir-eql/weir/event"
+)
+
+// textArgs returns the text of the first n arguments; it fails where one of them isn't text.
+func textArgs(args []event.Value, fold bool) (a, b string, ok bool) {
+	if !isText(args[0]) || !isText(args[1]) {
+		return "", "", false
+	}
+	a, b = args[0].Str(), args[1].Str()
+	if fold {
+		a, b = foldAll(a), foldAll(b)
+	}
+	return a, b, true
+}
+
+func startsWith(args []event.Value, fold bool) event.Value {
+	s, sub, ok := textArgs(args, fold)
+	if !ok {
+		return event.Value{}
+	}
+	return event.BoolValue(strings.HasPrefix(s, sub))
+}
+
+func endsWith(args []event.Value, fold bool) event.Value {
+	s, sub, ok := textArgs(args, fold)
+	if !ok {
+		return event.Value{}
+	}
+	return event.BoolValue(strings.HasSuffix(s, sub))
+}
+
+// stringContains never finds the empty text.
+func stringContains(args []event.Value, fold bool) event.Value {
+	s, sub, ok := textArgs(args, fold)
+	if !ok {
+		return event.Value{}
+	}
+	return event.BoolValue(sub != "" && strings.Contains(s, sub))
+}
+
+func concat(args []event.Value, _ bool) event.Value {
+	size := 0
+	for _, a := range args {
+		if a.IsMissing() {
+			return event.Value{}
+		}
+		size += len(a.Str())
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, a := range args {
+		if isText(a) {
+			b.WriteString(a.Str())
+		} else {
+			b.WriteString(a.Text())
+		}
+	}
+	return event.StringValue(b.String())
+}
+
+func toText(args []event.Value, _ bool) event.Value {
+	switch {
+	case args[0].IsMissing():
+		return event.Value{}
+	case isText(args[0]):
+		return event.StringValue(args[0].Str())
+	default:
+		return event.StringValue(args[0].Text())
+	}
+}
+
+// length counts UTF-16 units, as Java does.
+func length(args []event.Value, _ bool) event.Value {
+	if !isText(args[0]) {
+		return event.Value{}
+	}
+	return event.IntValue(int64(units(args[0].Str())))
+}
+
+// units returns the number of UTF-16 units of s.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// slice returns the UTF-16 units of s from start up to end, both within its length. Half a surrogate pair
+// becomes the replacement character.
+func slice(s string, start, end int) string {
+	if isASCII(s) {
+		return s[start:end]
+	}
+	return string(utf16.Decode(utf16.Encode([]rune(s))[start:end]))
+}
+
+// wholeArg returns argument i as a whole number; def where it isn't given or null.
+func wholeArg(args []event.Value, i, def int) int {
+	if i >= len(args) || !args[i].IsNumber() {
+		return def
+	}
+	f := args[i].Float()
+	const limit = 1 << 31
+	return int(max(-limit, min(limit, f)))
+}
+
+// substring counts from 0, and from the end where negative; a null start is no start.
+func substring(args []event.Value, _ bool) event.Value {
+	if !isText(args[0]) {
+		return event.Value{}
+	}
+	s := args[0].Str()
+	if args[1].IsMissing() {
+		return event.StringValue(s)
+	}
+	n := units(s)
+	start, end := wholeArg(args, 1, 0), wholeArg(args, 2, n)
+	if start < 0 {
+		start += n
+	}
+	if end < 0 {
+		end += n
+	}
+	start, end = min(max(start, 0), n), min(max(end, 0), n)
+	if end <= start {
+		return event.StringValue("")
+	}
+	return event.StringValue(slice(s, start, end))
+}
+
+func indexOf(args []event.Value, fold bool) event.Value {
+	s, sub, ok := textArgs(args, fold)
+	if !ok {
+		return event.Value{}
+	}
+	start := max(0, wholeArg(args, 2, 0))
+	if start > units(s) {
+		return event.Value{}
+	}
+	from := offset(s, start)
+	i := strings.Index(s[from:], sub)
+	if i < 0 {
+		return event.Value{}
+	}
+	return event.IntValue(int64(start + units(s[from:from+i])))
+}
+
+// offset returns the byte where UTF-16 unit n of s begins.
+func offset(s string, n int) int {
+	for i, r := range s {
+		if n <= 0 {
+			return i
+		}
+		n -= max(1, utf16.RuneLen(r))
+	}
+	return len(s)
+}
+
+// between returns the text between the first left and the next right; greedy takes the last right.
+func between(args []event.Value, fold bool) event.Value {
+	for _, a := range args[:3] {
+		if !isText(a) {
+			return event.Value{}
+		}
+	}
+	src, left, right := args[0].Str(), args[1].Str(), args[2].Str()
+	greedy := len(args) > 3 && args[3].Bool()
+	if src == "" || left == "" || right == "" {
+		return event.StringValue(src)
+	}
+	find, findLast := strings.Index, strings.LastIndex
+	if fold {
+		find, findLast = indexFold, lastIndexFold
+	}
+	l := find(src, left)
+	if l < 0 {
+		return event.StringValue("")
+	}
+	start := l + len(left)
+	if greedy {
+		r := findLast(src, right)
+		switch {
+		case r < 0:
+			return event.StringValue("")
+		case r < start:
+			return event.Value{} // an error in Elasticsearch
+		}
+		return event.StringValue(src[start:r])
+	}
+	r := find(src[start:], right)
+	if r < 0 {
+		return event.StringValue("")
+	}
+	return event.StringValue(src[start : start+r])
+}
+
+// indexFold returns the first place where sub stands in s, case aside; what it finds has sub's length.
+func indexFold(s, sub string) int {
+	for i := 0; i+len(sub) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+func lastIndexFold(s, sub string) int {
+	for i := len(s) - len(sub); i >= 0; i-- {
+		if strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+// toNumber parses text in a base, 10 by default; a leading 0x means 16. Text that is no number gives null.
+func toNumber(args []event.Value, _ bool) event.Value {
+	if !isText(args[0]) {
+		return event.Value{}
+	}
+	s := args[0].Str()
+	if strings.HasPrefix(s, "+") {
+		return event.Value{}
+	}
+	base := wholeArg(args, 1, 0)
+	if hex := strings.TrimPrefix(s, "0x"); hex != s && (base == 0 || base == 16) {
+		s, base = hex, 16
+	}
+	if base == 0 {
+		return parseDecimal(s)
+	}
+	if base < 2 || base > 36 {
+		return event.Value{}
+	}
+	n, err := strconv.ParseInt(s, base, 64)
+	if err != nil || strings.HasPrefix(s, "+") {
+		return event.Value{}
+	}
+	return event.IntValue(n)
+}
+
+// parseDecimal parses a decimal whole number or fraction; Missing where s is neither.
+func parseDecimal(s string) event.Value {
+	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" {
+		return event.Value{}
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return event.IntValue(n)
+	}
+	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+		return event.UintValue(n)
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return event.Value{}
+	}
+	return event.FloatValue(f)
+}

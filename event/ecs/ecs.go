@@ -1,0 +1,106 @@
+// Package ecs knows the types of the fields of Elastic Common Schema, of Elastic Defend, and of the other
+// integrations that detection rules read. The table is generated from published field definitions and holds
+// names and types only; the package knows nothing of documents or rules.
+package ecs
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"github.com/weir-eql/weir/event"
+)
+
+//go:generate go run ./internal/gen -out table.go ../../../shared/ecs
+
+// TypeOf returns the type of the field at a dotted path; Unknown for objects, for fields whose type no source
+// tells, and for paths that aren't in the table. Members of flattened fields and the text variants of keyword
+// fields (process.command_line.text) are keywords.
+func TypeOf(path string) event.Type {
+	letter, _ := find(path)
+	switch letter {
+	case 'k', 'K':
+		return event.Keyword
+	case 'l':
+		return event.Long
+	case 'u':
+		return event.Unsigned
+	case 'f':
+		return event.Double
+	case 'b':
+		return event.Boolean
+	case 'd':
+		return event.Date
+	case 'i':
+		return event.IP
+	case 'v':
+		return event.Version
+	default:
+		return event.Unknown
+	}
+}
+
+// Known reports whether the table has a field at path, though perhaps without a type.
+func Known(path string) bool {
+	_, ok := find(path)
+	return ok
+}
+
+// Nearest returns the field whose path is most like path, for a hint in an error, or "" where none is close.
+// It compares with the whole table: it is no part of a hot path.
+func Nearest(path string) string {
+	lower := strings.ToLower(path)
+	limit := max(1, len(path)/5)
+	best, nearest := limit+1, ""
+	for line := range strings.Lines(table[1:]) {
+		candidate := line[:len(line)-len(" k\n")]
+		if diff := len(candidate) - len(path); diff > limit || -diff > limit {
+			continue
+		}
+		if distance := levenshtein.ComputeDistance(lower, strings.ToLower(candidate)); distance < best {
+			best, nearest = distance, candidate
+		}
+	}
+	return nearest
+}
+
+// find returns the letter of the type of path, from its own line or from what its parents say.
+func find(path string) (letter byte, ok bool) {
+	if letter, ok = line(path); ok && letter != '-' {
+		return letter, true
+	}
+	for parent := path; ; {
+		dot := strings.LastIndexByte(parent, '.')
+		if dot < 0 {
+			return letter, ok
+		}
+		suffix := path[dot:]
+		parent = path[:dot]
+		switch above, _ := line(parent); {
+		case above == 'K':
+			return 'k', true
+		case above == 'k' && (suffix == ".text" || suffix == ".caseless"):
+			return 'k', true
+		}
+	}
+}
+
+// line returns the letter in the line of path, by binary search over the bytes of the table.
+func line(path string) (letter byte, ok bool) {
+	low, high := 1, len(table) // both at the start of a line
+	for low < high {
+		mid := low + (high-low)/2
+		start := strings.LastIndexByte(table[:mid], '\n') + 1
+		end := start + strings.IndexByte(table[start:], '\n')
+		switch cmp.Compare(path, table[start:end-2]) {
+		case 0:
+			return table[end-1], true
+		case -1:
+			high = start
+		default:
+			low = end + 1
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,199 @@
+package event
+
+// The instants that a date can have: the years 0000 to 9999, so that no difference of two times overflows.
+const (
+	minMillis = -62_167_219_200_000
+	maxMillis = 253_402_300_799_999
+)
+
+// ParseTime reads a date as Elasticsearch's default mapping does (strict_date_optional_time||epoch_millis):
+// "2024-05-06T07:08:09.123456789+02:00" and its shorter forms down to the year, with Z, ±hh, ±hhmm, ±hh:mm or
+// nothing (UTC) after the time, or milliseconds since the epoch with or without decimals. It returns
+// milliseconds since the epoch and the nanoseconds (0–999,999) below, and false for anything else and for
+// years outside 0000 to 9999.
+func ParseTime(text string) (ms int64, sub int32, ok bool) {
+	if len(text) < 4 || len(text) > 4 && text[4] != '-' {
+		return parseEpochMillis(text)
+	}
+	year, ok := digits(text, 0, 4)
+	if !ok {
+		return parseEpochMillis(text)
+	}
+	month, day := 1, 1
+	rest := text[4:]
+	if rest != "" {
+		if month, ok = digits(rest, 1, 2); !ok || month < 1 || month > 12 {
+			return 0, 0, false
+		}
+		rest = rest[3:]
+	}
+	if rest != "" && rest[0] == '-' {
+		if day, ok = digits(rest, 1, 2); !ok || day < 1 || day > daysIn(year, month) {
+			return 0, 0, false
+		}
+		rest = rest[3:]
+	}
+	seconds := daysSinceEpoch(year, month, day) * 86400
+	if rest == "" {
+		return seconds * 1000, 0, true
+	}
+	if rest[0] != 'T' || len(text)-len(rest) != len("2006-01-02") {
+		return 0, 0, false
+	}
+	clock, nanos, ok := parseClock(rest[1:])
+	ms = (seconds+clock)*1000 + int64(nanos/1e6)
+	return ms, nanos % 1e6, ok && ms >= minMillis && ms <= maxMillis
+}
+
+// parseClock reads what stands after the T: seconds since midnight in UTC, and nanoseconds.
+func parseClock(text string) (seconds int64, nanos int32, ok bool) {
+	units := [3]struct {
+		limit int
+		scale int64
+	}{{24, 3600}, {60, 60}, {60, 1}}
+	read := 0
+	for ; read < len(units); read++ {
+		if read > 0 {
+			if text == "" || text[0] != ':' {
+				break
+			}
+			text = text[1:]
+		} else if text == "" {
+			return 0, 0, true
+		}
+		n, ok := digits(text, 0, 2)
+		if !ok || n >= units[read].limit {
+			return 0, 0, false
+		}
+		seconds += int64(n) * units[read].scale
+		text = text[2:]
+	}
+	if read == len(units) && text != "" && (text[0] == '.' || text[0] == ',') {
+		if nanos, text, ok = fraction(text[1:]); !ok {
+			return 0, 0, false
+		}
+	}
+	offset, ok := parseOffset(text)
+	return seconds - offset, nanos, ok
+}
+
+// fraction reads one to nine decimals of a second.
+func fraction(text string) (nanos int32, rest string, ok bool) {
+	scale := int32(1e9)
+	i := 0
+	for ; i < len(text) && text[i]-'0' <= 9; i++ {
+		if i == 9 {
+			return 0, "", false
+		}
+		scale /= 10
+		nanos += int32(text[i]-'0') * scale
+	}
+	return nanos, text[i:], i > 0
+}
+
+// parseOffset reads the offset from UTC in seconds; Java's offsets end at 18 hours.
+func parseOffset(text string) (seconds int64, ok bool) {
+	if text == "" || text == "Z" {
+		return 0, true
+	}
+	if text[0] != '+' && text[0] != '-' {
+		return 0, false
+	}
+	hours, ok := digits(text, 1, 2)
+	if !ok {
+		return 0, false
+	}
+	minutes := 0
+	switch {
+	case len(text) == 3:
+	case len(text) == 5:
+		minutes, ok = digits(text, 3, 2)
+	case len(text) == 6 && text[3] == ':':
+		minutes, ok = digits(text, 4, 2)
+	default:
+		return 0, false
+	}
+	if seconds = int64(hours*3600 + minutes*60); minutes > 59 || seconds > 18*3600 {
+		return 0, false
+	}
+	if text[0] == '-' {
+		seconds = -seconds
+	}
+	return seconds, ok
+}
+
+// digits reads the n digits at i.
+func digits(text string, i, n int) (number int, ok bool) {
+	if i+n > len(text) {
+		return 0, false
+	}
+	for _, c := range []byte(text[i : i+n]) {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		number = number*10 + int(c-'0')
+	}
+	return number, true
+}
+
+// daysSinceEpoch counts days in the proleptic Gregorian calendar, in eras of 400 years that begin in March.
+func daysSinceEpoch(year, month, day int) int64 {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	era := year / 400
+	if year < 0 {
+		era = -1
+	}
+	ofEra := year - era*400
+	ofYear := (153*(month-3)+2)/5 + day - 1
+	return int64(era)*146097 + int64(ofEra*365+ofEra/4-ofEra/100+ofYear) - 719468
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	default:
+		return 31
+	}
+}
+
+// parseEpochMillis reads milliseconds since the epoch.
+func parseEpochMillis(text string) (ms int64, sub int32, ok bool) {
+	n, ok := parseDecimal(text)
+	if !ok {
+		return 0, 0, false
+	}
+	magnitude, exact, ok := n.trunc()
+	if !ok || magnitude > maxMillis {
+		return 0, 0, false
+	}
+	ms = int64(magnitude)
+	if !exact && n.exp == 0 {
+		sub = subMillis(n.digits[n.point+1:])
+	}
+	if n.negative {
+		ms = -ms
+		if sub > 0 {
+			ms, sub = ms-1, 1e6-sub
+		}
+	}
+	return ms, sub, ms >= minMillis
+}
+
+// subMillis reads decimals of a millisecond as nanoseconds; further ones are cut off.
+func subMillis(decimals string) (nanos int32) {
+	scale := int32(1e6)
+	for i := 0; i < len(decimals) && scale > 1; i++ {
+		scale /= 10
+		nanos += int32(decimals[i]-'0') * scale
+	}
+	return nanos
+}

@@ -1,0 +1,265 @@
+package pipeline
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+
+	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// Changes returns what the batch changes in the partition's state: the records for the changelog, to be
+// committed in one transaction with Output and the input's offsets. The overlay is the worker's: it is valid until
+// Committed or Reload, and nothing may be processed in between.
+func (w *Worker) Changes() *state.Overlay {
+	for _, p := range w.dirtyPartials {
+		w.changePartial(p)
+	}
+	for _, b := range w.addedBuffers {
+		if !b.gone {
+			w.overlay.Create(b.key(), b.value())
+		}
+	}
+	for _, at := range w.freshEvidence {
+		if e, ok := w.evidence[at]; ok && e.fresh != nil {
+			w.overlay.Create(at.key(), e.value())
+		}
+	}
+	for _, h := range w.dirtyHosts {
+		switch {
+		case h.pending():
+			w.overlay.Put(h.key(), h.value())
+		case h.stored:
+			w.overlay.Delete(h.key())
+		}
+	}
+	switch {
+	case w.pendingHosts > 0:
+		w.overlay.Put(state.AppendClockKey(nil), w.clock.value())
+	case w.clockStored:
+		w.overlay.Delete(state.AppendClockKey(nil))
+	}
+	return w.overlay
+}
+
+func (w *Worker) changePartial(p *partial) {
+	switch {
+	case !p.dead:
+		w.overlay.Put([]byte(p.key), p.value())
+	case p.stored:
+		w.overlay.Delete([]byte(p.key))
+	}
+}
+
+// Committed ends the batch after its transaction was committed: the changes go to the local store with the
+// checkpoint cp. An error means that the local store can't be trusted any more; the commit itself stands.
+func (w *Worker) Committed(cp state.Checkpoint) error {
+	if err := w.part.Apply(w.overlay, cp); err != nil {
+		return fmt.Errorf("partition %d: apply the committed changes: %w", w.number, err)
+	}
+	for _, p := range w.dirtyPartials {
+		p.dirty = false
+		p.stored = !p.dead
+	}
+	for _, b := range w.addedBuffers {
+		b.stored = true
+	}
+	for _, at := range w.freshEvidence {
+		if e, ok := w.evidence[at]; ok {
+			e.stored, e.fresh = true, nil
+		}
+	}
+	for _, h := range w.dirtyHosts {
+		h.dirty = false
+		h.stored = h.pending()
+	}
+	w.clockStored = w.pendingHosts > 0
+	w.counts.flush(w)
+	w.clearBatch()
+	return nil
+}
+
+// Reload drops everything that isn't committed and reads the state of the last commit back: on assignment,
+// at the start, and after a transaction that was aborted.
+func (w *Worker) Reload() error {
+	w.counts.reset()
+	w.forget()
+	if err := w.load(); err != nil {
+		return fmt.Errorf("partition %d: load state: %w", w.number, err)
+	}
+	return nil
+}
+
+// load reads the partition's state: clock, hosts, partials, buffered events.
+func (w *Worker) load() error {
+	raw, ok, err := w.part.Get(state.AppendClockKey(nil))
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := w.clock.decode(raw); err != nil {
+			return fmt.Errorf("record clock: %w", err)
+		}
+		w.clockStored = true
+	}
+	if err := w.part.Scan([]byte{byte(state.FamilyHost)}, w.loadHost); err != nil {
+		return fmt.Errorf("host watermarks: %w", err)
+	}
+	if err := w.loadPartials(); err != nil {
+		return fmt.Errorf("partials: %w", err)
+	}
+	if err := w.loadBuffers(); err != nil {
+		return fmt.Errorf("buffered events: %w", err)
+	}
+	if err := w.sweepEvidence(); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	w.dropStrayHosts()
+	return nil
+}
+
+// sweepEvidence drops the evidence that nothing refers to any more, such as that of a removed rule's partials.
+func (w *Worker) sweepEvidence() error {
+	return w.part.Scan([]byte{byte(state.FamilyEvidence)}, func(key, _ []byte) error {
+		k, err := state.ParseEvidenceKey(key)
+		if err != nil {
+			return err
+		}
+		if _, ok := w.evidence[place{k.Topic, k.Partition, k.Offset}]; !ok {
+			w.overlay.Delete(key)
+		}
+		return nil
+	})
+}
+
+func (w *Worker) loadHost(_, value []byte) error {
+	h := &host{due: math.MaxInt64, stored: true}
+	if err := h.decode(value); err != nil {
+		return err
+	}
+	w.hosts[h.name] = h
+	return nil
+}
+
+// loadPartials takes in the partials of the rules that are loaded. Those of rules that are gone, or whose query
+// has changed, are dropped with the next commit: they would mean something else now.
+func (w *Worker) loadPartials() error {
+	byHash := map[uint64]*rules.Compiled{}
+	for _, c := range w.cfg.Set.Rules() {
+		if c.Sequence() {
+			byHash[ruleHash(c)] = c
+		}
+	}
+	dropped := 0
+	err := w.part.Scan([]byte{byte(state.FamilyPartial)}, func(key, value []byte) error {
+		k, err := state.ParsePartialKey(key)
+		if err != nil {
+			return err
+		}
+		c, ok := byHash[k.Rule]
+		if !ok {
+			dropped++
+			w.overlay.Delete(key)
+			return nil
+		}
+		return w.loadPartial(c, key, value)
+	})
+	if dropped > 0 {
+		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", dropped))
+	}
+	return err
+}
+
+func (w *Worker) loadPartial(c *rules.Compiled, key, value []byte) error {
+	p := &partial{key: string(key), rule: c, at: math.MaxInt64, stored: true}
+	hostName, err := p.decode(value)
+	if err != nil {
+		return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
+	}
+	p.host = w.hostOf(hostName)
+	w.insert(p)
+	for r := range p.st.Refs {
+		w.retainStored(r)
+	}
+	w.setTimer(p, w.machines[c.Number])
+	return nil
+}
+
+// retainStored counts a reference to evidence that the store holds.
+func (w *Worker) retainStored(r sequence.Ref) {
+	at := placeOf(r)
+	if e, ok := w.evidence[at]; ok {
+		e.refs++
+		return
+	}
+	w.evidence[at] = &evidence{refs: 1, stored: true}
+}
+
+// loadBuffers decodes the buffered events again and matches them with the rules that are loaded now.
+func (w *Worker) loadBuffers() error {
+	var all []*buffered
+	var hosts []string
+	err := w.part.Scan([]byte{byte(state.FamilyBuffered)}, func(key, value []byte) error {
+		k, err := state.ParseBufferedKey(key)
+		if err != nil {
+			return err
+		}
+		b := &buffered{stored: true}
+		b.ref.Partition, b.ref.Offset = k.Partition, k.Offset
+		hostName, err := b.decode(value)
+		all, hosts = append(all, b), append(hosts, hostName)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, b := range all {
+		if err := w.loadBuffer(w.hostOf(hosts[i]), b); err != nil {
+			return fmt.Errorf("%s/%d/%d: %w", b.ref.Topic, b.ref.Partition, b.ref.Offset, err)
+		}
+	}
+	return nil
+}
+
+func (w *Worker) loadBuffer(h *host, b *buffered) error {
+	raw, err := w.storedEvidence(placeOf(b.ref))
+	if err != nil {
+		return err
+	}
+	if raw == nil {
+		return fmt.Errorf("its evidence is gone: %w", state.ErrCorrupt)
+	}
+	if err := w.decoder.Decode(raw, w.ev); err != nil {
+		return fmt.Errorf("its evidence: %w", err)
+	}
+	b.ref.ID = string([]byte(w.meta.ID(w.ev)))
+	b.ref.Sequence, b.ref.HasSeq = w.meta.Sequence(w.ev)
+	for _, hit := range w.matcher.Match(w.ev, w.cfg.Streams[b.ref.Topic]).Sequences {
+		if hit.Rule.Rule.TimestampField == b.field {
+			b.cands = w.appendCandidates(b.cands, hit)
+		}
+	}
+	w.retainStored(b.ref)
+	w.restoreBuffer(h, b)
+	return nil
+}
+
+func (w *Worker) restoreBuffer(h *host, b *buffered) {
+	added := len(w.addedBuffers)
+	w.enqueue(h, b)
+	w.addedBuffers = w.addedBuffers[:added]
+}
+
+// dropStrayHosts schedules the hosts that were loaded and lets go of those that nothing waits for any more.
+func (w *Worker) dropStrayHosts() {
+	for _, h := range w.hosts {
+		if h.pending() {
+			w.schedule(h)
+		} else {
+			w.touch(h)
+		}
+	}
+	w.newHosts = nil
+}

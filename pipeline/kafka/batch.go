@@ -1,0 +1,352 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/pipeline"
+)
+
+// batch polls and processes records for one commit interval, then commits. It returns nil after an abort too:
+// then everything was reloaded and the same records come again.
+func (s *Service) batch(ctx context.Context) error {
+	until := s.deps.Now().Add(s.cfg.CommitInterval)
+	polled := 0
+	for {
+		n, err := s.poll(ctx, until)
+		if err != nil {
+			return err
+		}
+		polled += n
+		if s.full() || !s.deps.Now().Before(until) || ctx.Err() != nil || s.assignmentChanged() {
+			break
+		}
+	}
+	idle, err := s.idle()
+	if err != nil {
+		return err
+	}
+	if polled == 0 && !idle {
+		return nil
+	}
+	return s.commit(polled)
+}
+
+func (s *Service) assignmentChanged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+func (s *Service) full() bool {
+	for _, m := range s.members {
+		if m.worker.Full() {
+			return true
+		}
+	}
+	return false
+}
+
+// poll fetches records until a time, hands them to their workers and waits for them.
+func (s *Service) poll(ctx context.Context, until time.Time) (records int, err error) {
+	wait, cancel := context.WithTimeout(ctx, max(until.Sub(s.deps.Now()), time.Millisecond))
+	fetches := s.session.PollRecords(wait, s.cfg.BatchRecords)
+	cancel()
+	if err := fetchError(fetches); err != nil {
+		return 0, err
+	}
+	var strays []int32
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		m := s.members[p.Partition]
+		if m == nil {
+			strays = append(strays, p.Partition)
+			return
+		}
+		m.take(p, s.deps.Now())
+		records += len(p.Records)
+	})
+	if len(strays) > 0 {
+		return 0, fmt.Errorf("records of partitions %v came before they were assigned", strays)
+	}
+	return records, s.process()
+}
+
+// fetchError returns the first error of a poll that isn't the end of its time. The client retries what can be
+// retried; what it reports is for us.
+func fetchError(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+			continue
+		}
+		if errors.Is(e.Err, kerr.UnknownTopicOrPartition) || errors.Is(e.Err, kerr.TopicAuthorizationFailed) ||
+			errors.Is(e.Err, kerr.GroupAuthorizationFailed) {
+			return fmt.Errorf("%w: %s: %w", ErrTopics, e.Topic, e.Err)
+		}
+		return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+	}
+	return nil
+}
+
+// take notes fetched records for the worker.
+func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
+	for _, r := range p.Records {
+		rec := pipeline.Record{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value,
+			Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate,
+		}
+		if r.Attrs.TimestampType() == 1 {
+			rec.Clock = pipeline.ClockLogAppend
+		}
+		m.records = append(m.records, rec)
+	}
+	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
+	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
+	m.lastSeen, m.clockSeen = now, now
+}
+
+// process lets the workers run what was fetched for them. Records of several topics are merged by record time.
+func (s *Service) process() error {
+	var busy []*member
+	for _, m := range s.members {
+		if len(m.records) > 0 {
+			busy = append(busy, m)
+		}
+	}
+	if len(busy) == 0 {
+		return nil
+	}
+	err := eachWorker(busy, func(m *member) error {
+		if len(s.cfg.Topics) > 1 {
+			slices.SortStableFunc(m.records, func(a, b pipeline.Record) int { return cmp.Compare(a.Time, b.Time) })
+		}
+		return m.worker.Process(m.records)
+	})
+	for _, m := range busy {
+		clear(m.records)
+		m.records = m.records[:0]
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	for _, m := range busy {
+		s.noteHosts(m)
+	}
+	return nil
+}
+
+// noteHosts reports hosts that were seen on two partitions: their sequences are split between them.
+func (s *Service) noteHosts(m *member) {
+	for _, host := range m.worker.NewHosts() {
+		if other, ok := s.seen.note(host, m.number); !ok {
+			s.deps.Metrics.hostConflict()
+			s.log.Warn("a host is seen on two partitions: its sequences are incomplete; the topic must be keyed by host.id",
+				slog.String("host", host), slog.Int("partition", int(m.number)), slog.Int("other_partition", int(other)))
+		}
+	}
+}
+
+// idle lets the wall clock move the watermarks of partitions that are silent and caught up. The record clock
+// moves as far as the wall clock has since the last record came, so that it never passes the broker's present.
+func (s *Service) idle() (moved bool, err error) {
+	now := s.deps.Now()
+	for _, m := range s.members {
+		if now.Sub(m.lastSeen) < s.cfg.IdleAfter || !m.caughtUp() {
+			continue
+		}
+		due, ok := m.worker.NextDue()
+		if !ok {
+			continue
+		}
+		silent := now.Sub(m.clockSeen).Milliseconds()
+		if clock := m.worker.RecordClock() + silent; clock >= due {
+			m.clockSeen = now
+			moved = true
+			if err := m.worker.Idle(clock); err != nil {
+				return false, fmt.Errorf("%w: %w", errStore, err)
+			}
+		}
+	}
+	return moved, nil
+}
+
+func (m *member) caughtUp() bool {
+	for topic, end := range m.ends {
+		if m.positions[topic] < end {
+			return false
+		}
+	}
+	return true
+}
+
+// commit publishes what the batch made in one transaction with the offsets, then brings the local store up to it.
+func (s *Service) commit(polled int) error {
+	began := s.deps.Now()
+	if err := s.session.Begin(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
+	defer cancel()
+	p := &producing{service: s, last: map[int32]int64{}}
+	for _, m := range s.members {
+		p.member(ctx, m)
+	}
+	produceErr := p.wait(ctx, s.session.Client())
+	if produceErr == nil && polled == 0 {
+		produceErr = s.fence(ctx)
+	}
+	try := kgo.TryCommit
+	if produceErr != nil {
+		try = kgo.TryAbort
+	}
+	ending := s.deps.Now()
+	committed, err := s.session.End(ctx, try)
+	s.deps.Metrics.transaction(s.deps.Now().Sub(ending), committed && err == nil)
+	switch {
+	case err != nil:
+		return fmt.Errorf("end of the transaction unknown: %w", errors.Join(err, produceErr))
+	case !committed:
+		return s.aborted(produceErr)
+	}
+	if err := s.committed(p.last); err != nil {
+		return err
+	}
+	s.deps.Metrics.committed(s.deps.Now().Sub(began), s.members, s.deps.Store)
+	return nil
+}
+
+// aborted drops everything that isn't committed; the session has set the input back already.
+func (s *Service) aborted(cause error) error {
+	if cause != nil {
+		if errors.Is(cause, kerr.TopicAuthorizationFailed) || errors.Is(cause, kerr.MessageTooLarge) {
+			return fmt.Errorf("%w: %w", ErrTopics, cause)
+		}
+		return fmt.Errorf("transaction aborted: %w", cause)
+	}
+	s.log.Info("transaction aborted by a rebalance")
+	for _, m := range s.members {
+		if err := s.reload(m.worker, s.deps.Store.Partition(m.number)); err != nil {
+			return err
+		}
+		m.records = m.records[:0]
+		clear(m.positions)
+		clear(m.ends)
+		m.lastSeen, m.clockSeen = s.deps.Now(), s.deps.Now()
+	}
+	return nil
+}
+
+// committed hands the alerts on and applies each worker's changes to the local store.
+func (s *Service) committed(changelog map[int32]int64) error {
+	if s.deps.OnAlert != nil {
+		for _, n := range s.sortedMembers() {
+			for _, a := range s.members[n].worker.Output().Alerts {
+				s.deps.OnAlert(a)
+			}
+		}
+	}
+	for n, offset := range changelog {
+		s.members[n].changelog = offset + 1
+	}
+	members := make([]*member, 0, len(s.members))
+	for _, m := range s.members {
+		members = append(members, m)
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	err := eachWorker(members, func(m *member) error {
+		return m.worker.Committed(s.checkpoint(m.positions, m.changelog))
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	return nil
+}
+
+func (s *Service) sortedMembers() []int32 {
+	ns := make([]int32, 0, len(s.members))
+	for n := range s.members {
+		ns = append(ns, n)
+	}
+	slices.Sort(ns)
+	return ns
+}
+
+// producing gathers the outcome of the records of one transaction.
+type producing struct {
+	service *Service
+	mu      sync.Mutex
+	err     error
+	last    map[int32]int64 // newest changelog offset by partition
+}
+
+// member produces what one worker made.
+func (p *producing) member(ctx context.Context, m *member) {
+	cfg := &p.service.cfg
+	out := m.worker.Output()
+	for i := range out.Alerts {
+		p.produce(ctx, alertRecord(cfg.AlertTopic, &out.Alerts[i]))
+	}
+	for i := range out.DeadLetters {
+		p.produce(ctx, deadLetterRecord(cfg.DeadLetterTopic, &out.DeadLetters[i]))
+	}
+	for key, value := range m.worker.Changes().All() {
+		p.produce(ctx, &kgo.Record{
+			Topic: cfg.ChangelogTopic, Partition: m.number, Key: slices.Clone(key), Value: slices.Clone(value),
+		})
+	}
+}
+
+func (p *producing) produce(ctx context.Context, r *kgo.Record) {
+	p.service.session.Produce(ctx, r, func(r *kgo.Record, err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err != nil && p.err == nil {
+			p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
+		}
+		if err == nil && r.Topic == p.service.cfg.ChangelogTopic {
+			p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
+		}
+	})
+}
+
+// wait flushes, so that each record's outcome is known before the transaction ends.
+func (p *producing) wait(ctx context.Context, cl *kgo.Client) error {
+	flushErr := cl.Flush(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Join(p.err, flushErr)
+}
+
+func alertRecord(topic string, a *pipeline.Alert) *kgo.Record {
+	return &kgo.Record{Topic: topic, Key: a.Key, Value: a.Body, Headers: []kgo.RecordHeader{
+		{Key: "rule.id", Value: []byte(a.RuleID)},
+		{Key: "severity", Value: []byte(a.Severity)},
+		{Key: "event.id", Value: []byte(a.ID)},
+	}}
+}
+
+func deadLetterRecord(topic string, d *pipeline.DeadLetter) *kgo.Record {
+	return &kgo.Record{Topic: topic, Value: d.Value, Headers: []kgo.RecordHeader{
+		{Key: "weir.reason", Value: []byte(d.Reason)},
+		{Key: "weir.detail", Value: []byte(d.Detail)},
+		{Key: "weir.topic", Value: []byte(d.Topic)},
+		{Key: "weir.partition", Value: strconv.AppendInt(nil, int64(d.Partition), 10)},
+		{Key: "weir.offset", Value: strconv.AppendInt(nil, d.Offset, 10)},
+		{Key: "weir.length", Value: strconv.AppendInt(nil, int64(d.Length), 10)},
+		{Key: "weir.sha256", Value: []byte(d.SHA256)},
+	}}
+}

@@ -1,0 +1,170 @@
+// Package kafka connects the pipeline with Kafka: a consumer group over the input topics, one worker per
+// partition, and one transaction per commit that holds alerts, dead letters, the changelog of the state and
+// the input's offsets. It is the only package that imports the Kafka client.
+package kafka
+
+import (
+	"cmp"
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/state"
+)
+
+// Config is what a Service needs to know of Kafka. Durations and sizes that are zero take their defaults.
+type Config struct {
+	Brokers  []string
+	TLS      *tls.Config    // nil: plain text
+	SASL     sasl.Mechanism // nil: none
+	ClientID string         // default "weir"
+
+	Topics []string // input; all with the same number of partitions, keyed by host.id
+	Group  string
+	// Instance names this member. It must be unique in the group and stable over restarts: the transactional id is
+	// made of it, and a member that comes back under it ends what its predecessor left open.
+	Instance string
+
+	AlertTopic      string
+	DeadLetterTopic string
+	ChangelogTopic  string
+	// CreateTopics lets the service create the topics that Weir owns; otherwise a missing one is an error.
+	CreateTopics      bool
+	ReplicationFactor int16 // of topics that are created; -1, the default, is the broker's own
+
+	CommitInterval     time.Duration // default 100 ms
+	SessionTimeout     time.Duration // default 10 s
+	TransactionTimeout time.Duration // default 10 s
+	// IdleAfter is how long a partition has to be silent and caught up before the wall clock moves its
+	// watermarks; default 500 ms.
+	IdleAfter time.Duration
+
+	FetchMaxBytes          int32 // per broker and fetch; default 32 MiB
+	FetchMaxPartitionBytes int32 // default 4 MiB
+	BatchRecords           int   // most records that are polled at once; default 20,000
+	ProducerBatchBytes     int32 // largest batch that is produced; default 1 MiB
+	// MaxMessageBytes is the topic setting max.message.bytes of the topics that are created; default 2 MiB.
+	MaxMessageBytes int
+}
+
+// EnsureDefaults fills in what is zero.
+func (c *Config) EnsureDefaults() {
+	c.ClientID = cmp.Or(c.ClientID, "weir")
+	c.ReplicationFactor = cmp.Or(c.ReplicationFactor, -1)
+	c.CommitInterval = cmp.Or(c.CommitInterval, 100*time.Millisecond)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, 10*time.Second)
+	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, 10*time.Second)
+	c.IdleAfter = cmp.Or(c.IdleAfter, 500*time.Millisecond)
+	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 32<<20)
+	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 4<<20)
+	c.BatchRecords = cmp.Or(c.BatchRecords, 20_000)
+	c.ProducerBatchBytes = cmp.Or(c.ProducerBatchBytes, 1<<20)
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, 2<<20)
+}
+
+// transactionalID is the same for every run of a member.
+func (c *Config) transactionalID() string { return c.Group + "-" + c.Instance }
+
+// clientOptions are what every client of the service has in common.
+func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(c.ClientID),
+		kgo.WithLogger(clientLogger{log}),
+		kgo.RetryTimeout(30 * time.Second),
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	}
+	if c.SASL != nil {
+		opts = append(opts, kgo.SASL(c.SASL))
+	}
+	return opts
+}
+
+// groupOptions are those of the client that consumes and produces.
+func (c *Config) groupOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumeTopics(c.Topics...),
+		// Range gives partition n of all topics to one member: they share a worker.
+		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.TransactionalID(c.transactionalID()),
+		kgo.TransactionTimeout(c.TransactionTimeout),
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/3)),
+		kgo.RebalanceTimeout(max(30*time.Second, 2*c.SessionTimeout)),
+		kgo.FetchMaxBytes(c.FetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),
+		kgo.FetchMaxWait(min(c.CommitInterval, 500*time.Millisecond)),
+		kgo.ProducerBatchMaxBytes(c.ProducerBatchBytes),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.RecordPartitioner(c.partitioner()),
+	}
+}
+
+// partitioner sends changelog records to the partition that they say, all others by their key.
+func (c *Config) partitioner() kgo.Partitioner {
+	manual := kgo.ManualPartitioner()
+	keyed := kgo.StickyKeyPartitioner(nil)
+	return topicPartitioner(func(topic string) kgo.TopicPartitioner {
+		if topic == c.ChangelogTopic {
+			return manual.ForTopic(topic)
+		}
+		return keyed.ForTopic(topic)
+	})
+}
+
+type topicPartitioner func(topic string) kgo.TopicPartitioner
+
+// ForTopic returns the partitioner of a topic.
+func (f topicPartitioner) ForTopic(topic string) kgo.TopicPartitioner { return f(topic) }
+
+// clientLogger passes the client's warnings and errors on; the rest is for debugging.
+type clientLogger struct{ log *slog.Logger }
+
+// Level tells the client which lines are wanted.
+func (l clientLogger) Level() kgo.LogLevel {
+	if l.log.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // the handler doesn't need a context
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelWarn
+}
+
+// Log passes one line on.
+func (l clientLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	attrs := []slog.Attr{slog.String("client", msg)}
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		if key, ok := keyvals[i].(string); ok {
+			attrs = append(attrs, slog.Any(key, keyvals[i+1]))
+		}
+	}
+	at := slog.LevelDebug
+	switch level {
+	case kgo.LogLevelError:
+		at = slog.LevelError
+	case kgo.LogLevelWarn:
+		at = slog.LevelWarn
+	default:
+	}
+	l.log.LogAttrs(nil, at, "kafka client", attrs...) //nolint:staticcheck // the handler doesn't need a context
+}
+
+// Deps are what a Service works with.
+type Deps struct {
+	Pipeline *pipeline.Config
+	Store    *state.Store
+	Metrics  *Metrics // nil counts nothing
+	Logger   *slog.Logger
+	// Now is the wall clock, for checkpoints and silent partitions.
+	Now func() time.Time
+	// OnAlert is called with each alert after its transaction was committed; nil ignores them.
+	OnAlert func(pipeline.Alert)
+}

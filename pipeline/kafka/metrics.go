@@ -1,0 +1,127 @@
+package kafka
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-eql/weir/state"
+)
+
+// Metrics are the metrics of a service. All methods do nothing on nil.
+type Metrics struct {
+	commits       prometheus.Histogram
+	transactions  *prometheus.HistogramVec
+	lag           *prometheus.GaugeVec
+	restore       *prometheus.GaugeVec
+	partitions    prometheus.Gauge
+	rebalances    prometheus.Counter
+	restarts      prometheus.Counter
+	hostConflicts prometheus.Counter
+	stateSize     *prometheus.GaugeVec
+	sized         time.Time
+}
+
+// NewMetrics registers the service's metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	buckets := prometheus.ExponentialBuckets(0.001, 2, 15)
+	m := &Metrics{
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_commit_duration_seconds", Buckets: buckets,
+			Help: "Time from the end of a batch until its transaction is committed and the local store is up to it.",
+		}),
+		transactions: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_transaction_end_duration_seconds", Buckets: buckets,
+			Help: "Time that ending a transaction took, by outcome.",
+		}, []string{"outcome"}),
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_consumer_lag_records", Help: "Records between the committed position and the end of the log.",
+		}, []string{"topic", "partition"}),
+		restore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_restore_remaining_records", Help: "Changelog records that a partition's restore still has to read.",
+		}, []string{"partition"}),
+		partitions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_assigned_partitions", Help: "Partitions that this member owns.",
+		}),
+		rebalances: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_rebalances_total", Help: "Changes of the assignment of this member.",
+		}),
+		restarts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_client_restarts_total", Help: "Times that the client was replaced after an error.",
+		}),
+		hostConflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_host_conflicts_total", Help: "Hosts that were seen on two partitions.",
+		}),
+		stateSize: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
+		}, []string{"part"}),
+	}
+	reg.MustRegister(m.commits, m.transactions, m.lag, m.restore, m.partitions, m.rebalances, m.restarts,
+		m.hostConflicts, m.stateSize)
+	return m
+}
+
+func (m *Metrics) restoreRemaining(partition int32, records int64) {
+	if m != nil {
+		m.restore.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(records))
+	}
+}
+
+func (m *Metrics) restarted() {
+	if m != nil {
+		m.restarts.Inc()
+	}
+}
+
+func (m *Metrics) rebalanced(partitions int) {
+	if m != nil {
+		m.rebalances.Inc()
+		m.partitions.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) hostConflict() {
+	if m != nil {
+		m.hostConflicts.Inc()
+	}
+}
+
+func (m *Metrics) transaction(took time.Duration, committed bool) {
+	if m == nil {
+		return
+	}
+	outcome := "aborted"
+	if committed {
+		outcome = "committed"
+	}
+	m.transactions.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// committed observes one commit, the lag that it leaves, and now and then the size of the store.
+func (m *Metrics) committed(took time.Duration, members map[int32]*member, store *state.Store) {
+	if m == nil {
+		return
+	}
+	m.commits.Observe(took.Seconds())
+	for n, mem := range members {
+		for topic, end := range mem.ends {
+			m.lag.WithLabelValues(topic, strconv.Itoa(int(n))).Set(float64(end - mem.positions[topic]))
+			if mem.lastSeen.Sub(m.sized) > 10*time.Second {
+				m.sized = mem.lastSeen
+				lsm, vlog := store.Sizes()
+				m.stateSize.WithLabelValues("lsm").Set(float64(lsm))
+				m.stateSize.WithLabelValues("vlog").Set(float64(vlog))
+			}
+		}
+	}
+}
+
+func (m *Metrics) forget(partition int32) {
+	if m == nil {
+		return
+	}
+	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
+	m.lag.DeletePartialMatch(label)
+	m.restore.DeletePartialMatch(label)
+}

@@ -1,0 +1,192 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/state"
+)
+
+// deleteRetention is how long the changelog keeps the tombstones of finished partials.
+const deleteRetention = 24 * time.Hour
+
+// restoreChunk is the number of changelog records that are applied to the local store at once.
+const restoreChunk = 10_000
+
+// restore brings the local state of partitions up to the committed state on the changelog: from the checkpoint
+// where the local state can be trusted, else from the beginning.
+//
+// The end is the high watermark, read uncommitted: a transaction that is open now, of a predecessor, lies before
+// it, and reading committed waits until its outcome is known. Its offsets are decided with it.
+func (s *Service) restore(ctx context.Context, partitions []int32) error {
+	ends, err := s.admin.ListEndOffsets(ctx, s.cfg.ChangelogTopic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("end offsets of the changelog: %w", err)
+	}
+	starts, err := s.admin.ListStartOffsets(ctx, s.cfg.ChangelogTopic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("start offsets of the changelog: %w", err)
+	}
+	r := &restorer{service: s, todo: map[int32]*restoring{}}
+	for _, n := range partitions {
+		if err := r.plan(n, starts, ends); err != nil {
+			return err
+		}
+	}
+	if err := r.run(ctx); err != nil {
+		return fmt.Errorf("restore state from the changelog: %w", err)
+	}
+	return nil
+}
+
+// restorer reads the changelog of some partitions into the local store.
+type restorer struct {
+	service *Service
+	todo    map[int32]*restoring
+	records int
+}
+
+// restoring is one partition's restore.
+type restoring struct {
+	part    *state.Partition
+	next    int64 // changelog offset to read next
+	end     int64 // where the restore is complete
+	overlay state.Overlay
+}
+
+// plan decides from where a partition has to be read.
+func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) error {
+	s := r.service
+	part := s.deps.Store.Partition(n)
+	end, ok := ends.Lookup(s.cfg.ChangelogTopic, n)
+	if !ok {
+		return fmt.Errorf("changelog %s has no partition %d", s.cfg.ChangelogTopic, n)
+	}
+	start, _ := starts.Lookup(s.cfg.ChangelogTopic, n)
+	from, reason := s.trusted(part, end.Offset)
+	if reason != "" {
+		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
+		if err := part.Wipe(); err != nil {
+			return fmt.Errorf("wipe partition %d: %w", n, err)
+		}
+		from = start.Offset
+	}
+	from = max(from, start.Offset)
+	if from < end.Offset {
+		r.todo[n] = &restoring{part: part, next: from, end: end.Offset}
+	}
+	s.deps.Metrics.restoreRemaining(n, max(0, end.Offset-from))
+	return nil
+}
+
+// trusted returns the changelog offset up to which the local state is good, or the reason why it isn't.
+func (s *Service) trusted(part *state.Partition, end int64) (from int64, reason string) {
+	cp, ok, err := part.Checkpoint()
+	switch {
+	case err != nil:
+		return 0, "the checkpoint can't be read: " + err.Error()
+	case !ok:
+		return 0, "there is no local state"
+	case cp.Version != state.CodecVersion:
+		return 0, "the local state was written by another version"
+	case cp.Cluster != s.source.cluster || cp.Topic != s.source.topics:
+		return 0, "the local state belongs to another cluster or other topics"
+	case cp.Changelog > end:
+		return 0, "the local state is ahead of the changelog"
+	case s.deps.Now().UnixMilli()-cp.At > deleteRetention.Milliseconds()/2:
+		return 0, "the checkpoint is older than half of the changelog's delete.retention.ms"
+	}
+	return cp.Changelog, ""
+}
+
+// run reads until every partition has reached its end. Control records are kept: the last records of a changelog
+// are transaction markers, and without them the end would never be seen.
+func (r *restorer) run(ctx context.Context) error {
+	if len(r.todo) == 0 {
+		return nil
+	}
+	offsets := map[int32]kgo.Offset{}
+	for n, p := range r.todo {
+		offsets[n] = kgo.NewOffset().At(p.next)
+	}
+	s := r.service
+	opts := append(s.cfg.clientOptions(s.log),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.ChangelogTopic: offsets}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),
+	)
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for len(r.todo) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fetches.Err(); err != nil {
+			return err
+		}
+		var errs []error
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { errs = append(errs, r.take(p)) })
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+	}
+	s.log.Info("state restored", slog.Int("changelog_records", r.records))
+	return nil
+}
+
+// take puts the records of one partition into its overlay, and applies that when it is large or complete.
+func (r *restorer) take(p kgo.FetchTopicPartition) error {
+	t, ok := r.todo[p.Partition]
+	if !ok {
+		return nil
+	}
+	for _, rec := range p.Records {
+		t.next = rec.Offset + 1
+		if rec.Attrs.IsControl() {
+			continue
+		}
+		r.records++
+		if rec.Value == nil {
+			t.overlay.Delete(rec.Key)
+		} else {
+			t.overlay.Put(rec.Key, rec.Value)
+		}
+	}
+	if t.overlay.Len() < restoreChunk && t.next < t.end {
+		return nil
+	}
+	s := r.service
+	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.next)); err != nil {
+		return fmt.Errorf("partition %d: %w", p.Partition, err)
+	}
+	t.overlay.Reset()
+	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))
+	if t.next >= t.end {
+		delete(r.todo, p.Partition)
+	}
+	return nil
+}
+
+// checkpoint makes a checkpoint of the service's source.
+func (s *Service) checkpoint(inputs map[string]int64, changelog int64) state.Checkpoint {
+	return state.Checkpoint{
+		Version: state.CodecVersion, Cluster: s.source.cluster, Topic: s.source.topics,
+		Inputs: inputs, Changelog: changelog, At: s.deps.Now().UnixMilli(),
+	}
+}

@@ -1,0 +1,296 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/state"
+)
+
+// Service is one member of the consumer group. Run does everything; the other methods may be called from anywhere.
+type Service struct {
+	cfg  Config
+	deps Deps
+	log  *slog.Logger
+
+	// What follows belongs to the goroutine of Run.
+	session *kgo.GroupTransactSession
+	admin   *kadm.Client
+	source  source
+	members map[int32]*member
+	seen    *hostTable
+
+	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
+	assigned map[int32]bool
+	changed  bool // the assignment is not what members is
+	ready    bool
+	status   string
+}
+
+// member is a partition that this process owns.
+type member struct {
+	number    int32
+	worker    *pipeline.Worker
+	records   []pipeline.Record
+	positions map[string]int64 // by topic: the next offset to read
+	ends      map[string]int64 // by topic: the end of the log when it was last fetched
+	lastSeen  time.Time        // when the last record came, or the worker was loaded
+	clockSeen time.Time        // up to when the wall clock moved the record clock
+	changelog int64            // next offset on the changelog
+	saved     time.Time        // when the last checkpoint went to the local store
+}
+
+// New returns a service that does nothing yet.
+func New(cfg Config, deps Deps) *Service {
+	cfg.EnsureDefaults()
+	deps.Pipeline.EnsureDefaults()
+	return &Service{cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), status: "starting"}
+}
+
+// Ready reports whether the member has joined the group and restored the state of its partitions, with a word on
+// what it is doing.
+func (s *Service) Ready() (ready bool, status string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready, s.status
+}
+
+func (s *Service) setStatus(ready bool, status string) {
+	s.mu.Lock()
+	s.ready, s.status = ready, status
+	s.mu.Unlock()
+}
+
+// The pauses between attempts to connect again.
+const (
+	firstBackoff = 200 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+)
+
+// Run joins the group and works until ctx ends: then it finishes the batch at hand, leaves the group and returns
+// nil. Trouble with the broker is retried with a new client, as after a restart; what only an operator can mend is an
+// error (errors.Is ErrTopics), as is a local store that fails.
+func (s *Service) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		began := s.deps.Now()
+		err := s.runClient(ctx)
+		s.setStatus(false, "stopped")
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fatal(err) {
+			return err
+		}
+		s.deps.Metrics.restarted()
+		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff))
+		s.setStatus(false, "waiting to connect again: "+err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		if backoff = min(2*backoff, lastBackoff); s.deps.Now().Sub(began) > time.Minute {
+			backoff = firstBackoff
+		}
+	}
+}
+
+// errStore marks errors of the local store.
+var errStore = errors.New("local store")
+
+func fatal(err error) bool { return errors.Is(err, ErrTopics) || errors.Is(err, errStore) }
+
+// runClient is the life of one client: from the connection to its loss or the end.
+func (s *Service) runClient(ctx context.Context) (err error) {
+	s.members = map[int32]*member{}
+	s.mu.Lock()
+	s.assigned, s.changed = map[int32]bool{}, false
+	s.mu.Unlock()
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	defer s.admin.Close()
+	defer s.session.Close()
+	s.setStatus(false, "joining the group")
+	for ctx.Err() == nil {
+		if err := s.syncAssignment(ctx); err != nil {
+			return err
+		}
+		if err := s.batch(ctx); err != nil {
+			return err
+		}
+	}
+	s.log.Info("leaving the group")
+	return ctx.Err()
+}
+
+func (s *Service) connect(ctx context.Context) error {
+	common := s.cfg.clientOptions(s.log)
+	base, err := kgo.NewClient(common...)
+	if err != nil {
+		return err
+	}
+	s.admin = kadm.NewClient(base)
+	s.admin.SetTimeoutMillis(15_000)
+	if s.source, err = checkTopics(ctx, s.admin, &s.cfg); err != nil {
+		s.admin.Close()
+		return err
+	}
+	opts := append(common, s.cfg.groupOptions()...)
+	opts = append(opts,
+		kgo.OnPartitionsAssigned(s.onAssigned), kgo.OnPartitionsRevoked(s.onRevoked), kgo.OnPartitionsLost(s.onRevoked))
+	if s.session, err = kgo.NewGroupTransactSession(opts...); err != nil {
+		s.admin.Close()
+		return err
+	}
+	return nil
+}
+
+// onAssigned pauses what was assigned until its state is restored. The client calls it.
+func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, assigned map[string][]int32) {
+	cl.PauseFetchPartitions(assigned)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, partitions := range assigned {
+		for _, n := range partitions {
+			s.assigned[n] = true
+		}
+	}
+	s.changed = true
+	s.ready, s.status = false, "restoring state"
+}
+
+// onRevoked notes what was taken away. The session aborts the transaction that is open. The client calls it.
+func (s *Service) onRevoked(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, partitions := range revoked {
+		for _, n := range partitions {
+			delete(s.assigned, n)
+		}
+	}
+	s.changed = true
+}
+
+// syncAssignment brings the workers in line with the assignment: those that were taken away are dropped, new ones
+// get their state restored before their partitions are fetched.
+func (s *Service) syncAssignment(ctx context.Context) error {
+	s.mu.Lock()
+	changed := s.changed
+	s.changed = false
+	assigned := make(map[int32]bool, len(s.assigned))
+	for n := range s.assigned {
+		assigned[n] = true
+	}
+	s.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	var fresh []int32
+	for n := range s.members {
+		if !assigned[n] {
+			s.drop(n)
+		}
+	}
+	for n := range assigned {
+		if s.members[n] == nil {
+			fresh = append(fresh, n)
+		}
+	}
+	slices.Sort(fresh)
+	s.deps.Metrics.rebalanced(len(assigned))
+	if err := s.takeOver(ctx, fresh); err != nil {
+		return err
+	}
+	s.resume(fresh)
+	s.mu.Lock()
+	if !s.changed {
+		s.ready, s.status = true, fmt.Sprintf("running, %d partitions", len(assigned))
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Service) drop(n int32) {
+	delete(s.members, n)
+	s.deps.Pipeline.Metrics.Forget(n)
+	s.deps.Metrics.forget(n)
+}
+
+// takeOver restores the state of partitions and makes their workers.
+func (s *Service) takeOver(ctx context.Context, fresh []int32) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	s.log.Info("partitions assigned", slog.Any("partitions", fresh))
+	if err := s.restore(ctx, fresh); err != nil {
+		return err
+	}
+	for _, n := range fresh {
+		part := s.deps.Store.Partition(n)
+		w, err := pipeline.NewWorker(s.deps.Pipeline, part, n)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errStore, err)
+		}
+		if err := s.reload(w, part); err != nil {
+			return err
+		}
+		s.members[n] = s.newMember(n, w, part)
+	}
+	return nil
+}
+
+// reload loads a worker's state; one that can't be read is wiped, so that the next start rebuilds it.
+func (s *Service) reload(w *pipeline.Worker, part *state.Partition) error {
+	err := w.Reload()
+	if err == nil {
+		return nil
+	}
+	if wipeErr := part.Wipe(); wipeErr != nil {
+		return fmt.Errorf("%w: %w", errStore, errors.Join(err, wipeErr))
+	}
+	return fmt.Errorf("the local state was wiped and will be rebuilt: %w", err)
+}
+
+func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) *member {
+	now := s.deps.Now()
+	m := &member{
+		number: n, worker: w, positions: map[string]int64{}, ends: map[string]int64{},
+		lastSeen: now, clockSeen: now, saved: now,
+	}
+	if cp, ok, err := part.Checkpoint(); err == nil && ok {
+		m.changelog = cp.Changelog
+	}
+	return m
+}
+
+func (s *Service) resume(partitions []int32) {
+	topics := map[string][]int32{}
+	for _, t := range s.cfg.Topics {
+		topics[t] = partitions
+	}
+	s.session.Client().ResumeFetchPartitions(topics)
+}
+
+// eachWorker runs fn for the members given, at the same time: every worker on one goroutine at a time.
+func eachWorker(members []*member, fn func(*member) error) error {
+	if len(members) == 1 {
+		return fn(members[0])
+	}
+	var g errgroup.Group
+	for _, m := range members {
+		g.Go(func() error { return fn(m) })
+	}
+	return g.Wait()
+}

@@ -1,0 +1,166 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// source is the identity of the input: what local state must have come from to be of use.
+type source struct {
+	cluster    string
+	topics     string // ids of the input topics and the changelog
+	partitions int32
+}
+
+// ErrTopics says that topics are missing or don't fit: the operator has to act.
+var ErrTopics = errors.New("topics")
+
+// checkTopics looks at the input topics, creates the topics that Weir owns where it may, and returns the
+// identity of the input.
+func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, error) {
+	meta, err := admin.Metadata(ctx, c.Topics...)
+	if err != nil {
+		return source{}, fmt.Errorf("metadata of the input topics: %w", err)
+	}
+	src := source{cluster: meta.Cluster}
+	var problems []error
+	for _, name := range c.Topics {
+		n, err := partitionsOf(meta.Topics, name)
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case src.partitions == 0:
+			src.partitions = n
+		case n != src.partitions:
+			problems = append(problems, fmt.Errorf(
+				"%w: %s has %d partitions and %s has %d: all input topics need the same number, keyed alike by host.id",
+				ErrTopics, name, n, c.Topics[0], src.partitions))
+		}
+	}
+	if len(problems) > 0 {
+		return source{}, errors.Join(problems...)
+	}
+	changelogID, err := ensureOwned(ctx, admin, c, src.partitions)
+	if err != nil {
+		return source{}, err
+	}
+	var ids []string
+	for _, name := range slices.Sorted(slices.Values(c.Topics)) {
+		ids = append(ids, meta.Topics[name].ID.String())
+	}
+	src.topics = strings.Join(append(ids, changelogID), ",")
+	return src, nil
+}
+
+func partitionsOf(topics kadm.TopicDetails, name string) (int32, error) {
+	t, ok := topics[name]
+	switch {
+	case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return 0, fmt.Errorf("%w: input topic %s does not exist: create it, keyed by host.id", ErrTopics, name)
+	case t.Err != nil:
+		return 0, fmt.Errorf("%w: input topic %s: %w", ErrTopics, name, t.Err)
+	case len(t.Partitions) == 0:
+		return 0, fmt.Errorf("%w: input topic %s has no partitions yet", ErrTopics, name)
+	}
+	return int32(len(t.Partitions)), nil
+}
+
+// ownedTopic is a topic that Weir owns, with the settings that it needs.
+type ownedTopic struct {
+	name       string
+	partitions int32
+	exact      bool // the number of partitions has to be that of the input
+	settings   map[string]string
+}
+
+func (c *Config) ownedTopics(partitions int32) []ownedTopic {
+	largest := strconv.Itoa(c.MaxMessageBytes)
+	return []ownedTopic{
+		{name: c.AlertTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
+		{name: c.DeadLetterTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
+		{name: c.ChangelogTopic, partitions: partitions, exact: true, settings: map[string]string{
+			"cleanup.policy":    "compact",
+			"max.message.bytes": largest,
+			// Only closed segments are compacted: small ones, or it never happens.
+			"segment.bytes":             "16777216",
+			"segment.ms":                "600000",
+			"min.cleanable.dirty.ratio": "0.2",
+			"delete.retention.ms":       strconv.Itoa(int(deleteRetention.Milliseconds())),
+		}},
+	}
+}
+
+// ensureOwned creates the topics of Weir's own that are missing, and returns the id of the changelog.
+func ensureOwned(ctx context.Context, admin *kadm.Client, c *Config, partitions int32) (changelogID string, err error) {
+	for _, t := range c.ownedTopics(partitions) {
+		if err := ensureTopic(ctx, admin, c, t); err != nil {
+			return "", err
+		}
+	}
+	details, err := admin.ListTopics(ctx, c.ChangelogTopic)
+	if err != nil {
+		return "", fmt.Errorf("metadata of the changelog: %w", err)
+	}
+	return details[c.ChangelogTopic].ID.String(), nil
+}
+
+func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopic) error {
+	details, err := admin.ListTopics(ctx, t.name)
+	if err != nil {
+		return fmt.Errorf("metadata of %s: %w", t.name, err)
+	}
+	if d, ok := details[t.name]; ok && d.Err == nil {
+		if n := int32(len(d.Partitions)); t.exact && n != t.partitions {
+			return fmt.Errorf(
+				"%w: changelog %s has %d partitions but the input has %d: state belongs to partitions, so it can't be carried over; "+
+					"stop all members, delete %s (live partials are lost), reset the group's offsets back by the longest maxspan, start again",
+				ErrTopics, t.name, n, t.partitions, t.name)
+		}
+		return nil
+	}
+	if !c.CreateTopics {
+		return fmt.Errorf("%w: %s does not exist and topics.create is false: %s", ErrTopics, t.name, t.command(c))
+	}
+	settings := map[string]*string{}
+	for k, v := range t.settings {
+		settings[k] = &v
+	}
+	resp, err := admin.CreateTopic(ctx, t.partitions, c.ReplicationFactor, settings, t.name)
+	if err = cmpErr(err, resp.Err); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("%w: %s could not be created: %w: %s", ErrTopics, t.name, err, t.command(c))
+	}
+	return nil
+}
+
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// command is what an operator types to create the topic.
+func (t ownedTopic) command(c *Config) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "create it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d",
+		strings.Join(c.Brokers, ","), t.name, t.partitions)
+	if c.ReplicationFactor > 0 {
+		fmt.Fprintf(&b, " --replication-factor %d", c.ReplicationFactor)
+	}
+	keys := make([]string, 0, len(t.settings))
+	for k := range t.settings {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		fmt.Fprintf(&b, " --config %s=%s", k, t.settings[k])
+	}
+	return b.String()
+}

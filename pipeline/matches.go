@@ -1,0 +1,173 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/pipeline/alert"
+	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
+)
+
+// candidates turns the stages that an event hits into what it may do to which partials, one candidate per rule
+// and join key. Rules with a timestamp_field order the event by that: each such field makes an entry of its own.
+func (w *Worker) candidates(hits []rules.SequenceHit, ref sequence.Ref) []*buffered {
+	var out []*buffered
+	for _, hit := range hits {
+		field := hit.Rule.Rule.TimestampField
+		at := ref
+		if slot := hit.Rule.TimestampSlot; slot != w.meta.Timestamp {
+			v := w.ev.First(slot)
+			if v.Kind() != event.Time {
+				continue
+			}
+			at.Time, at.SubMillis = min(v.Millis(), w.latestBelievable()), v.SubMillis()
+		}
+		i := slices.IndexFunc(out, func(b *buffered) bool { return b.field == field })
+		if i < 0 {
+			i = len(out)
+			out = append(out, &buffered{ref: at, field: field})
+		}
+		out[i].cands = w.appendCandidates(out[i].cands, hit)
+	}
+	return out
+}
+
+// appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
+func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []candidate {
+	first := len(dst)
+	add := func(stage *eql.Stage, bit int) {
+		var truncated bool
+		w.joins, truncated = stage.JoinKeys(w.ev, w.joins[:0])
+		if truncated {
+			w.counts.joinKeysTruncated++
+		}
+		for _, key := range w.joins {
+			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return string(c.join) == string(key) })
+			if i < 0 {
+				dst = append(dst, candidate{rule: hit.Rule, join: slices.Clone(key)})
+				i = len(dst) - 1 - first
+			}
+			dst[first+i].hits = dst[first+i].hits.With(bit)
+		}
+	}
+	stages := sequence.Hits(hit.Stages)
+	for i, st := range hit.Rule.Query.Stages {
+		if stages.Has(i) {
+			add(st, i)
+		}
+	}
+	if stages.Has(sequence.UntilStage) {
+		add(hit.Rule.Query.Until, sequence.UntilStage)
+	}
+	return dst
+}
+
+// alertEvent builds the alert of a single-event match.
+func (w *Worker) alertEvent(c *rules.Compiled, h *host, ref sequence.Ref, raw []byte) {
+	w.counts.matches[c.Number]++
+	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.name, Events: []alert.Event{w.evidenceOf(ref, raw)}}
+	w.build(c, m, ref, []sequence.MatchEvent{{Ref: ref}}, nil)
+}
+
+// alert builds the alert of a completed sequence. Its evidence is still held by the partial.
+func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.Match) {
+	w.counts.matches[c.Number]++
+	keys, err := event.DecodeTuple(join)
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.name, JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
+	for _, e := range match.Events {
+		if e.Missing {
+			m.Events = append(m.Events, alert.Event{Missing: true})
+			continue
+		}
+		m.Events = append(m.Events, w.evidenceOf(e.Ref, w.source(e.Ref)))
+	}
+	w.build(c, m, match.Completed(), match.Events, join)
+}
+
+func (w *Worker) evidenceOf(ref sequence.Ref, raw []byte) alert.Event {
+	return alert.Event{
+		ID: ref.ID, Topic: ref.Topic, Partition: ref.Partition, Offset: ref.Offset,
+		Time: ref.Time, SubMillis: ref.SubMillis, Source: raw, Truncated: raw == nil,
+	}
+}
+
+func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref, events []sequence.MatchEvent, join []byte) {
+	at := time.UnixMilli(completed.Time).UTC()
+	if w.cfg.Now != nil {
+		at = w.cfg.Now()
+	}
+	doc, err := w.cfg.Alerts.Build(m, at)
+	if err != nil {
+		w.counts.alertFailures++
+		w.log.Error("alert not built", slog.String("rule_id", c.Rule.ID), slog.Any("error", err))
+		return
+	}
+	w.out.Alerts = append(w.out.Alerts, Alert{
+		Document: doc, Rule: c, Completed: completed, Match: events, JoinKey: join,
+	})
+}
+
+// deadLetter hands out a record that can't be an event.
+func (w *Worker) deadLetter(r *Record, reason, detail string) {
+	w.counts.deadLetters[reason]++
+	sum := sha256.Sum256(r.Value)
+	kept := r.Value[:min(len(r.Value), w.cfg.Limits.DeadLetterBytes)]
+	w.keptBytes += len(kept)
+	w.out.DeadLetters = append(w.out.DeadLetters, DeadLetter{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Reason: reason, Detail: detail,
+		Value: slices.Clone(kept), Length: len(r.Value), SHA256: hex.EncodeToString(sum[:]),
+	})
+}
+
+func decodeReason(err error) string {
+	switch {
+	case errors.Is(err, event.ErrNotObject):
+		return ReasonNotObject
+	case errors.Is(err, event.ErrTooDeep):
+		return ReasonTooDeep
+	default:
+		return ReasonMalformed
+	}
+}
+
+// sortedBuffers returns the host of each buffered event, in the order of all of them together.
+func (w *Worker) sortedBuffers() []*host {
+	type waiting struct {
+		h *host
+		b *buffered
+	}
+	var all []waiting
+	for _, h := range w.hosts {
+		for _, b := range h.buffer {
+			all = append(all, waiting{h, b})
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].b.ref.Compare(all[j].b.ref.Ordinal) < 0 })
+	hosts := make([]*host, len(all))
+	for i, e := range all {
+		hosts[i] = e.h
+	}
+	return hosts
+}
+
+func (w *Worker) sortedPartials() []*partial {
+	ps := make([]*partial, 0, len(w.partials))
+	for _, p := range w.partials {
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b *partial) int { return strings.Compare(a.key, b.key) })
+	return ps
+}

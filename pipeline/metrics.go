@@ -1,0 +1,207 @@
+package pipeline
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-eql/weir/event"
+)
+
+// Metrics are the counters and gauges of the workers of a process. Labels are bounded: rules, partitions, reasons
+// and fields, never hosts or users. All methods of the collectors are safe for concurrent use.
+type Metrics struct {
+	records           *prometheus.CounterVec
+	bytes             *prometheus.CounterVec
+	deadLetters       *prometheus.CounterVec
+	matches           *prometheus.CounterVec
+	evaluations       *prometheus.CounterVec
+	candidates        *prometheus.CounterVec
+	partials          *prometheus.GaugeVec
+	evicted           *prometheus.CounterVec
+	late              *prometheus.CounterVec
+	lateByRule        *prometheus.CounterVec
+	lateBySilence     *prometheus.CounterVec
+	clamped           *prometheus.CounterVec
+	hostless          *prometheus.CounterVec
+	uncoerced         *prometheus.CounterVec
+	unknownStream     *prometheus.CounterVec
+	buffered          *prometheus.GaugeVec
+	bufferOverflow    *prometheus.CounterVec
+	hosts             *prometheus.GaugeVec
+	hostsForgotten    *prometheus.CounterVec
+	eventLag          *prometheus.GaugeVec
+	joinKeysTruncated *prometheus.CounterVec
+	alertFailures     *prometheus.CounterVec
+	alerts            *prometheus.CounterVec
+}
+
+// NewMetrics registers the pipeline's metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "weir", Name: name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
+	return &Metrics{
+		records:           counter("records_total", "Records taken from the input.", "partition"),
+		bytes:             counter("record_bytes_total", "Bytes of the records taken from the input.", "partition"),
+		deadLetters:       counter("dead_letters_total", "Records that could not be decoded.", "partition", "reason"),
+		matches:           counter("rule_matches_total", "Matches of a rule.", "rule_id"),
+		evaluations:       counter("rule_evaluations_total", "Evaluations of a rule's conditions, after the index.", "rule_id"),
+		candidates:        counter("rule_candidates_total", "Events that the index found for a rule.", "rule_id"),
+		partials:          gauge("rule_partials", "Live partials of a rule.", "partition", "rule_id"),
+		evicted:           counter("rule_partials_evicted_total", "Partials dropped because a cap was reached.", "rule_id"),
+		late:              counter("late_events_total", "Candidates behind their host's watermark.", "partition"),
+		lateByRule:        counter("rule_late_events_total", "Late candidates that concern a rule.", "rule_id"),
+		lateBySilence:     counter("idle_clock_advances_total", "Times that the wall clock moved the record clock of a silent partition.", "partition"),
+		clamped:           counter("future_events_total", "Events whose time was ahead of the record clock and was clamped.", "partition"),
+		hostless:          counter("hostless_events_total", "Events without host.id, agent.id and host.name.", "partition"),
+		uncoerced:         counter("uncoerced_values_total", "Values that are missing because they don't fit their field's type.", "field"),
+		unknownStream:     counter("unknown_stream_events_total", "Events of no known data stream, which index patterns don't filter.", "partition"),
+		buffered:          gauge("reorder_buffer_events", "Events that wait for their host's watermark.", "partition"),
+		bufferOverflow:    counter("reorder_buffer_overflow_total", "Events released early because the reorder buffer was full.", "partition"),
+		hosts:             gauge("hosts", "Hosts that are remembered.", "partition"),
+		hostsForgotten:    counter("hosts_forgotten_total", "Hosts dropped from memory with nothing pending.", "partition"),
+		eventLag:          gauge("event_lag_seconds", "Record clock minus the newest event time.", "partition"),
+		joinKeysTruncated: counter("join_keys_truncated_total", "Events with more join key combinations than are kept.", "partition"),
+		alertFailures:     counter("alert_build_failures_total", "Matches for which no alert could be built.", "partition"),
+		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
+	}
+}
+
+// counts are what a worker has counted since the last commit. They become metrics when it is committed, so that
+// work that is done again after an abort is not counted twice.
+type counts struct {
+	records, bytes, hostless, clamped, late, bufferOverflow uint64
+	hostsForgotten, joinKeysTruncated, alertFailures        uint64
+	idleAdvances                                            uint64
+	clock, newest                                           int64
+	deadLetters                                             map[string]uint64
+	matches, evicted, lateByRule                            []uint64
+
+	// What the matcher's and the decoder's running counts, and the gauges, were at the last flush.
+	seenUnknown                                    uint64
+	seenEvaluations, seenCandidates, seenUncoerced []uint64
+	seenPartials                                   []int
+}
+
+func newCounts(rules, slots int) counts {
+	return counts{
+		deadLetters: map[string]uint64{}, matches: make([]uint64, rules), evicted: make([]uint64, rules),
+		lateByRule:      make([]uint64, rules),
+		seenEvaluations: make([]uint64, rules), seenCandidates: make([]uint64, rules), seenPartials: make([]int, rules),
+		seenUncoerced: make([]uint64, slots),
+	}
+}
+
+// reset drops the counts of the batch.
+func (c *counts) reset() {
+	clear(c.matches)
+	clear(c.evicted)
+	clear(c.lateByRule)
+	clear(c.deadLetters)
+	*c = counts{
+		clock: c.clock, newest: c.newest, deadLetters: c.deadLetters,
+		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule,
+		seenUnknown: c.seenUnknown, seenEvaluations: c.seenEvaluations, seenCandidates: c.seenCandidates,
+		seenUncoerced: c.seenUncoerced, seenPartials: c.seenPartials,
+	}
+}
+
+// countLate counts an event that came behind its host's watermark, and the rules that it concerns.
+func (w *Worker) countLate(b *buffered) {
+	w.counts.late++
+	for i := range b.cands {
+		w.counts.lateByRule[b.cands[i].rule.Number]++
+	}
+}
+
+// flush adds the counts of the committed batch to the metrics.
+func (c *counts) flush(w *Worker) {
+	defer c.reset()
+	m := w.cfg.Metrics
+	if m == nil {
+		return
+	}
+	p := strconv.Itoa(int(w.number))
+	for _, v := range []struct {
+		vec *prometheus.CounterVec
+		n   uint64
+	}{
+		{m.records, c.records}, {m.bytes, c.bytes}, {m.hostless, c.hostless}, {m.clamped, c.clamped},
+		{m.late, c.late}, {m.bufferOverflow, c.bufferOverflow}, {m.hostsForgotten, c.hostsForgotten},
+		{m.joinKeysTruncated, c.joinKeysTruncated}, {m.alertFailures, c.alertFailures},
+		{m.lateBySilence, c.idleAdvances}, {m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
+	} {
+		if v.n > 0 {
+			v.vec.WithLabelValues(p).Add(float64(v.n))
+		}
+	}
+	for reason, n := range c.deadLetters {
+		m.deadLetters.WithLabelValues(p, reason).Add(float64(n))
+	}
+	for i := range w.out.Alerts {
+		m.alerts.WithLabelValues(p, w.out.Alerts[i].Severity).Inc()
+	}
+	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
+	m.hosts.WithLabelValues(p).Set(float64(len(w.hosts)))
+	if c.newest > 0 {
+		m.eventLag.WithLabelValues(p).Set(float64(c.clock-c.newest) / 1000)
+	}
+	c.flushRules(w, p)
+	c.flushFields(w)
+	stats := w.matcher.Stats()
+	c.seenUnknown = stats.UnknownStream
+	copy(c.seenEvaluations, stats.Evaluations)
+	copy(c.seenCandidates, stats.Candidates)
+	copy(c.seenUncoerced, w.decoder.Uncoerced())
+}
+
+func (c *counts) flushRules(w *Worker, partition string) {
+	m := w.cfg.Metrics
+	stats := w.matcher.Stats()
+	for i, rule := range w.cfg.Set.Rules() {
+		id := rule.Rule.ID
+		for _, v := range []struct {
+			vec *prometheus.CounterVec
+			n   uint64
+		}{
+			{m.matches, c.matches[i]}, {m.evicted, c.evicted[i]}, {m.lateByRule, c.lateByRule[i]},
+			{m.candidates, stats.Candidates[i] - c.seenCandidates[i]}, {m.evaluations, stats.Evaluations[i] - c.seenEvaluations[i]},
+		} {
+			if v.n > 0 {
+				v.vec.WithLabelValues(id).Add(float64(v.n))
+			}
+		}
+		if live := w.byRule[i].live; live != c.seenPartials[i] {
+			m.partials.WithLabelValues(partition, id).Set(float64(live))
+			c.seenPartials[i] = live
+		}
+	}
+}
+
+func (c *counts) flushFields(w *Worker) {
+	for slot, n := range w.decoder.Uncoerced() {
+		if n -= c.seenUncoerced[slot]; n > 0 {
+			path := w.cfg.Set.Schema().Field(event.Slot(slot)).Path
+			w.cfg.Metrics.uncoerced.WithLabelValues(path).Add(float64(n))
+		}
+	}
+}
+
+// Forget removes the gauges of a partition that this process no longer owns.
+func (m *Metrics) Forget(partition int32) {
+	if m == nil {
+		return
+	}
+	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
+	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.eventLag} {
+		g.DeletePartialMatch(label)
+	}
+}

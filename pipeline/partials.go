@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"container/heap"
+	"log/slog"
+	"math"
+
+	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
+)
+
+// partial is what is live of one rule under one join key.
+type partial struct {
+	key    string // key in the state store: rule and join key
+	rule   *rules.Compiled
+	join   []byte
+	st     sequence.State
+	host   *host
+	at     int64 // deadline of its current timer; math.MaxInt64: none
+	stored bool  // the store has a record of it
+	dirty  bool
+	dead   bool // taken out of the worker's map
+}
+
+// candidate is what a buffered event may do: hit stages of one rule under one join key.
+type candidate struct {
+	rule *rules.Compiled
+	hits sequence.Hits
+	join []byte
+}
+
+// feed gives an event to the sequence machines of its candidates. The event's evidence is in place.
+func (w *Worker) feed(b *buffered, h *host) {
+	for i := range b.cands {
+		w.advance(&b.cands[i], b.ref, h)
+	}
+}
+
+func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
+	m := w.machines[c.rule.Number]
+	w.keyBuf = appendPartialKey(w.keyBuf[:0], c.rule, c.join)
+	p, ok := w.partials[string(w.keyBuf)]
+	if !ok {
+		p = &partial{key: string(w.keyBuf), rule: c.rule, join: c.join, host: h, at: math.MaxInt64}
+	}
+	w.before = appendRefs(w.before[:0], &p.st)
+	w.matches = m.Advance(&p.st, c.hits, ref, w.matches[:0])
+	if !ok && p.st.Empty() && len(w.matches) == 0 {
+		return
+	}
+	if !ok {
+		w.keep(p)
+	}
+	w.settle(p, m)
+}
+
+// settle brings everything that depends on a partial's state in line with it: evidence, alerts, timers, the
+// commit, and the partial's own life. w.before holds the refs of the old state, w.matches what completed.
+func (w *Worker) settle(p *partial, m *sequence.Machine) {
+	w.after = appendRefs(w.after[:0], &p.st)
+	for _, r := range w.after {
+		w.retain(r)
+	}
+	for _, match := range w.matches {
+		w.alert(p.rule, p.join, p.host, match)
+	}
+	for _, r := range w.before {
+		w.release(r)
+	}
+	w.markPartial(p)
+	if p.st.Empty() {
+		w.drop(p)
+		return
+	}
+	w.setTimer(p, m)
+}
+
+func appendRefs(dst []sequence.Ref, st *sequence.State) []sequence.Ref {
+	for r := range st.Refs {
+		dst = append(dst, r)
+	}
+	return dst
+}
+
+// keep takes a new partial in, within the caps: the oldest of the rule, or of the partition, goes first.
+func (w *Worker) keep(p *partial) {
+	w.insert(p)
+	queue := &w.byRule[p.rule.Number]
+	if queue.live > w.cfg.Limits.PartialsPerRule {
+		w.evict(queue.oldest())
+	} else if len(w.partials) > w.cfg.Limits.Partials {
+		w.evict(w.oldestOfAll())
+	}
+}
+
+func (w *Worker) insert(p *partial) {
+	w.partials[p.key] = p
+	w.byRule[p.rule.Number].push(p)
+	if !p.host.pending() {
+		w.pendingHosts++
+	}
+	p.host.partials++
+	w.touch(p.host)
+}
+
+// oldestOfAll returns the partial that was begun first, over all rules.
+func (w *Worker) oldestOfAll() *partial {
+	var oldest *partial
+	first := int64(math.MaxInt64)
+	for i := range w.byRule {
+		p := w.byRule[i].oldest()
+		if p == nil {
+			continue
+		}
+		if t, ok := p.st.Oldest(); ok && t < first {
+			oldest, first = p, t
+		}
+	}
+	return oldest
+}
+
+// evict drops a partial that a cap has no room for.
+func (w *Worker) evict(p *partial) {
+	if p == nil {
+		return
+	}
+	w.counts.evicted[p.rule.Number]++
+	if !w.evictionLogged[p.rule.Number] {
+		w.evictionLogged[p.rule.Number] = true
+		w.log.Warn("partials evicted: the cap is reached and sequences may be missed",
+			slog.String("rule_id", p.rule.Rule.ID), slog.Int("limit_per_rule", w.cfg.Limits.PartialsPerRule))
+	}
+	for r := range p.st.Refs {
+		w.release(r)
+	}
+	p.st = sequence.State{}
+	w.markPartial(p)
+	w.drop(p)
+}
+
+// drop takes a partial out whose state is empty.
+func (w *Worker) drop(p *partial) {
+	if p.dead {
+		return
+	}
+	p.dead = true
+	delete(w.partials, p.key)
+	w.byRule[p.rule.Number].gone()
+	p.host.partials--
+	if !p.host.pending() {
+		w.pendingHosts--
+	}
+	w.touch(p.host)
+}
+
+// markPartial notes that the partial's record in the store has to change with the next commit.
+func (w *Worker) markPartial(p *partial) {
+	if !p.dirty {
+		p.dirty = true
+		w.dirtyPartials = append(w.dirtyPartials, p)
+	}
+}
+
+// setTimer lets the host's watermark wake the partial when its state has something to decide.
+func (w *Worker) setTimer(p *partial, m *sequence.Machine) {
+	at, ok := m.Deadline(&p.st)
+	if !ok {
+		p.at = math.MaxInt64
+		return
+	}
+	if at == p.at {
+		return
+	}
+	p.at = at
+	heap.Push(&p.host.timers, timer{at: at, p: p})
+	w.schedule(p.host)
+}
+
+// tick wakes the partials whose deadline the host's watermark has reached.
+func (w *Worker) tick(h *host) {
+	for len(h.timers) > 0 && h.timers[0].at <= h.mark {
+		t, _ := heap.Pop(&h.timers).(timer)
+		p := t.p
+		if p.dead || p.at != t.at {
+			continue
+		}
+		p.at = math.MaxInt64
+		m := w.machines[p.rule.Number]
+		w.before = appendRefs(w.before[:0], &p.st)
+		w.matches = m.Tick(&p.st, h.mark, w.matches[:0])
+		w.settle(p, m)
+	}
+}
+
+// ruleQueue holds the partials of a rule in the order in which they began. Dead ones stay until they reach
+// the front or outnumber the living.
+type ruleQueue struct {
+	items []*partial
+	live  int
+}
+
+func (q *ruleQueue) push(p *partial) {
+	if len(q.items) > 64 && len(q.items) > 2*q.live {
+		q.compact()
+	}
+	q.items = append(q.items, p)
+	q.live++
+}
+
+func (q *ruleQueue) gone() { q.live-- }
+
+func (q *ruleQueue) compact() {
+	kept := q.items[:0]
+	for _, p := range q.items {
+		if !p.dead {
+			kept = append(kept, p)
+		}
+	}
+	clear(q.items[len(kept):])
+	q.items = kept
+}
+
+func (q *ruleQueue) oldest() *partial {
+	for len(q.items) > 0 && q.items[0].dead {
+		q.items[0] = nil
+		q.items = q.items[1:]
+	}
+	if len(q.items) == 0 {
+		return nil
+	}
+	return q.items[0]
+}

@@ -1,0 +1,232 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// Options configure a Backtest.
+type Options struct {
+	Config *pipeline.Config
+	// Alert is called for each alert in the order in which it was decided; nil ignores them.
+	Alert func(pipeline.Alert) error
+	// DeadLetter is called for each record that can't be an event; nil ignores them.
+	DeadLetter func(pipeline.DeadLetter) error
+	// Reported says whether an alert belongs to the range that is replayed rather than to its warm-up; nil
+	// takes all.
+	Reported func(pipeline.Alert) bool
+	// Progress is called now and then with what was read so far; nil is silent.
+	Progress func(records, bytes uint64)
+}
+
+// RuleResult is what a replay found for one rule.
+type RuleResult struct {
+	Rule    *rules.Compiled
+	Matches int
+	Hosts   map[string]struct{}
+	First   int64 // event time of the first and the last completing event, milliseconds; 0 without matches
+	Last    int64
+}
+
+// Result is what a replay found.
+type Result struct {
+	Rules       []RuleResult // by rule number
+	Records     uint64
+	Bytes       uint64
+	Alerts      int
+	DeadLetters map[string]int // by reason
+	First       int64          // earliest and latest event time of the alerts' completing events
+	Last        int64
+}
+
+// batchSize is the number of records between two commits to the throw-away state. It is not seen in the result.
+const batchSize = 4096
+
+// Backtest runs all records of src through the engine, one worker per partition, and ends the input.
+func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
+	o.Config.EnsureDefaults()
+	b := &backtest{
+		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{},
+		pending: map[int32][]pipeline.Record{},
+		result:  &Result{DeadLetters: map[string]int{}},
+	}
+	for _, c := range o.Config.Set.Rules() {
+		b.result.Rules = append(b.result.Rules, RuleResult{Rule: c, Hosts: map[string]struct{}{}})
+	}
+	err := b.run(ctx, src)
+	return b.result, errors.Join(err, b.store.Close())
+}
+
+type backtest struct {
+	o       Options
+	store   *state.Store
+	workers map[int32]*pipeline.Worker
+	order   []int32
+	pending map[int32][]pipeline.Record
+	held    int
+	result  *Result
+}
+
+func (b *backtest) run(ctx context.Context, src Source) error {
+	for {
+		r, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		b.result.Records++
+		b.result.Bytes += uint64(len(r.Value))
+		b.pending[r.Partition] = append(b.pending[r.Partition], r)
+		b.held++
+		if b.held >= batchSize {
+			if err := b.flush(); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	for _, n := range b.order {
+		if err := b.workers[n].Finish(); err != nil {
+			return err
+		}
+		if err := b.commit(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush processes and commits what was gathered.
+func (b *backtest) flush() error {
+	for n, records := range b.pending {
+		if len(records) == 0 {
+			continue
+		}
+		w, err := b.worker(n)
+		if err != nil {
+			return err
+		}
+		if err := w.Process(records); err != nil {
+			return err
+		}
+		b.pending[n] = records[:0]
+		if err := b.commit(n); err != nil {
+			return err
+		}
+	}
+	b.held = 0
+	if b.o.Progress != nil {
+		b.o.Progress(b.result.Records, b.result.Bytes)
+	}
+	return nil
+}
+
+func (b *backtest) worker(n int32) (*pipeline.Worker, error) {
+	if w, ok := b.workers[n]; ok {
+		return w, nil
+	}
+	w, err := pipeline.NewWorker(b.o.Config, b.store.Partition(n), n)
+	if err != nil {
+		return nil, err
+	}
+	b.workers[n] = w
+	b.order = append(b.order, n)
+	return w, nil
+}
+
+func (b *backtest) commit(n int32) error {
+	w := b.workers[n]
+	out := w.Output()
+	for _, a := range out.Alerts {
+		if err := b.report(a); err != nil {
+			return err
+		}
+	}
+	for _, d := range out.DeadLetters {
+		b.result.DeadLetters[d.Reason]++
+		if b.o.DeadLetter != nil {
+			if err := b.o.DeadLetter(d); err != nil {
+				return fmt.Errorf("dead letter: %w", err)
+			}
+		}
+	}
+	w.Changes()
+	return w.Committed(state.Checkpoint{Version: state.CodecVersion})
+}
+
+func (b *backtest) report(a pipeline.Alert) error {
+	if b.o.Reported != nil && !b.o.Reported(a) {
+		return nil
+	}
+	b.result.Alerts++
+	r := &b.result.Rules[a.Rule.Number]
+	at := a.Completed.Time
+	if r.Matches == 0 {
+		r.First, r.Last = at, at
+	}
+	r.Matches++
+	r.First, r.Last = min(r.First, at), max(r.Last, at)
+	if b.result.Alerts == 1 {
+		b.result.First, b.result.Last = at, at
+	}
+	b.result.First, b.result.Last = min(b.result.First, at), max(b.result.Last, at)
+	if len(a.Key) > 0 {
+		r.Hosts[string(a.Key)] = struct{}{}
+	}
+	if b.o.Alert != nil {
+		return b.o.Alert(a)
+	}
+	return nil
+}
+
+// NoCaps returns the limits of a replay: all partials, buffered events and hosts that a live worker would cut are
+// kept. The size limit of an event stays: what is a dead letter there is one here.
+func NoCaps() pipeline.Limits {
+	return pipeline.Limits{
+		PartialsPerRule: math.MaxInt, Partials: math.MaxInt,
+		Buffered: math.MaxInt, Hosts: math.MaxInt / 2,
+	}
+}
+
+// RunRule runs one compiled set over documents given inline and returns, per match, the positions of its events,
+// -1 for a missing stage. It is how the cases beside rules are run: the engine is that of a replay.
+func RunRule(ctx context.Context, cfg *pipeline.Config, docs [][]byte) ([][]int, error) {
+	var records []pipeline.Record
+	for i, d := range docs {
+		records = append(records, pipeline.Record{Topic: "case", Offset: int64(i), Value: d, Clock: pipeline.ClockEvent})
+	}
+	var matches [][]int
+	_, err := Backtest(ctx, FromRecords(records), Options{
+		Config: cfg,
+		Alert: func(a pipeline.Alert) error {
+			var positions []int
+			for _, e := range a.Match {
+				if e.Missing {
+					positions = append(positions, -1)
+				} else {
+					positions = append(positions, int(e.Ref.Offset))
+				}
+			}
+			matches = append(matches, positions)
+			return nil
+		},
+		DeadLetter: func(d pipeline.DeadLetter) error {
+			return fmt.Errorf("event %d: %s: %s", d.Offset, d.Reason, d.Detail)
+		},
+	})
+	return matches, err
+}

@@ -1,0 +1,236 @@
+// Package replay runs the engine over events that lie still: files, or a range of a topic. It uses the same
+// workers as the live pipeline, with a state that is thrown away at the end. It also runs single queries over
+// files, as Elasticsearch's EQL search does.
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-json"
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxLine bounds the memory that one line of a file may take.
+const maxLine = 256 << 20
+
+// Doc is one event of a file.
+type Doc struct {
+	Topic  string // the file's name as it was given
+	Offset int64  // 0-based line, or position in an array of documents
+	Data   []byte // valid until the next call of Next, unless the reader says otherwise
+}
+
+// File reads the events of one file: NDJSON, or one array of documents; plain, .gz or .zst.
+type File struct {
+	name    string
+	closers []io.Closer
+	r       *bufio.Reader
+	line    int64
+	buf     []byte
+	array   *json.Decoder
+	started bool
+}
+
+// Expand returns the files behind paths: a folder stands for the event files in it, sorted by name, and "-" for
+// standard input.
+func Expand(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		if p == "-" {
+			out = append(out, p)
+			continue
+		}
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, fmt.Errorf("events: %w", err)
+		}
+		if !info.IsDir() {
+			out = append(out, p)
+			continue
+		}
+		found, err := eventFiles(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// eventFiles finds the event files of a folder: *.ndjson, *.jsonl and *.json, also .gz and .zst. JSON files
+// that hold neither events nor an array of objects, such as manifests, have to be left out by the caller's choice of paths.
+func eventFiles(dir string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := strings.TrimSuffix(strings.TrimSuffix(path, ".gz"), ".zst")
+		if ext := filepath.Ext(base); !d.IsDir() && (ext == ".ndjson" || ext == ".jsonl") {
+			found = append(found, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("events: no .ndjson or .jsonl file (plain, .gz or .zst) in folder %s", dir)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// OpenFile opens a file of events; "-" reads stdin.
+func OpenFile(path string, stdin io.Reader) (*File, error) {
+	f := &File{name: path}
+	in := stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("events: %w", err)
+		}
+		f.closers = append(f.closers, file)
+		in = file
+	}
+	br := bufio.NewReaderSize(in, 1<<20)
+	plain, err := f.decompress(br)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("events: %s: %w", path, err), f.Close())
+	}
+	f.r = plain
+	return f, nil
+}
+
+// decompress looks at the first bytes rather than the name, so that standard input may be compressed too.
+func (f *File) decompress(br *bufio.Reader) (*bufio.Reader, error) {
+	magic, err := br.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		gz, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		f.closers = append(f.closers, gz)
+		return bufio.NewReaderSize(gz, 1<<20), nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		zr, err := zstd.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		f.closers = append(f.closers, zr.IOReadCloser())
+		return bufio.NewReaderSize(zr, 1<<20), nil
+	default:
+		return br, nil
+	}
+}
+
+// Close closes the file.
+func (f *File) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(f.closers) {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Next returns the next event, io.EOF at the end. Blank lines are passed over but counted as lines.
+func (f *File) Next() (Doc, error) {
+	if !f.started {
+		f.started = true
+		if err := f.detectArray(); err != nil {
+			return Doc{}, err
+		}
+	}
+	if f.array != nil {
+		return f.nextElement()
+	}
+	for {
+		line, err := f.readLine()
+		if len(line) == 0 && err != nil {
+			if errors.Is(err, io.EOF) {
+				return Doc{}, io.EOF
+			}
+			return Doc{}, fmt.Errorf("events: %s:%d: %w", f.name, f.line+1, err)
+		}
+		at := f.line
+		f.line++
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return Doc{Topic: f.name, Offset: at, Data: line}, nil
+		}
+	}
+}
+
+var errLongLine = errors.New("the line is longer than 256 MiB")
+
+// readLine returns one line without its end; it is valid until the next call.
+func (f *File) readLine() ([]byte, error) {
+	part, err := f.r.ReadSlice('\n')
+	if err == nil {
+		return part, nil
+	}
+	f.buf = append(f.buf[:0], part...)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(f.buf) > maxLine {
+			return nil, errLongLine
+		}
+		part, err = f.r.ReadSlice('\n')
+		f.buf = append(f.buf, part...)
+	}
+	if len(f.buf) > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return f.buf, err
+}
+
+// detectArray sees whether the file is an array of documents: its first character is a bracket.
+func (f *File) detectArray() error {
+	for {
+		b, err := f.r.Peek(1)
+		if err != nil {
+			return nil //nolint:nilerr // an empty or broken file: Next reports it
+		}
+		switch b[0] {
+		case ' ', '\t', '\r', '\n':
+			if b[0] == '\n' {
+				f.line++
+			}
+			if _, err := f.r.Discard(1); err != nil {
+				return err
+			}
+		case '[':
+			f.line = 0
+			f.array = json.NewDecoder(f.r)
+			_, err := f.array.Token()
+			return err
+		default:
+			return nil
+		}
+	}
+}
+
+func (f *File) nextElement() (Doc, error) {
+	if !f.array.More() {
+		return Doc{}, io.EOF
+	}
+	var raw json.RawMessage
+	if err := f.array.Decode(&raw); err != nil {
+		return Doc{}, fmt.Errorf("events: %s: element %d: %w", f.name, f.line, err)
+	}
+	at := f.line
+	f.line++
+	return Doc{Topic: f.name, Offset: at, Data: raw}, nil
+}

@@ -1,0 +1,327 @@
+package replay
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/event/ecs"
+	"github.com/weir-eql/weir/pipeline/sequence"
+)
+
+// QueryOptions are the parameters of a query, as in Elasticsearch's EQL search API.
+type QueryOptions struct {
+	TimestampField     string // default @timestamp
+	TiebreakerField    string // default none: position breaks ties
+	EventCategoryField string // default event.category
+	// NoOptimise compiles without shared atoms and folding, for differential tests.
+	NoOptimise bool
+}
+
+// QueryMatch is one match of a query.
+type QueryMatch struct {
+	JoinKeys []event.Value
+	Events   []QueryEvent
+}
+
+// QueryEvent is one event of a match: its 0-based position in the input and the document, or a missing stage.
+type QueryEvent struct {
+	Missing bool
+	Index   int
+	Source  []byte
+}
+
+// QueryResult is what a query found and what it could not read.
+type QueryResult struct {
+	Matches []QueryMatch
+	Events  int
+	// Undecodable counts the documents that are not JSON objects, Timeless those without a usable timestamp:
+	// neither can match a sequence.
+	Undecodable, Timeless int
+}
+
+// queryDoc is one document with its place in the order.
+type queryDoc struct {
+	index int
+	raw   []byte
+	at    sequence.Ordinal
+	timed bool
+	tie   event.Value
+}
+
+// Query runs one EQL query over the documents of src, all of them in memory: sorted by event time, then
+// tiebreaker, then position. Matches come in completion order; absences are decided at the end of the input; a
+// sequence without maxspan is unbounded. The error of a query that doesn't compile is an ast.Errors.
+func Query(text string, src Source, o QueryOptions) (*QueryResult, error) {
+	q, err := newQuery(text, o)
+	if err != nil {
+		return nil, err
+	}
+	res := &QueryResult{}
+	if err := q.read(src, res); err != nil {
+		return nil, err
+	}
+	q.sort()
+	if q.query.Kind == eql.EventQuery {
+		res.Matches = q.events()
+	} else {
+		res.Matches = q.sequences()
+	}
+	res.Matches = applyPipes(res.Matches, q.query)
+	return res, nil
+}
+
+type query struct {
+	query   *eql.Query
+	schema  *event.Schema
+	meta    event.Meta
+	tie     event.Slot
+	decoder *event.Decoder
+	ev      *event.Event
+	memo    *eql.Memo
+	machine *sequence.Machine
+	docs    []queryDoc
+}
+
+func newQuery(text string, o QueryOptions) (*query, error) {
+	timestamp := o.TimestampField
+	if timestamp == "" {
+		timestamp = "@timestamp"
+	}
+	schema := event.NewSchema(func(path string) event.Type {
+		if path == timestamp {
+			return event.Date
+		}
+		return ecs.TypeOf(path)
+	})
+	q := &query{schema: schema, tie: event.NoSlot}
+	q.meta = event.AddMeta(schema, event.MetaOptions{Timestamp: o.TimestampField, Category: o.EventCategoryField})
+	if o.TiebreakerField != "" {
+		q.tie = schema.Add(o.TiebreakerField)
+	}
+	env := eql.NewEnv(schema, eql.EnvOptions{NoSharing: o.NoOptimise, NoOptimise: o.NoOptimise})
+	var err error
+	if q.query, err = env.Compile(text, eql.QueryOptions{CategoryField: o.EventCategoryField}); err != nil {
+		return nil, err
+	}
+	switch q.query.Kind {
+	case eql.Sample:
+		return nil, ErrSample
+	case eql.Sequence:
+		if q.machine, err = newMachine(q.query); err != nil {
+			return nil, err
+		}
+	}
+	q.decoder, q.ev, q.memo = event.NewDecoder(schema), event.New(schema), env.NewMemo()
+	return q, nil
+}
+
+// ErrSample is the error of a sample query.
+var ErrSample = errors.New("sample is not supported yet")
+
+func newMachine(q *eql.Query) (*sequence.Machine, error) {
+	spec := sequence.Spec{MaxSpan: q.MaxSpan, Until: q.Until != nil}
+	for _, st := range q.Stages {
+		spec.Stages = append(spec.Stages, sequence.Stage{Missing: st.Missing, Runs: st.Runs})
+	}
+	return sequence.New(spec)
+}
+
+// read takes in all documents and the time of each.
+func (q *query) read(src Source, res *QueryResult) error {
+	for {
+		r, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d := queryDoc{index: res.Events, raw: r.Value}
+		res.Events++
+		if !q.decode(r.Value) {
+			res.Undecodable++
+			continue
+		}
+		d.at.Time, d.at.SubMillis, d.timed = q.meta.Time(q.ev)
+		d.at.Offset = int64(d.index)
+		if !d.timed {
+			res.Timeless++
+		}
+		if q.tie != event.NoSlot {
+			d.tie = q.ev.First(q.tie).Clone()
+		}
+		q.docs = append(q.docs, d)
+	}
+}
+
+func (q *query) decode(raw []byte) bool {
+	q.memo.Reset()
+	return q.decoder.Decode(raw, q.ev) == nil
+}
+
+// sort orders the documents as Elasticsearch does: milliseconds, tiebreaker with null last, position. The
+// tiebreaker's rank stands for its value in the ordinal, so that values of any type do.
+func (q *query) sort() {
+	slices.SortStableFunc(q.docs, func(a, b queryDoc) int {
+		if c := cmp.Compare(boolRank(!a.timed), boolRank(!b.timed)); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(a.at.Time, b.at.Time); c != 0 {
+			return c
+		}
+		return compareTies(a.tie, b.tie)
+	})
+	for i := range q.docs {
+		q.docs[i].at.Sequence, q.docs[i].at.HasSeq = int64(i), true
+		q.docs[i].at.SubMillis = 0
+	}
+}
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func compareTies(a, b event.Value) int {
+	switch {
+	case a.IsMissing() || b.IsMissing():
+		return cmp.Compare(boolRank(a.IsMissing()), boolRank(b.IsMissing()))
+	case a.IsNumber() && b.IsNumber():
+		if a.Kind() == event.Int && b.Kind() == event.Int {
+			return cmp.Compare(a.Int(), b.Int())
+		}
+		return cmp.Compare(a.Float(), b.Float())
+	case a.Kind() == event.Time && b.Kind() == event.Time:
+		return cmp.Compare(a.Millis(), b.Millis())
+	default:
+		return strings.Compare(a.Text(), b.Text())
+	}
+}
+
+// events returns the matches of an event query.
+func (q *query) events() []QueryMatch {
+	var out []QueryMatch
+	for _, d := range q.docs {
+		if q.decode(d.raw) && q.query.Stages[0].Match(q.ev, q.memo) {
+			out = append(out, QueryMatch{Events: []QueryEvent{{Index: d.index, Source: d.raw}}})
+		}
+	}
+	return out
+}
+
+// completed is a match with what orders it.
+type completed struct {
+	at    sequence.Ordinal
+	key   string
+	match sequence.Match
+}
+
+// sequences runs the sequence machine over all documents, a state per join key.
+func (q *query) sequences() []QueryMatch {
+	states := map[string]*sequence.State{}
+	var keys []string
+	var done []completed
+	collect := func(key string, ms []sequence.Match) {
+		for _, m := range ms {
+			done = append(done, completed{at: m.Completed().Ordinal, key: key, match: m})
+		}
+	}
+	for i := range q.docs {
+		d := &q.docs[i]
+		if !d.timed || !q.decode(d.raw) {
+			continue
+		}
+		for _, h := range q.hits() {
+			st, ok := states[h.key]
+			if !ok {
+				st = &sequence.State{}
+				states[h.key] = st
+				keys = append(keys, h.key)
+			}
+			collect(h.key, q.machine.Advance(st, h.hits, sequence.Ref{Ordinal: d.at}, nil))
+		}
+	}
+	for _, key := range keys {
+		collect(key, q.machine.Finish(states[key], nil))
+	}
+	slices.SortStableFunc(done, func(a, b completed) int { return a.at.Compare(b.at) })
+	return q.render(done)
+}
+
+type keyHits struct {
+	key  string
+	hits sequence.Hits
+}
+
+// hits returns the stages that the decoded event satisfies, by join key.
+func (q *query) hits() []keyHits {
+	var out []keyHits
+	var tuples [][]byte
+	add := func(st *eql.Stage, bit int) {
+		if !st.Match(q.ev, q.memo) {
+			return
+		}
+		tuples, _ = st.JoinKeys(q.ev, tuples[:0])
+		for _, t := range tuples {
+			i := slices.IndexFunc(out, func(h keyHits) bool { return h.key == string(t) })
+			if i < 0 {
+				i = len(out)
+				out = append(out, keyHits{key: string(t)})
+			}
+			out[i].hits = out[i].hits.With(bit)
+		}
+	}
+	for i, st := range q.query.Stages {
+		add(st, i)
+	}
+	if q.query.Until != nil {
+		add(q.query.Until, sequence.UntilStage)
+	}
+	return out
+}
+
+func (q *query) render(done []completed) []QueryMatch {
+	byIndex := make(map[int64]*queryDoc, len(q.docs))
+	for i := range q.docs {
+		byIndex[int64(q.docs[i].index)] = &q.docs[i]
+	}
+	out := make([]QueryMatch, 0, len(done))
+	for _, c := range done {
+		values, err := event.DecodeTuple([]byte(c.key))
+		if err != nil {
+			panic(fmt.Sprintf("BUG: join key of our own making: %v", err))
+		}
+		m := QueryMatch{JoinKeys: values}
+		for _, e := range c.match.Events {
+			if e.Missing {
+				m.Events = append(m.Events, QueryEvent{Missing: true})
+				continue
+			}
+			d := byIndex[e.Ref.Offset]
+			m.Events = append(m.Events, QueryEvent{Index: d.index, Source: d.raw})
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// applyPipes cuts the matches to what head and tail leave.
+func applyPipes(ms []QueryMatch, q *eql.Query) []QueryMatch {
+	for _, p := range q.Pipes {
+		n := int(min(p.Count, int64(len(ms))))
+		if p.Name == "tail" {
+			ms = ms[len(ms)-n:]
+		} else {
+			ms = ms[:n]
+		}
+	}
+	return ms
+}

@@ -1,0 +1,219 @@
+package replay
+
+import (
+	"container/heap"
+	"errors"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/pipeline"
+)
+
+// Source yields the records of a replay in the order in which the engine is to take them. Next returns io.EOF
+// at the end. The value of a record stays valid.
+type Source interface {
+	Next() (pipeline.Record, error)
+	Close() error
+}
+
+// timer tells a document's record time and event time without decoding more of it than that.
+type timer struct {
+	schema  *event.Schema
+	meta    event.Meta
+	decoder *event.Decoder
+	ev      *event.Event
+}
+
+func newTimer() *timer {
+	s := event.NewSchema(event.MetaTypes)
+	t := &timer{schema: s, meta: event.AddMeta(s, event.MetaOptions{})}
+	t.decoder, t.ev = event.NewDecoder(s), event.New(s)
+	return t
+}
+
+// times returns the document's event time and, where it says so, the time at which it was ingested.
+func (t *timer) times(doc []byte) (at int64, ingested int64, ok bool) {
+	if t.decoder.Decode(doc, t.ev) != nil {
+		return 0, 0, false
+	}
+	at, _, ok = t.meta.Time(t.ev)
+	if !ok {
+		return 0, 0, false
+	}
+	if ms, _, has := t.meta.IngestTime(t.ev); has {
+		return at, ms, true
+	}
+	return at, at, true
+}
+
+// record makes a record of a document; its data is copied.
+func record(d Doc) pipeline.Record {
+	return pipeline.Record{
+		Topic: d.Topic, Offset: d.Offset, Value: slices.Clone(d.Data), Clock: pipeline.ClockEvent,
+	}
+}
+
+// fileSource merges files by record time, as a worker merges several topics. A single file keeps its own order.
+type fileSource struct {
+	heads []*head
+	timer *timer
+	files []*File
+}
+
+// head is a file and its next record.
+type head struct {
+	file   *File
+	order  int
+	next   pipeline.Record
+	clock  int64 // newest record time of the file so far
+	isOpen bool
+}
+
+type headHeap struct{ s *fileSource }
+
+func (h headHeap) Len() int { return len(h.s.heads) }
+func (h headHeap) Less(i, j int) bool {
+	a, b := h.s.heads[i], h.s.heads[j]
+	if a.clock != b.clock {
+		return a.clock < b.clock
+	}
+	return a.order < b.order
+}
+func (h headHeap) Swap(i, j int) { h.s.heads[i], h.s.heads[j] = h.s.heads[j], h.s.heads[i] }
+func (h headHeap) Push(x any)    { h.s.heads = append(h.s.heads, x.(*head)) } //nolint:errcheck // only *head is pushed
+func (h headHeap) Pop() any {
+	last := h.s.heads[len(h.s.heads)-1]
+	h.s.heads = h.s.heads[:len(h.s.heads)-1]
+	return last
+}
+
+// OpenFiles returns a source over event files, in file order; several files are merged by record time.
+func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
+	s := &fileSource{timer: newTimer()}
+	for i, p := range paths {
+		f, err := OpenFile(p, stdin)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.files = append(s.files, f)
+		h := &head{file: f, order: i, clock: math.MinInt64}
+		if err := s.pull(h, len(paths) > 1); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		if h.isOpen {
+			heap.Push(headHeap{s}, h)
+		}
+	}
+	return s, nil
+}
+
+// pull reads the next record of a file.
+func (s *fileSource) pull(h *head, timed bool) error {
+	d, err := h.file.Next()
+	if errors.Is(err, io.EOF) {
+		h.isOpen = false
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.isOpen = true
+	h.next = record(d)
+	if timed {
+		if _, ingested, ok := s.timer.times(h.next.Value); ok {
+			h.clock = max(h.clock, ingested)
+		}
+	}
+	return nil
+}
+
+// Next returns the record with the smallest record time among the files.
+func (s *fileSource) Next() (pipeline.Record, error) {
+	if len(s.heads) == 0 {
+		return pipeline.Record{}, io.EOF
+	}
+	h := s.heads[0]
+	r := h.next
+	if err := s.pull(h, len(s.files) > 1); err != nil {
+		return r, err
+	}
+	if h.isOpen {
+		heap.Fix(headHeap{s}, 0)
+	} else {
+		heap.Pop(headHeap{s})
+	}
+	return r, nil
+}
+
+// Close closes the files.
+func (s *fileSource) Close() error {
+	errs := make([]error, 0, len(s.files))
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Sorted returns a source over all records of src in the order of event time, position breaking ties. It holds
+// them in memory. Records without a time keep their place behind the record before them.
+func Sorted(src Source) (Source, error) {
+	type timed struct {
+		at int64
+		r  pipeline.Record
+	}
+	var all []timed
+	t := newTimer()
+	last := int64(math.MinInt64)
+	for {
+		r, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, errors.Join(err, src.Close())
+		}
+		if at, _, ok := t.times(r.Value); ok {
+			last = at
+		}
+		all = append(all, timed{last, r})
+	}
+	slices.SortStableFunc(all, func(a, b timed) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		default:
+			return 0
+		}
+	})
+	s := &sliceSource{close: src.Close}
+	for _, e := range all {
+		s.records = append(s.records, e.r)
+	}
+	return s, nil
+}
+
+// sliceSource yields records that are in memory.
+type sliceSource struct {
+	records []pipeline.Record
+	next    int
+	close   func() error
+}
+
+// FromRecords returns a source over records that are in memory.
+func FromRecords(records []pipeline.Record) Source {
+	return &sliceSource{records: records, close: func() error { return nil }}
+}
+
+func (s *sliceSource) Next() (pipeline.Record, error) {
+	if s.next == len(s.records) {
+		return pipeline.Record{}, io.EOF
+	}
+	s.next++
+	return s.records[s.next-1], nil
+}
+
+func (s *sliceSource) Close() error { return s.close() }

@@ -1,0 +1,182 @@
+package sequence_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-eql/weir/pipeline/sequence"
+)
+
+// input is one event of a random stream: its hits by join key.
+type input struct {
+	ref  sequence.Ref
+	hits map[int]sequence.Hits
+}
+
+// outcome is a match as these tests compare it.
+type outcome struct {
+	key  int
+	last sequence.Ordinal
+	text string
+}
+
+// model finds the matches of a whole stream as Elasticsearch's batches do: stage by stage over all events, and the
+// missing stages on what was completed. ticked is the last watermark that the machine saw. It knows nothing of
+// slots, gaps that are open or hits that are remembered.
+func model(spec sequence.Spec, stream []input, ticked int64) []outcome {
+	var out []outcome
+	for key := range 4 {
+		out = append(out, modelKey(spec, stream, key, ticked)...)
+	}
+	sortOutcomes(out)
+	return out
+}
+
+func sortOutcomes(out []outcome) {
+	slices.SortStableFunc(out, func(a, b outcome) int {
+		return cmp.Or(a.last.Compare(b.last), cmp.Compare(a.key, b.key))
+	})
+}
+
+func modelKey(spec sequence.Spec, stream []input, key int, ticked int64) []outcome {
+	var stages []int // as written, after expansion
+	for i, s := range spec.Stages {
+		stages = append(stages, slices.Repeat([]int{i}, s.Runs)...)
+	}
+	of := func(stage int) []sequence.Ref {
+		var refs []sequence.Ref
+		for _, e := range stream {
+			if e.hits[key].Has(stage) {
+				refs = append(refs, e.ref)
+			}
+		}
+		return refs
+	}
+	var untils []sequence.Ref
+	if spec.Until {
+		untils = of(sequence.UntilStage)
+	}
+	var begun [][]sequence.Ref
+	first := true
+	for _, stage := range stages {
+		switch {
+		case spec.Stages[stage].Missing:
+		case first:
+			for _, r := range of(stage) {
+				begun = append(begun, []sequence.Ref{r})
+			}
+			first = false
+		default:
+			begun = join(begun, of(stage), untils, spec.MaxSpan)
+		}
+	}
+	var out []outcome
+	for _, refs := range begun {
+		holds, open := absent(spec, stages, refs, of, ticked)
+		if !holds {
+			continue
+		}
+		last := refs[len(refs)-1].Ordinal
+		text := fmt.Sprintf("key %d open %t:", key, open)
+		for _, stage := range stages {
+			if spec.Stages[stage].Missing {
+				text += " -"
+				continue
+			}
+			text += fmt.Sprintf(" %d", refs[0].Offset)
+			refs = refs[1:]
+		}
+		out = append(out, outcome{key: key, last: last, text: text})
+	}
+	return out
+}
+
+// join extends the sequences by the events of their next stage: each event takes the latest sequence before it, and
+// those that are older than that one are lost.
+func join(begun [][]sequence.Ref, events, untils []sequence.Ref, maxSpan int64) [][]sequence.Ref {
+	var joined [][]sequence.Ref
+	for _, e := range events {
+		i := -1
+		for j, refs := range begun {
+			if refs[len(refs)-1].Compare(e.Ordinal) < 0 {
+				i = j
+			}
+		}
+		if i < 0 || slices.ContainsFunc(begun[i], e.SameEvent) {
+			continue
+		}
+		refs := begun[i]
+		begun = begun[i+1:]
+		if maxSpan > 0 && e.Time-refs[0].Time > maxSpan {
+			continue
+		}
+		last := refs[len(refs)-1]
+		if slices.ContainsFunc(untils, func(u sequence.Ref) bool {
+			return last.Compare(u.Ordinal) <= 0 && u.Compare(e.Ordinal) < 0
+		}) {
+			continue
+		}
+		joined = append(joined, append(slices.Clone(refs), e))
+	}
+	return joined
+}
+
+// absent reports whether the missing stages of a completed sequence stayed away, and whether only the end of the
+// input tells so.
+func absent(spec sequence.Spec, stages []int, refs []sequence.Ref, of func(int) []sequence.Ref, ticked int64) (holds, open bool) {
+	first, last := refs[0].Time, refs[len(refs)-1].Time
+	var lead, trail []int64
+	hasLead, hasTrail := false, false
+	seen := 0
+	for _, stage := range stages {
+		if !spec.Stages[stage].Missing {
+			seen++
+			continue
+		}
+		hasLead = hasLead || seen == 0
+		hasTrail = hasTrail || seen == len(refs)
+		for _, hit := range of(stage) {
+			switch {
+			case seen == 0:
+				if hit.Time < first {
+					lead = append(lead, hit.Time)
+				}
+			case seen == len(refs):
+				if hit.Time > last {
+					trail = append(trail, hit.Time)
+				}
+			case refs[seen-1].Time < hit.Time && hit.Time < refs[seen].Time:
+				return false, false
+			}
+		}
+	}
+	switch {
+	case hasLead && hasTrail:
+		if len(lead) == 0 {
+			return true, false
+		}
+		from := slices.Max(lead)
+		if len(trail) > 0 && slices.Min(trail)-from <= spec.MaxSpan {
+			return false, false
+		}
+		return true, last-from < spec.MaxSpan && ticked-from < spec.MaxSpan
+	case hasLead:
+		return len(lead) == 0 || last-slices.Max(lead) > spec.MaxSpan, false
+	case hasTrail:
+		if len(trail) > 0 && slices.Min(trail)-first <= spec.MaxSpan {
+			return false, false
+		}
+		return true, last-first < spec.MaxSpan && ticked-first < spec.MaxSpan
+	}
+	return true, false
+}
+
+func texts(out []outcome) string {
+	var b strings.Builder
+	for _, o := range out {
+		b.WriteString(o.text + "\n")
+	}
+	return b.String()
+}

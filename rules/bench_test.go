@@ -1,0 +1,74 @@
+package rules_test
+
+import (
+	"testing"
+
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/rules"
+)
+
+// BenchmarkMatch measures Match alone, with all reference rules over the sample events, decoded beforehand. The
+// share of the decoder is measured by the event package.
+func BenchmarkMatch(b *testing.B) {
+	c := corpus(b)
+	for _, source := range []struct {
+		name  string
+		lines [][]byte
+	}{{"samples", sampleLines(b)}, {"attack", attackLines(b, 2000)}} {
+		for _, o := range []struct {
+			name string
+			opts rules.SetOptions
+		}{
+			{"indexed", rules.SetOptions{}},
+			{"indexed, any index", rules.SetOptions{AnyIndex: true}},
+			{"one by one", rules.SetOptions{NoIndex: true}},
+			{"one by one, any index", rules.SetOptions{NoIndex: true, AnyIndex: true}},
+		} {
+			b.Run(source.name+"/"+o.name, func(b *testing.B) {
+				s := newSet(b, c.Rules, o.opts)
+				events := decodeAll(b, s, source.lines)
+				m := s.NewMatcher()
+				hits, n := 0, 0
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range b.N {
+					h := m.Match(events[n], "")
+					hits += len(h.Single) + len(h.Sequences)
+					if n++; n == len(events) {
+						n = 0
+					}
+				}
+				b.ReportMetric(perEvent(m.Stats().Evaluations, b.N), "evaluations/event")
+				b.ReportMetric(float64(hits)/float64(b.N), "hits/event")
+			})
+		}
+	}
+}
+
+// BenchmarkLoad measures the load and check of all reference rules, and their compilation into a set.
+func BenchmarkLoad(b *testing.B) {
+	b.Run("load", func(b *testing.B) {
+		for range b.N {
+			corpus(b)
+		}
+	})
+	c := corpus(b)
+	b.Run("set", func(b *testing.B) {
+		for range b.N {
+			newSet(b, c.Rules, rules.SetOptions{})
+		}
+	})
+}
+
+func decodeAll(tb testing.TB, s *rules.Set, lines [][]byte) []*event.Event {
+	tb.Helper()
+	dec := event.NewDecoder(s.Schema())
+	events := make([]*event.Event, len(lines))
+	for i, line := range lines {
+		events[i] = event.New(s.Schema())
+		if err := dec.Decode(line, events[i]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return events
+}

@@ -1,0 +1,189 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/event"
+)
+
+// Hits are the rules and stages that one event satisfies, in order of the rules' numbers.
+type Hits struct {
+	// Single holds the event queries that hold: each is a match.
+	Single []*Compiled
+	// Sequences holds the sequences of which the event satisfies a stage.
+	Sequences []SequenceHit
+}
+
+// SequenceHit is a sequence with the stages that an event satisfies: bit i is stage i as written, missing stages
+// included, and UntilBit the until stage.
+type SequenceHit struct {
+	Rule   *Compiled
+	Stages uint64
+}
+
+// Stats counts the work of a Matcher since it was made. The slices are by rule number and belong to the Matcher.
+type Stats struct {
+	// Candidates counts the events that the index found for a rule, once per stage.
+	Candidates []uint64
+	// Evaluations counts the predicates that were evaluated for a rule: its candidates within its index patterns.
+	Evaluations []uint64
+	// UnknownStream counts the events whose data stream was unknown, so that no index pattern filtered them.
+	UnknownStream uint64
+}
+
+// Matcher matches events against a Set. It belongs to one goroutine.
+type Matcher struct {
+	set  *Set
+	memo *eql.Memo
+
+	generation uint32
+	seen       []uint32 // by unit: the generation of the event that it was considered for last
+	stages     []uint64 // by rule: the stages hit by the event at hand
+	touched    []int32  // the rules that have stages
+	hits       Hits
+
+	all    *view
+	view   *view // of the event at hand
+	event  *event.Event
+	byName map[string]*view
+
+	stats  Stats
+	name   []byte
+	folded []byte
+	digits []byte
+}
+
+// NewMatcher returns a matcher for one goroutine.
+func (s *Set) NewMatcher() *Matcher {
+	return &Matcher{
+		set:    s,
+		memo:   s.env.NewMemo(),
+		seen:   make([]uint32, len(s.units)),
+		stages: make([]uint64, len(s.rules)),
+		all:    s.everything(),
+		byName: map[string]*view{},
+		stats:  Stats{Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules))},
+	}
+}
+
+// Set returns the set that the matcher works on.
+func (m *Matcher) Set() *Set { return m.set }
+
+// Stats returns the counts so far; read them on the matcher's goroutine.
+func (m *Matcher) Stats() *Stats { return &m.stats }
+
+// Match returns what ev satisfies. stream is the data stream that the event's topic carries
+// ("logs-endpoint.events.process-default"), for events that don't name their own; "" where that is unknown. The hits are valid until
+// the next call.
+func (m *Matcher) Match(ev *event.Event, stream string) Hits {
+	m.reset()
+	m.event = ev
+	m.view = m.viewOf(ev, stream)
+	if m.set.opts.NoIndex {
+		for u := range m.set.units {
+			m.consider(int32(u))
+		}
+	} else {
+		for _, u := range m.view.residual {
+			m.consider(u)
+		}
+		fields := m.set.index.fields
+		for i := range fields {
+			if values := ev.Values(fields[i].slot); len(values) > 0 {
+				fields[i].lookup(m, values)
+			}
+		}
+	}
+	return m.collect()
+}
+
+func (m *Matcher) reset() {
+	m.memo.Reset()
+	m.generation++
+	if m.generation == 0 { // wrapped: old marks would look fresh
+		clear(m.seen)
+		m.generation = 1
+	}
+	for _, rule := range m.touched {
+		m.stages[rule] = 0
+	}
+	m.touched = m.touched[:0]
+	m.hits.Single = m.hits.Single[:0]
+	m.hits.Sequences = m.hits.Sequences[:0]
+}
+
+// consider evaluates a unit, once per event.
+func (m *Matcher) consider(u int32) {
+	if m.seen[u] == m.generation {
+		return
+	}
+	m.seen[u] = m.generation
+	unit := &m.set.units[u]
+	m.stats.Candidates[unit.rule]++
+	if !m.view.allows(unit.rule) {
+		return
+	}
+	m.stats.Evaluations[unit.rule]++
+	if !unit.stage.Match(m.event, m.memo) {
+		return
+	}
+	if unit.bit == 0 {
+		m.hits.Single = append(m.hits.Single, m.set.rules[unit.rule])
+		return
+	}
+	if m.stages[unit.rule] == 0 {
+		m.touched = append(m.touched, unit.rule)
+	}
+	m.stages[unit.rule] |= unit.bit
+}
+
+func (m *Matcher) collect() Hits {
+	if len(m.hits.Single) > 1 {
+		slices.SortFunc(m.hits.Single, func(a, b *Compiled) int { return cmp.Compare(a.Number, b.Number) })
+	}
+	if len(m.touched) > 1 {
+		slices.Sort(m.touched)
+	}
+	for _, rule := range m.touched {
+		m.hits.Sequences = append(m.hits.Sequences, SequenceHit{Rule: m.set.rules[rule], Stages: m.stages[rule]})
+	}
+	return m.hits
+}
+
+// viewOf returns the rules that see the event: by its own data stream, else by its topic's.
+func (m *Matcher) viewOf(ev *event.Event, stream string) *view {
+	if m.set.opts.AnyIndex {
+		return m.all
+	}
+	typ, dataset, namespace := m.set.meta.DataStream(ev)
+	if dataset == "" {
+		if stream == "" {
+			m.stats.UnknownStream++
+			return m.all
+		}
+		return m.named(append(m.name[:0], stream...))
+	}
+	// A document that leaves type or namespace out gets Fleet's.
+	return m.named(appendStream(m.name[:0], cmp.Or(typ, "logs"), dataset, cmp.Or(namespace, "default")))
+}
+
+func appendStream(dst []byte, typ, dataset, namespace string) []byte {
+	dst = append(append(dst, typ...), '-')
+	dst = append(append(dst, dataset...), '-')
+	return append(dst, namespace...)
+}
+
+func (m *Matcher) named(name []byte) *view {
+	m.name = name
+	if v, ok := m.byName[string(name)]; ok {
+		return v
+	}
+	if len(m.byName) >= maxStreams {
+		clear(m.byName)
+	}
+	v := m.set.view(string(name))
+	m.byName[string(name)] = v
+	return v
+}

@@ -1,0 +1,283 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// disk is the engine on Badger: one database for all partitions, each key behind the number of its partition.
+type disk struct {
+	db    *badger.DB
+	dir   string
+	log   *slog.Logger
+	count int
+	size  int64
+
+	mu     sync.Mutex // held by maintain and close
+	closed bool
+	dirty  atomic.Bool // written to since the last maintain
+}
+
+// openBadger opens or makes the database and marks it as open.
+func openBadger(o Options) (_ *disk, err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := checkMarker(o.Dir); err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(badgerOptions(o))
+	if err != nil {
+		return nil, classify(err)
+	}
+	if err := writeMarker(o.Dir); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	d := &disk{db: db, dir: o.Dir, log: o.Logger}
+	// A margin stays for what Badger adds to each entry, and room for the checkpoint.
+	d.count = int(db.MaxBatchCount() * 9 / 10)
+	d.size = db.MaxBatchSize() * 9 / 10
+	d.dirty.Store(true)
+	return d, nil
+}
+
+// openDatabase turns the panics that Badger answers some damaged files with into errors.
+func openDatabase(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("database panicked: %v", r)
+		}
+	}()
+	return badger.Open(o)
+}
+
+func badgerOptions(o Options) badger.Options {
+	return badger.DefaultOptions(o.Dir).
+		WithSyncWrites(false). // written to mapped files: survives the process; see docs/adr/0003
+		WithNumVersionsToKeep(1).
+		WithDetectConflicts(false). // one writer per partition, and partitions share no key
+		WithMetricsEnabled(false).
+		WithMemTableSize(o.MemTableSize).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(6).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithBlockCacheSize(o.BlockCacheSize).
+		WithCompression(options.Snappy).
+		WithValueThreshold(o.ValueThreshold).
+		WithValueLogFileSize(o.ValueLogFileSize).
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithLogger(bridge{o.Logger})
+}
+
+// classify tells a lock and a shortage of the machine from damage. Badger's errors wrap nothing, so that only
+// their text is left to look at.
+func classify(err error) error {
+	text := err.Error()
+	if strings.Contains(text, "directory lock") {
+		return fmt.Errorf("%w: stop the other process, or give this one a directory of its own", ErrLocked)
+	}
+	for _, shortage := range []string{
+		"no space left", "permission denied", "read-only file system", "too many open files",
+		"cannot allocate memory", "operation not permitted", "quota exceeded",
+	} {
+		if strings.Contains(text, shortage) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+func (d *disk) table(n int32) table {
+	return &diskTable{disk: d, prefix: appendPartition(nil, n)}
+}
+
+func (d *disk) chunk() (count int, size int64) { return d.count, d.size }
+
+// known hops from partition to partition.
+func (d *disk) known() ([]int32, error) {
+	var numbers []int32
+	err := d.db.View(func(txn *badger.Txn) error {
+		o := badger.DefaultIteratorOptions
+		o.PrefetchValues = false
+		it := txn.NewIterator(o)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); {
+			n := int32(binary.BigEndian.Uint32(it.Item().Key()))
+			numbers = append(numbers, n)
+			if uint32(n) == 1<<32-1 {
+				break
+			}
+			it.Seek(binary.BigEndian.AppendUint32(nil, uint32(n)+1))
+		}
+		return nil
+	})
+	return numbers, closedOr(err)
+}
+
+func (d *disk) sizes() (lsm, vlog int64) { return diskUsage(d.dir) }
+
+// discardRatio is the part of a value log file that must be dead before the rest of it is written anew.
+const discardRatio = 0.5
+
+// maintain flattens the tree, since compaction alone leaves deleted keys in the lowest level, and then rewrites
+// the value log files of which flattening found enough to be dead.
+func (d *disk) maintain(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.dirty.Swap(false) {
+		return nil
+	}
+	// Compaction drops only what is older than the newest read: read once.
+	if err := d.db.View(func(*badger.Txn) error { return nil }); err != nil {
+		return closedOr(err)
+	}
+	if err := d.db.Flatten(1); err != nil {
+		d.dirty.Store(true)
+		return fmt.Errorf("flatten: %w", err)
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			d.dirty.Store(true)
+			return err
+		}
+		err := d.db.RunValueLogGC(discardRatio)
+		switch {
+		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
+			return nil
+		case err != nil:
+			return fmt.Errorf("collect value log: %w", err)
+		}
+	}
+}
+
+func (d *disk) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	if err := d.db.Close(); err != nil {
+		return err
+	}
+	return removeMarker(d.dir)
+}
+
+// diskTable is one partition of a disk.
+type diskTable struct {
+	disk   *disk
+	prefix []byte
+	key    []byte // scratch of get
+	arena  []byte // scratch of commit
+}
+
+func (t *diskTable) get(key []byte) (value []byte, ok bool, err error) {
+	t.key = append(append(t.key[:0], t.prefix...), key...)
+	txn := t.disk.db.NewTransaction(false)
+	defer txn.Discard()
+	item, err := txn.Get(t.key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, closedOr(err)
+	}
+	value, err = item.ValueCopy(make([]byte, 0, item.ValueSize()))
+	if err != nil {
+		return nil, false, closedOr(err)
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	return value, true, nil
+}
+
+func (t *diskTable) scan(prefix, from []byte, fn func(key, value []byte) error) error {
+	txn := t.disk.db.NewTransaction(false)
+	defer txn.Discard()
+	o := badger.DefaultIteratorOptions
+	o.PrefetchValues = false // a goroutine per value, for values that lie beside their keys
+	o.Prefix = append(bytes.Clone(t.prefix), prefix...)
+	start := o.Prefix
+	if from != nil {
+		start = append(bytes.Clone(t.prefix), from...)
+	}
+	it := txn.NewIterator(o)
+	defer it.Close()
+	for it.Seek(start); it.Valid(); it.Next() {
+		item := it.Item()
+		err := item.Value(func(value []byte) error {
+			return fn(item.Key()[partitionKey:], value)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *diskTable) commit(changes []change) error {
+	d := t.disk
+	d.dirty.Store(true)
+	txn := d.db.NewTransaction(true)
+	defer txn.Discard()
+	t.arena = t.arena[:0]
+	for _, c := range changes {
+		start := len(t.arena)
+		t.arena = append(append(t.arena, t.prefix...), c.key...)
+		key := t.arena[start:len(t.arena):len(t.arena)]
+		var err error
+		if c.value == nil {
+			err = txn.Delete(key)
+		} else {
+			err = txn.Set(key, c.value)
+		}
+		if err != nil {
+			return closedOr(err)
+		}
+	}
+	return closedOr(txn.Commit())
+}
+
+func closedOr(err error) error {
+	if errors.Is(err, badger.ErrDBClosed) || errors.Is(err, badger.ErrBlockedWrites) {
+		return ErrClosed
+	}
+	return err
+}
+
+// bridge gives Badger's log to slog. What it tells at the level of info is of interest to its developers.
+type bridge struct{ log *slog.Logger }
+
+func (b bridge) Errorf(format string, args ...any)   { b.write(slog.LevelError, format, args) }
+func (b bridge) Warningf(format string, args ...any) { b.write(slog.LevelWarn, format, args) }
+func (b bridge) Infof(format string, args ...any)    { b.write(slog.LevelDebug, format, args) }
+func (b bridge) Debugf(string, ...any)               {}
+
+func (b bridge) write(level slog.Level, format string, args []any) {
+	ctx := context.Background()
+	if !b.log.Enabled(ctx, level) {
+		return
+	}
+	text := strings.TrimSpace(fmt.Sprintf(format, args...))
+	b.log.LogAttrs(ctx, level, "state store", slog.String("detail", text))
+}

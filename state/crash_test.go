@@ -1,0 +1,149 @@
+package state_test
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-eql/weir/state"
+	"github.com/weir-eql/weir/state/statetest"
+)
+
+// childDir, when it is set, makes the test binary the process that TestKill kills.
+const childDir = "WEIR_STATE_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		if err := child(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Batch b of the child sets the keys that stand for b, changes a counter, and deletes what the batch before the
+// one before it set: what must be there follows from b.
+const childKeys = 400
+
+// child applies batches until it is killed, and prints the number of each when it was applied.
+func child(dir string) error {
+	s, err := state.Open(small(dir))
+	if err != nil {
+		return err
+	}
+	p := s.Partition(0)
+	c, _, err := p.Checkpoint()
+	if err != nil {
+		return err
+	}
+	var o state.Overlay
+	for b := c.Changelog + 1; ; b++ {
+		o.Reset()
+		batch(&o, b)
+		if err := p.Apply(&o, state.Checkpoint{Changelog: b}); err != nil {
+			return err
+		}
+		fmt.Println(b)
+	}
+}
+
+func batch(o *state.Overlay, b int64) {
+	for i := range childKeys {
+		o.Put(fmt.Appendf(nil, "%d/%d", b, i), []byte(strings.Repeat(strconv.FormatInt(b, 10), 40)))
+		if b > 2 {
+			o.Delete(fmt.Appendf(nil, "%d/%d", b-2, i))
+		}
+	}
+	o.Put([]byte("last"), strconv.AppendInt(nil, b, 10))
+}
+
+// Whatever a process had applied when it was killed is there when the store is opened again.
+func TestKill(t *testing.T) {
+	if _, err := os.Stat(state.BootIDFile); err != nil {
+		t.Skipf("a store that was not closed is never trusted here: %v", err)
+	}
+	dir := t.TempDir()
+	rnd := rand.New(rand.NewPCG(3, 0))
+	for round := range 5 {
+		acked := runAndKill(t, dir, 3+rnd.IntN(60), time.Duration(rnd.IntN(3000))*time.Microsecond)
+		s := open(t, small(dir))
+		p := s.Partition(0)
+		c, ok, err := p.Checkpoint()
+		if err != nil || !ok || c.Changelog < acked || c.Changelog > acked+1000 {
+			t.Fatalf("round %d: checkpoint %d, %v, %v; acknowledged %d", round, c.Changelog, ok, err, acked)
+		}
+		// The batch that was being applied may have begun: applying it again must give its whole.
+		var o state.Overlay
+		next := c.Changelog + 1
+		batch(&o, next)
+		if err := p.Apply(&o, state.Checkpoint{Changelog: next}); err != nil {
+			t.Fatal(err)
+		}
+		got := statetest.Dump(t, p)
+		if got["last"] != strconv.FormatInt(next, 10) || len(got) != 2*childKeys+1 {
+			t.Fatalf("round %d: %d keys, last %q, want %d and %d", round, len(got), got["last"], 2*childKeys+1, next)
+		}
+		for b := next - 1; b <= next; b++ {
+			want := strings.Repeat(strconv.FormatInt(b, 10), 40)
+			for i := range childKeys {
+				if v := got[fmt.Sprintf("%d/%d", b, i)]; v != want {
+					t.Fatalf("round %d: key %d/%d: got %q, want %q", round, b, i, v, want)
+				}
+			}
+		}
+		if round%2 == 0 { // the other times the next child meets a store that was left open twice
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runAndKill returns the last batch that the child acknowledged.
+func runAndKill(t *testing.T, dir string, batches int, after time.Duration) int64 {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var acked int64
+	lines := bufio.NewScanner(out)
+	for n := 0; lines.Scan(); n++ {
+		if acked, err = strconv.ParseInt(lines.Text(), 10, 64); err != nil {
+			t.Fatal(err)
+		}
+		if n == batches {
+			// Some way into a later batch; its length is no condition of the test.
+			time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+		}
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the child ended by itself")
+	}
+	if acked == 0 {
+		t.Fatal("the child acknowledged nothing")
+	}
+	return acked
+}

@@ -1,0 +1,14 @@
+package state
+
+// SetFault makes f decide, before each commit of a chunk but the first of a call, whether the process "dies"
+// there: its error ends the call. committed is the number of chunks that were committed.
+func (p *Partition) SetFault(f func(committed int) error) { p.afterChunk = f }
+
+// SetChunk makes chunks smaller than the engine needs them.
+func (p *Partition) SetChunk(count int) { p.maxCount = count }
+
+// BootIDFile is where the id of the boot is read.
+const BootIDFile = bootIDFile
+
+// MarkerName is the file that says that a store is open.
+const MarkerName = markerName

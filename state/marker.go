@@ -1,0 +1,125 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The marker is a file that exists while a store is open and holds the id of the machine's boot. Writes are not
+// synced, so that after a loss of power any part of them may be missing, also one before a later checkpoint. A
+// marker of another boot is how that shows.
+const markerName = "OPEN"
+
+// bootIDFile is where Linux tells which boot this is. Elsewhere there is none, and a store that was not closed is
+// never trusted.
+const bootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// checkMarker refuses a store that was left open by a boot of the machine that is over or unknown.
+func checkMarker(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, markerName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if boot := bootID(); boot == "" || strings.TrimSpace(string(text)) != boot {
+		return fmt.Errorf("%w: it was not closed before the machine stopped, and may lack its last writes", ErrCorrupt)
+	}
+	return nil
+}
+
+func bootID() string {
+	text, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// writeMarker returns when the marker is on disk. Nothing may be written to the store before.
+func writeMarker(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, markerName), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(bootID() + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("mark store as open: %w", err)
+	}
+	return syncDir(dir)
+}
+
+func removeMarker(dir string) error {
+	if err := os.Remove(filepath.Join(dir, markerName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Destroy removes the files of a store that is not open, and no others, so that Open makes it anew. What it held
+// must then be rebuilt from the changelog. A directory that does not exist is fine.
+func Destroy(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("destroy state: %w", err)
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return fmt.Errorf("destroy state in %s: %w", dir, err)
+	}
+	defer unlock()
+	// The marker goes last: a store of which half is gone stays refused.
+	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int {
+		return rank(a.Name()) - rank(b.Name())
+	})
+	for _, e := range entries {
+		if e.IsDir() || !ours(e.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("destroy state: %w", err)
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return fmt.Errorf("destroy state: %w", err)
+	}
+	return nil
+}
+
+// rank orders the removal: first the list of tables is invalidated by removing tables, the marker last.
+func rank(name string) int {
+	if name == markerName {
+		return 1
+	}
+	return 0
+}
+
+// ours reports whether a store makes files of this name.
+func ours(name string) bool {
+	switch name {
+	case markerName, "MANIFEST", "MANIFEST-REWRITE", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "LOCK":
+		return true
+	}
+	switch filepath.Ext(name) {
+	case ".sst", ".vlog", ".mem":
+		return true
+	}
+	return false
+}
