@@ -54,6 +54,9 @@ func fieldOrderTest(typ event.Type, op ast.Op, want event.Value) (tester, error)
 	case event.Keyword:
 		return orderTest(op, event.StringValue(want.Text())), nil
 	case event.Version:
+		if op == ast.Eq {
+			return textEq{want.Text()}, nil
+		}
 		return versionOrder{op, want.Text()}, nil
 	case event.Long, event.Unsigned, event.Double:
 		n := want

@@ -58,6 +58,7 @@ func holds(t *testing.T, where, doc string) bool {
 }
 
 func table(t *testing.T) func(where, doc string, want bool) {
+	t.Helper()
 	return func(where, doc string, want bool) {
 		t.Helper()
 		if got := holds(t, where, doc); got != want {
@@ -91,6 +92,8 @@ func TestEquality(t *testing.T) {
 	f(`not b`, `{}`, true)
 	f(`i == "2001:DB8::1"`, `{"i": "2001:db8:0::1"}`, true)
 	f(`i == "10.0.0.0/8"`, `{"i": "10.1.2.3"}`, true)
+	f(`i in ("::1", "10.0.0.2", "192.168.0.0/16")`, `{"i": "10.0.0.2"}`, true)
+	f(`i in ("::1", "10.0.0.2", "192.168.0.0/16")`, `{"i": "192.168.3.4"}`, true)
 	f(`u == "1"`, `{"u": 1}`, false)
 	f(`u == 1`, `{"u": 1.0}`, true)
 	f(`u == true`, `{"u": true}`, true)
@@ -128,6 +131,7 @@ func TestVersions(t *testing.T) {
 	f(`v < "1.0.0"`, `{"v": "1.0.0-rc.1"}`, true)
 	f(`v > "1.0.0-rc.9"`, `{"v": "1.0.0-rc.10"}`, true)
 	f(`v > "99999.0"`, `{"v": "bad"}`, true)
+	f(`v in ("1.2.4", "2")`, `{"v": "1.2.4"}`, true)
 	f(`v == "bad"`, `{"v": "bad"}`, true)
 	f(`v : "1.*"`, `{"v": "1.2.4"}`, true)
 	f(`concat(v, "") == "1.2.4"`, `{"v": "1.2.4"}`, true)
@@ -373,8 +377,11 @@ func TestQuery(t *testing.T) {
 	}
 	x := q.Explain()
 	if got, want := x.Stages[0].Fields, []event.Field{
-		{Path: "k1", Type: event.Keyword}, {Path: "k3", Type: event.Keyword}, {Path: "k2", Type: event.Keyword},
-		{Path: "n", Type: event.Long}, {Path: "kind", Type: event.Keyword},
+		{Path: "k1", Type: event.Keyword},
+		{Path: "k3", Type: event.Keyword},
+		{Path: "k2", Type: event.Keyword},
+		{Path: "n", Type: event.Long},
+		{Path: "kind", Type: event.Keyword},
 	}; !cmp.Equal(got, want) {
 		t.Errorf("fields: %s", cmp.Diff(want, got))
 	}

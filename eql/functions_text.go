@@ -244,7 +244,7 @@ func toNumber(args []event.Value, _ bool) event.Value {
 	if hex := strings.TrimPrefix(s, "0x"); hex != s && (base == 0 || base == 16) {
 		s, base = hex, 16
 	}
-	if base == 0 {
+	if base == 0 || base == 10 {
 		return parseDecimal(s)
 	}
 	if base < 2 || base > 36 {

@@ -55,7 +55,7 @@ type leaf struct {
 }
 
 func (n *leaf) eval(ev *event.Event, _ *Memo) bool {
-	for _, v := range ev.Values(n.slot) {
+	for _, v := range ev.Values(n.slot) { //nolint:modernize // slices.ContainsFunc would cost more than most tests
 		if n.t.test(v) {
 			return true
 		}

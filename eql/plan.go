@@ -108,8 +108,9 @@ func (c *compiler) isCondition(e ast.Expr) bool {
 		switch e.Op {
 		case ast.Add, ast.Sub, ast.Mul, ast.Div, ast.Mod:
 			return false
+		default:
+			return true
 		}
-		return true
 	case *ast.Match:
 		return true
 	case *ast.Call:
@@ -168,7 +169,7 @@ func (c *compiler) fold(e ast.Expr) event.Value {
 	return x.value(&Memo{})
 }
 
-// foldAll returns the values of constant expressions, nulls left out.
+// constants returns the values of constant expressions, nulls left out.
 func (c *compiler) constants(list []ast.Expr) []event.Value {
 	values := make([]event.Value, 0, len(list))
 	for _, x := range list {
@@ -251,6 +252,7 @@ func (c *compiler) binaryExpr(e *ast.Binary, s *script) expr {
 		return &logicExpr{e.Op == ast.Or, c.expr(e.Left, s), c.expr(e.Right, s)}
 	case ast.Add, ast.Sub, ast.Mul, ast.Div, ast.Mod:
 		return c.folded(&callExpr{f: operator(e.Op), args: []expr{c.expr(e.Left, s), c.expr(e.Right, s)}})
+	default: // a comparison
 	}
 	l, r, op := e.Left, e.Right, e.Op
 	if foldable(l) && !foldable(r) {

@@ -37,6 +37,7 @@ func matchKey(op ast.Op, consts []event.Value) string {
 		if !wild {
 			return string(ast.In)
 		}
+	default:
 	}
 	return string(op)
 }
@@ -155,11 +156,12 @@ func (c *compiler) memberTest(e *ast.Match, typ event.Type, consts []event.Value
 	if typ == event.Unknown {
 		return memberOf(consts, e.Op == ast.InFold)
 	}
-	if typ == event.Keyword {
+	if typ == event.Keyword || typ == event.Version {
 		return oneText(textsOf(consts), e.Op == ast.InFold)
 	}
 	var tests anyOf
 	var numbers numberSet
+	var texts []string // canonical addresses
 	for _, x := range e.List {
 		v := c.fold(x)
 		if v.IsMissing() {
@@ -174,9 +176,14 @@ func (c *compiler) memberTest(e *ast.Match, typ event.Type, consts []event.Value
 		case nil:
 		case numberOrder:
 			numbers = append(numbers, t.c)
+		case textEq:
+			texts = append(texts, t.text)
 		default:
 			tests = append(tests, t)
 		}
+	}
+	if len(texts) > 0 {
+		tests = append(tests, oneText(sortedUnique(texts), false))
 	}
 	if len(numbers) > 0 {
 		tests = append(tests, numbers)

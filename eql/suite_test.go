@@ -18,11 +18,11 @@ import (
 )
 
 // sharedPath returns a path under the data that comes beside the repository, and skips the test where it is absent.
-func sharedPath(t testing.TB, path ...string) string {
-	t.Helper()
+func sharedPath(tb testing.TB, path ...string) string {
+	tb.Helper()
 	p := filepath.Join(append([]string{"..", "..", "shared"}, path...)...)
 	if _, err := os.Stat(p); err != nil {
-		t.Skipf("the shared data is not there: %v", err)
+		tb.Skipf("the shared data is not there: %v", err)
 	}
 	return p
 }
@@ -35,16 +35,16 @@ type suiteCase struct {
 	} `json:"expect"`
 }
 
-func loadSuite(t testing.TB, name string) []suiteCase {
-	t.Helper()
-	file, err := os.Open(sharedPath(t, "suites", "random", name))
+func loadSuite(tb testing.TB, name string) []suiteCase {
+	tb.Helper()
+	file, err := os.Open(sharedPath(tb, "suites", "random", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer file.Close()
 	z, err := gzip.NewReader(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var cases []suiteCase
 	lines := bufio.NewScanner(z)
@@ -52,24 +52,24 @@ func loadSuite(t testing.TB, name string) []suiteCase {
 	for lines.Scan() {
 		var c suiteCase
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		cases = append(cases, c)
 	}
 	if err := lines.Err(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cases
 }
 
 // matches returns, for each stage of the query, the events that satisfy it.
-func matches(t testing.TB, c suiteCase, opts eql.EnvOptions) [][]int {
-	t.Helper()
+func matches(tb testing.TB, c suiteCase, opts eql.EnvOptions) [][]int {
+	tb.Helper()
 	schema := event.NewSchema(ecs.TypeOf)
 	env := eql.NewEnv(schema, opts)
 	q, err := env.Compile(c.Query, eql.QueryOptions{})
 	if err != nil {
-		t.Errorf("%s: %v", c.Query, err)
+		tb.Errorf("%s: %v", c.Query, err)
 		return nil
 	}
 	stages := q.Stages
@@ -80,13 +80,13 @@ func matches(t testing.TB, c suiteCase, opts eql.EnvOptions) [][]int {
 	decoder, ev, memo := event.NewDecoder(schema), event.New(schema), env.NewMemo()
 	for i, doc := range c.Events {
 		if err := decoder.Decode(doc, ev); err != nil {
-			t.Fatalf("decode %s: %v", doc, err)
+			tb.Fatalf("decode %s: %v", doc, err)
 		}
 		memo.Reset()
 		for s, stage := range stages {
 			if stage.Match(ev, memo) {
 				got[s] = append(got[s], i)
-				checkNeeds(t, c.Query, stage, ev)
+				checkNeeds(tb, c.Query, stage, ev)
 			}
 		}
 	}
@@ -94,11 +94,11 @@ func matches(t testing.TB, c suiteCase, opts eql.EnvOptions) [][]int {
 }
 
 // checkNeeds reports groups of needs of which a matching event satisfies none.
-func checkNeeds(t testing.TB, query string, s *eql.Stage, ev *event.Event) {
-	t.Helper()
+func checkNeeds(tb testing.TB, query string, s *eql.Stage, ev *event.Event) {
+	tb.Helper()
 	for _, group := range s.Needs() {
 		if !slices.ContainsFunc(group, func(n eql.Need) bool { return satisfies(ev, n) }) {
-			t.Errorf("%s: a matching event satisfies none of the needs %v", query, group)
+			tb.Errorf("%s: a matching event satisfies none of the needs %v", query, group)
 		}
 	}
 }
@@ -162,10 +162,10 @@ func TestPlansAgree(t *testing.T) {
 }
 
 // corpus returns the EQL queries of the rule files beside the repository, by file, each with its category field.
-func corpus(t testing.TB) map[string][2]string {
-	t.Helper()
+func corpus(tb testing.TB) map[string][2]string {
+	tb.Helper()
 	files := map[string][2]string{}
-	err := filepath.WalkDir(sharedPath(t, "rules"), func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(sharedPath(tb, "rules"), func(path string, _ os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".toml" {
 			return err
 		}
@@ -189,7 +189,7 @@ func corpus(t testing.TB) map[string][2]string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return files
 }

@@ -83,7 +83,7 @@ func compareDotted(a, b string) int {
 		x, a, _ = strings.Cut(a, ".")
 		y, b, _ = strings.Cut(b, ".")
 		xNum, yNum := isNumber(x), isNumber(y)
-		c := 0
+		var c int
 		switch {
 		case xNum && yNum:
 			x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")

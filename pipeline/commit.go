@@ -183,7 +183,10 @@ func (w *Worker) loadPartial(c *rules.Compiled, key, value []byte) error {
 	for r := range p.st.Refs {
 		w.retainStored(r)
 	}
-	w.setTimer(p, w.machines[c.Number])
+	if at := p.at; at != math.MaxInt64 {
+		p.at = math.MaxInt64
+		w.wake(p, at)
+	}
 	return nil
 }
 

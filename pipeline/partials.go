@@ -162,12 +162,24 @@ func (w *Worker) markPartial(p *partial) {
 }
 
 // setTimer lets the host's watermark wake the partial when its state has something to decide.
+//
+// A partial that a late event began or advanced may be past its deadline already. Where the rule has absences to
+// decide, they are decided now. Otherwise the deadline only tidies up, and waits for another maxspan: the late
+// event's successors are likely to be late too.
 func (w *Worker) setTimer(p *partial, m *sequence.Machine) {
 	at, ok := m.Deadline(&p.st)
 	if !ok {
 		p.at = math.MaxInt64
 		return
 	}
+	if at <= p.host.mark && !w.absences[p.rule.Number] {
+		at = p.host.mark + max(p.rule.MaxSpan, w.lateness)
+	}
+	w.wake(p, at)
+}
+
+// wake sets the partial's timer.
+func (w *Worker) wake(p *partial, at int64) {
 	if at == p.at {
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
+	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
@@ -27,6 +29,7 @@ type Worker struct {
 	ev       *event.Event
 	matcher  *rules.Matcher
 	machines []*sequence.Machine // by rule number; nil for single-event rules
+	absences []bool              // by rule number: the rule has missing stages
 
 	clock        recordClock
 	clockStored  bool
@@ -72,6 +75,9 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 		ev:       event.New(cfg.Set.Schema()),
 		matcher:  cfg.Set.NewMatcher(),
 		overlay:  new(state.Overlay),
+	}
+	for _, c := range cfg.Set.Rules() {
+		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
 	}
 	w.evictionLogged = make([]bool, len(machines))
 	w.counts = newCounts(len(machines), cfg.Set.Schema().Len())

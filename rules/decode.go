@@ -174,8 +174,8 @@ func (p *parser) unknownKey(e *toml.DecodeError) {
 
 func tomlKeys(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		if tag := t.Field(i).Tag.Get("toml"); tag != "" && tag != "-" {
+	for field := range t.Fields() {
+		if tag := field.Tag.Get("toml"); tag != "" && tag != "-" {
 			keys = append(keys, tag)
 		}
 	}
@@ -295,7 +295,7 @@ func (p *parser) compile(r *Rule) {
 	}
 }
 
-func (p *parser) queryErrors(text textMap, err error) {
+func (p *parser) queryErrors(text *textMap, err error) {
 	var list ast.Errors
 	if !errors.As(err, &list) {
 		p.report(SeverityError, p.key("rule.query"), "query: "+err.Error(), "")
@@ -306,18 +306,18 @@ func (p *parser) queryErrors(text textMap, err error) {
 	}
 }
 
-func (p *parser) queryProblem(text textMap, severity Severity, e *ast.Error) {
+func (p *parser) queryProblem(text *textMap, severity Severity, e *ast.Error) {
 	at := span{text.offset(e.Pos), text.offset(e.End)}
 	p.report(severity, at, e.Msg, e.Hint)
 }
 
 // queryText maps the query to the file. Where the query doesn't stand as a plain string, its key is all that can be shown.
-func (p *parser) queryText() textMap {
+func (p *parser) queryText() *textMap {
 	value := p.value("rule.query")
 	if value.end > value.pos && (p.src[value.pos] == '"' || p.src[value.pos] == '\'') {
 		return mapString(p.src[value.pos:value.end], value.pos)
 	}
-	return textMap{offsets: []int{p.key("rule.query").pos}}
+	return &textMap{offsets: []int{p.key("rule.query").pos}}
 }
 
 func (p *parser) key(path string) span   { return p.at[path].key }

@@ -190,8 +190,7 @@ func loadFile(fsys fs.FS, name, shown string, o LoadOptions) *File {
 func readLimited(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err // the path stands before the message already
 		}
 		return nil, fmt.Errorf("open: %w", err)

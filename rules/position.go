@@ -15,7 +15,7 @@ type span struct{ pos, end int }
 // entry is where a key and its value stand in a file.
 type entry struct{ key, value span }
 
-// layout says where the keys of a TOML file stand, by dotted path; of the elements of an array of tables, the first
+// layout says where the keys of a TOML file stand, by dotted path in lower case; of the elements of an array of tables, the first
 // that has the key.
 type layout map[string]entry
 
@@ -33,20 +33,34 @@ func locate(src []byte) layout {
 			prefix = path + "."
 			l.add(path, entry{key: at, value: at})
 		case unstable.KeyValue:
-			path, at := keyPath(node.Key())
-			value := node.Value().Raw
-			pos := int(value.Offset)
-			if value.Length == 0 { // arrays and tables carry no range of their own
-				pos = at.end
-			}
-			l.add(prefix+path, entry{key: at, value: span{pos, pos + int(value.Length)}})
+			l.keyValue(prefix, node)
 		default: // comments
 		}
 	}
 	return l
 }
 
+// keyValue adds a key, and those of the inline table that is its value.
+func (l layout) keyValue(prefix string, node *unstable.Node) {
+	path, at := keyPath(node.Key())
+	value := node.Value()
+	e := entry{key: at, value: span{int(value.Raw.Offset), int(value.Raw.Offset + value.Raw.Length)}}
+	if value.Raw.Length == 0 { // arrays and tables carry no range of their own
+		e.value = span{at.end, at.end}
+	}
+	l.add(prefix+path, e)
+	if value.Kind != unstable.InlineTable {
+		return
+	}
+	for it := value.Children(); it.Next(); {
+		if child := it.Node(); child.Kind == unstable.KeyValue {
+			l.keyValue(prefix+path+".", child)
+		}
+	}
+}
+
 func (l layout) add(path string, e entry) {
+	path = strings.ToLower(path) // the TOML library finds a struct's keys whatever their case
 	if _, ok := l[path]; !ok {
 		l[path] = e
 	}
@@ -73,13 +87,13 @@ type textMap struct {
 }
 
 // offset returns the file offset of the value's byte i.
-func (m textMap) offset(i int) int {
+func (m *textMap) offset(i int) int {
 	return m.offsets[min(max(i, 0), len(m.offsets)-1)]
 }
 
 // mapString decodes the TOML string that stands at base in its file, delimiters included, and keeps track of where
 // each byte comes from. The string must be well-formed.
-func mapString(raw []byte, base int) textMap {
+func mapString(raw []byte, base int) *textMap {
 	quote, multiline := raw[0], false
 	width := 1
 	if len(raw) >= 6 && raw[1] == quote && raw[2] == quote {
@@ -91,7 +105,7 @@ func mapString(raw []byte, base int) textMap {
 		at += len(body) - len(trimmed)
 		body = trimmed
 	}
-	var m textMap
+	m := &textMap{}
 	for i := 0; i < len(body); {
 		if quote == '\'' || body[i] != '\\' {
 			m.add(base+at+i, body[i])

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -92,14 +93,11 @@ type source []byte
 // problem returns a problem at the bytes from pos to end. What goes beyond the first line is not marked.
 func (s source) problem(severity Severity, pos, end int, message, hint string) Problem {
 	pos = min(max(pos, 0), len(s))
-	start := strings.LastIndexByte(string(s[:pos]), '\n') + 1
-	line := string(s[start:])
-	if i := strings.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i]
-	}
-	line = strings.TrimSuffix(line, "\r")
+	start := bytes.LastIndexByte(s[:pos], '\n') + 1
+	rest, _, _ := bytes.Cut(s[start:], []byte("\n"))
+	line := string(bytes.TrimSuffix(rest, []byte("\r")))
 	p := Problem{Severity: severity, Message: message, Hint: hint, Snippet: line}
-	p.Line = strings.Count(string(s[:start]), "\n") + 1
+	p.Line = bytes.Count(s[:start], []byte("\n")) + 1
 	p.Column = utf8.RuneCount(s[start:pos]) + 1
 	p.EndColumn = p.Column
 	if stop := min(end, start+len(line)); stop > pos {
@@ -112,7 +110,7 @@ func (s source) problem(severity Severity, pos, end int, message, hint string) P
 func (s source) offset(line, column int) int {
 	at := 0
 	for ; line > 1; line-- {
-		i := strings.IndexByte(string(s[at:]), '\n')
+		i := bytes.IndexByte(s[at:], '\n')
 		if i < 0 {
 			return len(s)
 		}

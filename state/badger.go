@@ -30,14 +30,18 @@ type disk struct {
 }
 
 // openBadger opens or makes the database and marks it as open.
-func openBadger(o Options) (_ *disk, err error) {
+func openBadger(o Options) (*disk, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := checkMarker(o.Dir); err != nil {
 		return nil, err
 	}
-	db, err := openDatabase(badgerOptions(o))
+	settings := badgerOptions(o)
+	if err := preflight(settings); err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(settings)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -79,6 +83,7 @@ func badgerOptions(o Options) badger.Options {
 		WithValueThreshold(o.ValueThreshold).
 		WithValueLogFileSize(o.ValueLogFileSize).
 		WithChecksumVerificationMode(options.OnTableRead).
+		WithVerifyValueChecksum(true).
 		WithLogger(bridge{o.Logger})
 }
 
@@ -87,7 +92,7 @@ func badgerOptions(o Options) badger.Options {
 func classify(err error) error {
 	text := err.Error()
 	if strings.Contains(text, "directory lock") {
-		return fmt.Errorf("%w: stop the other process, or give this one a directory of its own", ErrLocked)
+		return ErrLocked
 	}
 	for _, shortage := range []string{
 		"no space left", "permission denied", "read-only file system", "too many open files",
@@ -124,7 +129,7 @@ func (d *disk) known() ([]int32, error) {
 		}
 		return nil
 	})
-	return numbers, closedOr(err)
+	return numbers, knownError(err)
 }
 
 func (d *disk) sizes() (lsm, vlog int64) { return diskUsage(d.dir) }
@@ -148,7 +153,7 @@ func (d *disk) maintain(ctx context.Context) error {
 	}
 	// Compaction drops only what is older than the newest read: read once.
 	if err := d.db.View(func(*badger.Txn) error { return nil }); err != nil {
-		return closedOr(err)
+		return knownError(err)
 	}
 	if err := d.db.Flatten(1); err != nil {
 		d.dirty.Store(true)
@@ -199,11 +204,11 @@ func (t *diskTable) get(key []byte) (value []byte, ok bool, err error) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, closedOr(err)
+		return nil, false, knownError(err)
 	}
 	value, err = item.ValueCopy(make([]byte, 0, item.ValueSize()))
 	if err != nil {
-		return nil, false, closedOr(err)
+		return nil, false, knownError(err)
 	}
 	if value == nil {
 		value = []byte{}
@@ -229,7 +234,7 @@ func (t *diskTable) scan(prefix, from []byte, fn func(key, value []byte) error) 
 			return fn(item.Key()[partitionKey:], value)
 		})
 		if err != nil {
-			return err
+			return knownError(err)
 		}
 	}
 	return nil
@@ -252,15 +257,19 @@ func (t *diskTable) commit(changes []change) error {
 			err = txn.Set(key, c.value)
 		}
 		if err != nil {
-			return closedOr(err)
+			return knownError(err)
 		}
 	}
-	return closedOr(txn.Commit())
+	return knownError(txn.Commit())
 }
 
-func closedOr(err error) error {
+// knownError gives the errors that callers tell apart their names.
+func knownError(err error) error {
 	if errors.Is(err, badger.ErrDBClosed) || errors.Is(err, badger.ErrBlockedWrites) {
 		return ErrClosed
+	}
+	if err != nil && strings.Contains(err.Error(), "checksum mismatch") {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return err
 }

@@ -181,7 +181,7 @@ func (r *keyReader) take(n int) []byte {
 }
 
 func (r *keyReader) begin() {
-	if b := r.take(1); b == nil || Family(b[0]) != r.family {
+	if b := r.take(1); len(b) == 0 || Family(b[0]) != r.family {
 		r.bad = true
 	}
 }

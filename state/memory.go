@@ -55,10 +55,6 @@ func (m *memory) sizes() (lsm, vlog int64) {
 	return lsm, 0
 }
 
-
-
-
-
 func (m *memory) maintain(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestOverlay(t *testing.T) {
 				} else {
 					got = append(got, string(key)+"="+string(value))
 				}
-				if string(v) != string(value) || (presence == state.Deleted) != (value == nil) {
+				if !bytes.Equal(v, value) || (presence == state.Deleted) != (value == nil) {
 					t.Errorf("%s: get %q: %q, %v", calls, key, v, presence)
 				}
 			}

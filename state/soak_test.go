@@ -26,7 +26,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	layouts := map[string]state.Options{
-		"inline":    {MemTableSize: 4 << 20},
+		"inline":    {MemTableSize: 4 << 20, ValueThreshold: 64 << 10},
 		"value log": {MemTableSize: 4 << 20, ValueThreshold: 1 << 10, ValueLogFileSize: 32 << 20},
 	}
 	for name, o := range layouts {
@@ -67,7 +67,8 @@ type life struct {
 	dead int64
 }
 
-func (l *life) batch(t testing.TB, n int) {
+func (l *life) batch(tb testing.TB, n int) {
+	tb.Helper()
 	l.o.Reset()
 	noise := make([]byte, 3<<10)
 	for i := range noise { // does not compress
@@ -84,13 +85,17 @@ func (l *life) batch(t testing.TB, n int) {
 		l.o.Delete(evidence(l.dead))
 	}
 	if err := l.p.Apply(&l.o, state.Checkpoint{Changelog: l.next}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 func partial(n int64) []byte {
 	// Join keys are spread over the key space, unlike the offsets of evidence.
-	return state.PartialKey{Rule: uint64(n % 7), Join: fmt.Sprintf("%016x", uint64(n)*0x9e3779b97f4a7c15)}.Append(nil)
+	return appendPartial(nil, n)
+}
+
+func appendPartial(dst []byte, n int64) []byte {
+	return state.PartialKey{Rule: uint64(n % 7), Join: strconv.FormatUint(uint64(n)*0x9e3779b97f4a7c15, 16)}.Append(dst)
 }
 
 func evidence(n int64) []byte {
@@ -138,8 +143,7 @@ func BenchmarkGet(b *testing.B) {
 				key := make([]byte, 0, 64)
 				for b.Loop() {
 					n := kind.first + int64(rnd.IntN(keys))
-					key = fmt.Appendf(key[:0], "")
-					key = state.PartialKey{Rule: uint64(n % 7), Join: strconv.FormatUint(uint64(n)*0x9e3779b97f4a7c15, 16)}.Append(key)
+					key = appendPartial(key[:0], n)
 					if _, _, err := p.Get(key); err != nil {
 						b.Fatal(err)
 					}
@@ -150,6 +154,7 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func benchStores(b *testing.B) map[string]*state.Store {
+	b.Helper()
 	return map[string]*state.Store{
 		"memory": closing(b, state.OpenMemory()),
 		"disk":   closing(b, open(b, state.Options{Dir: b.TempDir()})),

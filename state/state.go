@@ -19,7 +19,7 @@ import (
 // Errors that callers tell apart with errors.Is.
 var (
 	// ErrLocked says that another process has the store's directory open.
-	ErrLocked = errors.New("state directory is in use by another process")
+	ErrLocked = errors.New("another process has the state directory open: stop it, or use another directory")
 	// ErrCorrupt says that the files can't be trusted: remove them with Destroy and rebuild from the changelog.
 	ErrCorrupt = errors.New("state is corrupt")
 	// ErrClosed says that the store was used after Close.
@@ -46,7 +46,7 @@ type Options struct {
 	// BlockCacheSize is the memory in bytes for blocks that were read and decompressed. Default 16 MiB.
 	BlockCacheSize int64
 	// ValueThreshold is the size in bytes from which values are kept in a value log, apart from their keys.
-	// Default 1 MiB or, for small memory tables, what fits into them.
+	// Default 1 KiB: partials beside their keys, evidence in the log.
 	ValueThreshold int64
 	// ValueLogFileSize is the size in bytes of one file of the value log. Default 64 MiB, at least 32 MiB.
 	ValueLogFileSize int64
@@ -64,6 +64,7 @@ const (
 	defaultMemTableSize  = 32 << 20
 	defaultBlockCache    = 16 << 20
 	defaultValueLogFile  = 64 << 20
+	defaultValueThreshold = 1 << 10
 	inlineShareOfBatch   = 2  // a value that is kept with its key takes at most half of a transaction
 	batchPercentMemTable = 15 // the part of a memory table that Badger takes in one transaction
 )
@@ -77,7 +78,7 @@ func (o *Options) EnsureDefaults() {
 		o.BlockCacheSize = defaultBlockCache
 	}
 	if o.ValueThreshold == 0 {
-		o.ValueThreshold = o.largestInline()
+		o.ValueThreshold = defaultValueThreshold
 	}
 	if o.ValueLogFileSize == 0 {
 		o.ValueLogFileSize = defaultValueLogFile
@@ -88,7 +89,7 @@ func (o *Options) EnsureDefaults() {
 }
 
 // Validate reports all that is wrong with options that have their defaults.
-func (o Options) Validate() error {
+func (o *Options) Validate() error {
 	var errs []error
 	within := func(name string, got, low, high int64) {
 		if got < low || got > high {

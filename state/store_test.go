@@ -21,20 +21,20 @@ import (
 // small are options under which limits are met early.
 func small(dir string) state.Options { return state.Options{Dir: dir, MemTableSize: 4 << 20} }
 
-func open(t testing.TB, o state.Options) *state.Store {
-	t.Helper()
+func open(tb testing.TB, o state.Options) *state.Store {
+	tb.Helper()
 	s, err := state.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func closing(t testing.TB, s *state.Store) *state.Store {
-	t.Helper()
-	t.Cleanup(func() {
+func closing(tb testing.TB, s *state.Store) *state.Store {
+	tb.Helper()
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -53,8 +53,8 @@ func TestDiskDefaults(t *testing.T) {
 	statetest.Run(t, func(t *testing.T) *state.Store { t.Helper(); return open(t, state.Options{Dir: t.TempDir()}) })
 }
 
-func TestDiskValueLog(t *testing.T) {
-	o := state.Options{MemTableSize: 4 << 20, ValueThreshold: 1 << 10, ValueLogFileSize: 32 << 20}
+func TestDiskInline(t *testing.T) {
+	o := state.Options{MemTableSize: 4 << 20, ValueThreshold: 128 << 10, ValueLogFileSize: 32 << 20}
 	statetest.RunDurable(t, func(t *testing.T, dir string) *state.Store { t.Helper(); o.Dir = dir; return open(t, o) })
 	statetest.Run(t, func(t *testing.T) *state.Store { t.Helper(); o.Dir = t.TempDir(); return open(t, o) })
 }
@@ -67,9 +67,9 @@ func TestApplyInterrupted(t *testing.T) {
 		"disk":   func(t *testing.T) *state.Store { t.Helper(); return open(t, small(t.TempDir())) },
 	}
 	died := errors.New("died")
-	for name, make := range stores {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
-			s := closing(t, make(t))
+			s := closing(t, open(t))
 			const chunk, keys = 10, 100
 			for at := 1; ; at++ {
 				p := s.Partition(int32(at))
@@ -222,7 +222,10 @@ func filled(t *testing.T, dir string) {
 
 func TestCorrupt(t *testing.T) {
 	damage := map[string]func(t *testing.T, dir string){
-		"manifest cut": func(t *testing.T, dir string) { t.Helper(); overwrite(t, dir, "MANIFEST", func([]byte) []byte { return []byte("Bdg") }) },
+		"manifest cut": func(t *testing.T, dir string) {
+			t.Helper()
+			overwrite(t, dir, "MANIFEST", func([]byte) []byte { return []byte("Bdg") })
+		},
 		"manifest bytes": func(t *testing.T, dir string) {
 			t.Helper()
 			overwrite(t, dir, "MANIFEST", func(b []byte) []byte { b[len(b)/2] ^= 0xff; return b })

@@ -171,18 +171,19 @@ type connection struct {
 type schedule []*occurrence
 
 // Len implements [heap.Interface].
-func (s schedule) Len() int { return len(s) }
+func (s *schedule) Len() int { return len(*s) }
 
 // Less implements [heap.Interface].
-func (s schedule) Less(i, j int) bool {
-	if !s[i].at.Equal(s[j].at) {
-		return s[i].at.Before(s[j].at)
+func (s *schedule) Less(i, j int) bool {
+	a, b := (*s)[i], (*s)[j]
+	if !a.at.Equal(b.at) {
+		return a.at.Before(b.at)
 	}
-	return s[i].ord < s[j].ord
+	return a.ord < b.ord
 }
 
 // Swap implements [heap.Interface].
-func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *schedule) Swap(i, j int) { (*s)[i], (*s)[j] = (*s)[j], (*s)[i] }
 
 // Push implements [heap.Interface].
 func (s *schedule) Push(x any) {

@@ -95,11 +95,11 @@ var kinds = [...]struct{ action, typ, hook string }{
 	fileDeleted:         {"deletion", "deletion", "lsm__path_unlink"},
 }
 
-// appendEventID appends 24 characters that no other event of this generator has: a bijective mix of the
-// event's number beside the seed's.
+// appendEventID appends 24 characters that no other event of this generator has, nor one with another seed or
+// start: a bijective mix of the event's number beside theirs.
 func (g *Generator) appendEventID(b []byte, a *agent) []byte {
 	var raw [18]byte
-	binary.BigEndian.PutUint64(raw[:], mix(g.opts.Seed)^uint64(len(a.id)))
+	binary.BigEndian.PutUint64(raw[:], mix(g.opts.Seed^uint64(g.opts.Start.UnixNano())))
 	binary.BigEndian.PutUint64(raw[8:], mix(g.written))
 	binary.BigEndian.PutUint16(raw[16:], uint16(a.sequence))
 	return base64.StdEncoding.AppendEncode(b, raw[:])

@@ -105,9 +105,11 @@ func (s *scene) hangUp(p *process, c *connection) {
 func (s *scene) create(p *process, path string) {
 	s.add(&occurrence{what: fileCreated, proc: p, path: path})
 }
+
 func (s *scene) write(p *process, path string) {
 	s.add(&occurrence{what: fileWritten, proc: p, path: path})
 }
+
 func (s *scene) remove(p *process, path string) {
 	s.add(&occurrence{what: fileDeleted, proc: p, path: path})
 }

@@ -141,7 +141,7 @@ func TestNoise(t *testing.T) {
 func TestCrowded(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for seed := range uint64(5) {
-		alerts := detect(t, demo.New(demo.Options{Seed: seed, Start: start}), start, time.Minute+15*time.Second)
+		alerts := detect(t, demo.New(demo.Options{Seed: seed, Start: start, Hosts: 1 + 2*int(seed)}), start, time.Minute+15*time.Second)
 		fired := map[string]bool{}
 		first := start.Add(time.Hour)
 		for _, f := range alerts {

@@ -131,17 +131,18 @@ func (c absenceCondition) key(e map[string]any) (string, bool) {
 	if id, ok := e["sequence"].(float64); !ok || id <= c.above {
 		return "", false
 	}
-	key := ""
+	var key strings.Builder
 	for _, name := range c.keys {
 		if e[name] == nil {
 			return "", false
 		}
-		key += fmt.Sprintf("%v\x00", e[name])
+		fmt.Fprintf(&key, "%v\x00", e[name])
 	}
-	return key, true
+	return key.String(), true
 }
 
 func (q *absenceQuery) run(t *testing.T, events []map[string]any) []int {
+	t.Helper()
 	type event struct {
 		doc map[string]any
 		ref sequence.Ref

@@ -2,7 +2,7 @@ package sequence_test
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,16 +15,16 @@ import (
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // encoded is a state with everything in it: shared events, a doomed partial, hits at both ends, pending sequences.
-func encoded(t testing.TB) []byte {
-	t.Helper()
-	s := parseShape(t, "!L A B !M C !N", 90)
+func encoded(tb testing.TB) []byte {
+	tb.Helper()
+	s := parseShape(tb, "!L A B !M C !N", 90)
 	m, err := sequence.New(s.spec)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var st sequence.State
 	for i, word := range strings.Fields("L1 A2#x B3@7#y C4#z L5 L6 A7 AB8 M9 A10") {
-		letters, ref := parseEvent(t, word, i)
+		letters, ref := parseEvent(tb, word, i)
 		ref.SubMillis = int32(i)
 		m.Advance(&st, s.hits(letters), ref, nil)
 	}
@@ -35,7 +35,7 @@ func encoded(t testing.TB) []byte {
 func TestDecodeStable(t *testing.T) {
 	const want = "010306140012017400120205000c000c0202000e000e020100040302010206060502000101030a050002000201" +
 		"780b020e04000401790a0200060006017aae01"
-	got := fmt.Sprintf("%x", encoded(t))
+	got := hex.EncodeToString(encoded(t))
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -79,16 +79,17 @@ func modelKey(spec sequence.Spec, stream []input, key int, ticked int64) []outco
 			continue
 		}
 		last := refs[len(refs)-1].Ordinal
-		text := fmt.Sprintf("key %d open %t:", key, open)
+		var text strings.Builder
+		fmt.Fprintf(&text, "key %d open %t:", key, open)
 		for _, stage := range stages {
 			if spec.Stages[stage].Missing {
-				text += " -"
+				text.WriteString(" -")
 				continue
 			}
-			text += fmt.Sprintf(" %d", refs[0].Offset)
+			fmt.Fprintf(&text, " %d", refs[0].Offset)
 			refs = refs[1:]
 		}
-		out = append(out, outcome{key: key, last: last, text: text})
+		out = append(out, outcome{key: key, last: last, text: text.String()})
 	}
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,7 +46,7 @@ func drawStream(t *rapid.T, spec sequence.Spec) []input {
 			e.ref.Sequence = rapid.Int64Range(0, 3).Draw(t, "seq")
 		}
 		if rapid.IntRange(0, 3).Draw(t, "identified") > 0 {
-			e.ref.ID = fmt.Sprint(rapid.IntRange(max(0, i-3), i).Draw(t, "id"))
+			e.ref.ID = strconv.Itoa(rapid.IntRange(max(0, i-3), i).Draw(t, "id"))
 		}
 		for key := range rapid.IntRange(1, 3).Draw(t, "keys") {
 			var h sequence.Hits
@@ -72,15 +74,16 @@ type runner struct {
 
 func (r *runner) take(key int, matches []sequence.Match) {
 	for _, m := range matches {
-		text := fmt.Sprintf("key %d open %t:", key, m.OpenEnd)
+		var text strings.Builder
+		fmt.Fprintf(&text, "key %d open %t:", key, m.OpenEnd)
 		for _, e := range m.Events {
 			if e.Missing {
-				text += " -"
+				text.WriteString(" -")
 				continue
 			}
-			text += fmt.Sprintf(" %d", e.Ref.Offset)
+			fmt.Fprintf(&text, " %d", e.Ref.Offset)
 		}
-		r.out = append(r.out, outcome{key: key, last: m.Completed().Ordinal, text: text})
+		r.out = append(r.out, outcome{key: key, last: m.Completed().Ordinal, text: text.String()})
 	}
 }
 

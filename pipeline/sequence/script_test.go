@@ -16,8 +16,8 @@ type shape struct {
 	letters string // by stage as written
 }
 
-func parseShape(t testing.TB, text string, maxSpan int64) shape {
-	t.Helper()
+func parseShape(tb testing.TB, text string, maxSpan int64) shape {
+	tb.Helper()
 	s := shape{spec: sequence.Spec{MaxSpan: maxSpan}}
 	for word := range strings.FieldsSeq(text) {
 		if word == "U" {
@@ -30,7 +30,7 @@ func parseShape(t testing.TB, text string, maxSpan int64) shape {
 		if times != "" {
 			n, err := strconv.Atoi(times)
 			if err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 			runs = n
 		}
@@ -57,11 +57,11 @@ func (s shape) hits(letters string) sequence.Hits {
 // run feeds a script to a machine, one word after the other: "AB3" is an event of A and B at time 3, "A3#x" has the
 // id x, "A3@7" the event.sequence 7, "W9" is a watermark, "$" the end of the input. The place of a word is its offset.
 // It returns a line for each match: its events as written, - for missing.
-func (s shape) run(t testing.TB, script string) []string {
-	t.Helper()
+func (s shape) run(tb testing.TB, script string) []string {
+	tb.Helper()
 	m, err := sequence.New(s.spec)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var st sequence.State
 	var lines []string
@@ -72,15 +72,15 @@ func (s shape) run(t testing.TB, script string) []string {
 		case word == "$":
 			matches = m.Finish(&st, nil)
 			if !st.Empty() || st.Len() != 0 {
-				t.Errorf("the state isn't empty after Finish")
+				tb.Errorf("the state isn't empty after Finish")
 			}
 		case word[0] == 'W':
-			matches = m.Tick(&st, number(t, word[1:]), nil)
-			if at, ok := m.Deadline(&st); ok && at <= number(t, word[1:]) {
-				t.Errorf("after %s the deadline is %d", word, at)
+			matches = m.Tick(&st, number(tb, word[1:]), nil)
+			if at, ok := m.Deadline(&st); ok && at <= number(tb, word[1:]) {
+				tb.Errorf("after %s the deadline is %d", word, at)
 			}
 		default:
-			letters, ref := parseEvent(t, word, i)
+			letters, ref := parseEvent(tb, word, i)
 			matches = m.Advance(&st, s.hits(letters), ref, nil)
 		}
 		for _, match := range matches {
@@ -90,24 +90,24 @@ func (s shape) run(t testing.TB, script string) []string {
 	return lines
 }
 
-func parseEvent(t testing.TB, word string, offset int) (string, sequence.Ref) {
-	t.Helper()
+func parseEvent(tb testing.TB, word string, offset int) (string, sequence.Ref) {
+	tb.Helper()
 	ref := sequence.Ref{Ordinal: sequence.Ordinal{Topic: "t", Offset: int64(offset)}}
 	word, ref.ID, _ = strings.Cut(word, "#")
 	word, seq, found := strings.Cut(word, "@")
 	if found {
-		ref.Sequence, ref.HasSeq = number(t, seq), true
+		ref.Sequence, ref.HasSeq = number(tb, seq), true
 	}
 	digits := strings.TrimLeft(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	ref.Time = number(t, digits)
+	ref.Time = number(tb, digits)
 	return strings.TrimSuffix(word, digits), ref
 }
 
-func number(t testing.TB, s string) int64 {
-	t.Helper()
+func number(tb testing.TB, s string) int64 {
+	tb.Helper()
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return n
 }

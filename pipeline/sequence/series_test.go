@@ -69,6 +69,7 @@ func parseSeries(text string) []series {
 }
 
 func (c series) run(t *testing.T) []string {
+	t.Helper()
 	type event struct {
 		word, key string
 		hits      sequence.Hits

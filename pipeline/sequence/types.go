@@ -5,6 +5,7 @@ package sequence
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -104,9 +105,9 @@ type MatchEvent struct {
 
 // Completed returns the ref that completed the sequence, the last one that isn't missing.
 func (m Match) Completed() Ref {
-	for i := len(m.Events) - 1; i >= 0; i-- {
-		if !m.Events[i].Missing {
-			return m.Events[i].Ref
+	for _, e := range slices.Backward(m.Events) {
+		if !e.Missing {
+			return e.Ref
 		}
 	}
 	return Ref{}

@@ -2,6 +2,8 @@ package detections_test
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,21 +88,24 @@ func threats(r *rules.Rule) string {
 	var all []string
 	for _, th := range r.Threat {
 		s := th.Tactic.ID
+		var sSb91 strings.Builder
 		for _, te := range th.Technique {
 			id := te.ID
 			for _, sub := range te.Subtechnique {
 				id = sub.ID
 			}
-			s += " " + id
+			sSb91.WriteString(" " + id)
 		}
+		s += sSb91.String()
 		all = append(all, s)
 	}
 	return strings.Join(all, ", ")
 }
 
-// TestCases runs the cases that stand beside the rules, as weir rules test does.
-func TestCases(t *testing.T) {
-	run := func(rule *rules.Rule, events [][]byte) ([][]int, error) {
+// runner runs a rule by itself over the events of a case, on the engine of a replay.
+func runner(t *testing.T) ruletest.Runner {
+	t.Helper()
+	return func(rule *rules.Rule, events [][]byte) ([][]int, error) {
 		set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{})
 		if err != nil {
 			return nil, err
@@ -108,6 +113,47 @@ func TestCases(t *testing.T) {
 		cfg := &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{}), Order: pipeline.Order{Lateness: time.Hour}}
 		return replay.RunRule(t.Context(), cfg, events)
 	}
+}
+
+// TestAsGiven runs our cases on the reference versions of the same detections: ours must ask for the same.
+func TestAsGiven(t *testing.T) {
+	const dir = "../../../shared/rules/seed"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("the reference rules are not there: ", err)
+	}
+	given := map[string]string{
+		"netcat_listener_in_container":    "execution_netcat_listener_established_inside_a_container_older",
+		"network_tool_in_container":       "discovery_suspicious_network_tool_launched_inside_a_container_older",
+		"management_utility_in_container": "execution_container_management_binary_launched_inside_a_container_older",
+		"tool_installation_in_container":  "execution_tool_installation_seed",
+		"entrypoint_egress_in_container":  "execution_egress_connection_from_entrypoint_in_container_seed",
+	}
+	for ours, theirs := range given {
+		t.Run(ours, func(t *testing.T) {
+			c, err := rules.Load([]string{filepath.Join(dir, theirs+".toml")}, rules.LoadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := ruletest.Read(detections.FS(), ours+".toml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := ruletest.Run(c.Rules[0], file, runner(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range result.Cases {
+				if !r.Pass() {
+					t.Errorf("%s: %s", r.Case.Name, r.Failure())
+				}
+			}
+		})
+	}
+}
+
+// TestCases runs the cases that stand beside the rules, as weir rules test does.
+func TestCases(t *testing.T) {
+	run := runner(t)
 	for _, rule := range load(t).Rules {
 		t.Run(strings.TrimSuffix(rule.Path, ".toml"), func(t *testing.T) {
 			file, err := ruletest.Read(detections.FS(), rule.Path)

@@ -70,13 +70,15 @@ func Read(fsys fs.FS, rulePath string) (*File, error) {
 
 // table is the file as it is written.
 type table struct {
-	RuleID string `toml:"rule_id"`
-	Case   []struct {
-		Name    string   `toml:"name"`
-		Note    string   `toml:"note"`
-		Events  any      `toml:"events"`
-		Matches *[][]int `toml:"matches"`
-	} `toml:"case"`
+	RuleID string    `toml:"rule_id"`
+	Case   []rawCase `toml:"case"`
+}
+
+type rawCase struct {
+	Name    string   `toml:"name"`
+	Note    string   `toml:"note"`
+	Events  any      `toml:"events"`
+	Matches *[][]int `toml:"matches"`
 }
 
 // Parse reads a file of cases. The error is an *Error, or several joined.
@@ -90,35 +92,17 @@ func Parse(src []byte) (*File, error) {
 	var errs []error
 	names := map[string]bool{}
 	for i, raw := range t.Case {
-		c := Case{Name: raw.Name, Note: raw.Note, Line: lines[i]}
-		fault := func(format string, args ...any) {
-			errs = append(errs, &Error{Line: c.Line, Msg: fmt.Sprintf("case %q: ", c.Name) + fmt.Sprintf(format, args...)})
+		line := 0
+		if i < len(lines) { // inline tables have no header
+			line = lines[i]
 		}
-		switch {
-		case c.Name == "":
-			fault("name is missing")
-		case names[c.Name]:
-			fault("there are two cases of this name")
+		c, faults := raw.parse(line)
+		if names[c.Name] {
+			faults = append(faults, errors.New("there are two cases of this name"))
 		}
 		names[c.Name] = true
-		docs, err := documents(raw.Events)
-		if err != nil {
-			fault("%v", err)
-		}
-		for n, doc := range docs {
-			ev, err := withTimestamp(doc, n)
-			if err != nil {
-				fault("event %d: %v", n, err)
-			}
-			c.Events = append(c.Events, ev)
-		}
-		if raw.Matches == nil {
-			fault("matches is missing; write matches = [] where nothing may match")
-		} else {
-			c.Matches = *raw.Matches
-			if err := checkMatches(c.Matches, len(c.Events)); err != nil {
-				fault("%v", err)
-			}
+		for _, fault := range faults {
+			errs = append(errs, &Error{Line: line, Msg: fmt.Sprintf("case %q: %v", c.Name, fault)})
 		}
 		f.Cases = append(f.Cases, c)
 	}
@@ -128,9 +112,35 @@ func Parse(src []byte) (*File, error) {
 	return f, errors.Join(errs...)
 }
 
+// parse checks a case and decodes its events.
+func (raw rawCase) parse(line int) (c Case, faults []error) {
+	c = Case{Name: raw.Name, Note: raw.Note, Line: line}
+	if c.Name == "" {
+		faults = append(faults, errors.New("name is missing"))
+	}
+	docs, err := documents(raw.Events)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	for n, doc := range docs {
+		ev, err := withTimestamp(doc, n)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("event %d: %w", n, err))
+		}
+		c.Events = append(c.Events, ev)
+	}
+	if raw.Matches == nil {
+		return c, append(faults, errors.New("matches is missing; write matches = [] where nothing may match"))
+	}
+	c.Matches = *raw.Matches
+	if err := checkMatches(c.Matches, len(c.Events)); err != nil {
+		faults = append(faults, err)
+	}
+	return c, faults
+}
+
 func tomlError(err error) error {
-	var unknown *toml.StrictMissingError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		var errs []error
 		for i := range unknown.Errors {
 			line, _ := unknown.Errors[i].Position()
@@ -138,8 +148,7 @@ func tomlError(err error) error {
 		}
 		return errors.Join(errs...)
 	}
-	var de *toml.DecodeError
-	if errors.As(err, &de) {
+	if de, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := de.Position()
 		return &Error{Line: line, Msg: strings.TrimPrefix(de.Error(), "toml: ")}
 	}
@@ -160,7 +169,7 @@ func caseLines(src []byte) []int {
 			lines = append(lines, p.Shape(key.Raw).Start.Line)
 		}
 	}
-	return append(lines, make([]int, bytes.Count(src, []byte("{")))...) // inline tables have no header
+	return lines
 }
 
 // documents returns the events as they are written: a block of lines or a list of strings.

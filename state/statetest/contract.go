@@ -3,9 +3,11 @@
 package statetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -164,6 +166,7 @@ func expect(t *testing.T, p *state.Partition, key, want string, wantOK bool) {
 }
 
 func testEmpty(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustCheckpoint(t, p, false)
 	expect(t, p, "a", "", false)
@@ -185,6 +188,7 @@ func testEmpty(t *testing.T, s *state.Store) {
 }
 
 func testPutGetDelete(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(3)
 	o := overlay("a", "1", "b", "", "\x00\xff", "bin\x00ary", "c", "3")
 	mustApply(t, p, o, state.Checkpoint{})
@@ -205,6 +209,7 @@ func testPutGetDelete(t *testing.T, s *state.Store) {
 }
 
 func testValuesAreCopies(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	o := overlay("a", "first", "b", "second")
 	mustApply(t, p, o, state.Checkpoint{})
@@ -221,6 +226,7 @@ func testValuesAreCopies(t *testing.T, s *state.Store) {
 }
 
 func testScan(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustApply(t, p, overlay("b", "1", "a", "2", "ab\xff", "3", "ab", "4", "ab\x00", "5", "ac", "6", "\xff\xff", "7"),
 		state.Checkpoint{})
@@ -241,7 +247,7 @@ func testScan(t *testing.T, s *state.Store) {
 		err := p.Scan([]byte(test.prefix), func(key, value []byte) error {
 			got = append(got, string(key))
 			// A look-up during a scan is allowed, and sees the same.
-			if v, ok, err := p.Get(key); err != nil || !ok || string(v) != string(value) {
+			if v, ok, err := p.Get(key); err != nil || !ok || !bytes.Equal(v, value) {
 				t.Errorf("get %q in scan: got %q, %v, %v, want %q", key, v, ok, err, value)
 			}
 			return nil
@@ -253,6 +259,7 @@ func testScan(t *testing.T, s *state.Store) {
 }
 
 func testScanStops(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustApply(t, p, overlay("a", "1", "b", "2", "c", "3"), state.Checkpoint{})
 	stop, seen := errors.New("stop"), 0
@@ -268,6 +275,7 @@ func testScanStops(t *testing.T, s *state.Store) {
 }
 
 func testScanManyBlocks(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	const n = 3000
 	var o state.Overlay
@@ -298,6 +306,7 @@ func testScanManyBlocks(t *testing.T, s *state.Store) {
 }
 
 func testCheckpoint(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	for _, want := range []state.Checkpoint{
 		{Cluster: "c", Topic: "t", Inputs: map[string]int64{"a": 1, "b": 1 << 60}, Changelog: 77, At: 1_700_000_000_000},
@@ -318,6 +327,7 @@ func testCheckpoint(t *testing.T, s *state.Store) {
 }
 
 func testApplyTwice(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustApply(t, p, overlay("a", "1", "b", "2"), state.Checkpoint{})
 	o := overlay("b", "3", "c", "4")
@@ -332,6 +342,7 @@ func testApplyTwice(t *testing.T, s *state.Store) {
 }
 
 func testLargeOverlay(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	const n = 50_000
 	var o state.Overlay
@@ -359,6 +370,7 @@ func testLargeOverlay(t *testing.T, s *state.Store) {
 }
 
 func testLargeValues(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	want := map[string]string{}
 	var o state.Overlay
@@ -367,7 +379,7 @@ func testLargeValues(t *testing.T, s *state.Store) {
 		for j := range value {
 			value[j] = byte(i + j*7)
 		}
-		key := fmt.Sprintf("%d", size)
+		key := strconv.Itoa(size)
 		want[key] = string(value)
 		o.Put([]byte(key), value)
 	}
@@ -381,6 +393,7 @@ func testLargeValues(t *testing.T, s *state.Store) {
 }
 
 func testRefused(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustApply(t, p, nil, state.Checkpoint{Changelog: 1})
 	for name, o := range map[string]*state.Overlay{
@@ -401,6 +414,7 @@ func testRefused(t *testing.T, s *state.Store) {
 }
 
 func testWipe(t *testing.T, s *state.Store) {
+	t.Helper()
 	p, other := s.Partition(1), s.Partition(2)
 	const n = 30_000 // several chunks
 	var o state.Overlay
@@ -431,12 +445,13 @@ func testWipe(t *testing.T, s *state.Store) {
 }
 
 func testPartitionsApart(t *testing.T, s *state.Store) {
+	t.Helper()
 	numbers := []int32{0, 1, 255, 256, 1<<31 - 1}
 	for _, n := range numbers {
-		mustApply(t, s.Partition(n), overlay("k", fmt.Sprint(n)), state.Checkpoint{Changelog: int64(n)})
+		mustApply(t, s.Partition(n), overlay("k", strconv.Itoa(int(n))), state.Checkpoint{Changelog: int64(n)})
 	}
 	for _, n := range numbers {
-		if got, want := Dump(t, s.Partition(n)), map[string]string{"k": fmt.Sprint(n)}; !cmp.Equal(got, want) {
+		if got, want := Dump(t, s.Partition(n)), map[string]string{"k": strconv.Itoa(int(n))}; !cmp.Equal(got, want) {
 			t.Errorf("partition %d: %s", n, cmp.Diff(want, got))
 		}
 		if c := mustCheckpoint(t, s.Partition(n), true); c.Changelog != int64(n) {
@@ -449,6 +464,7 @@ func testPartitionsApart(t *testing.T, s *state.Store) {
 }
 
 func testConcurrent(t *testing.T, s *state.Store) {
+	t.Helper()
 	const partitions, batches, perBatch = 4, 20, 200
 	var wg sync.WaitGroup
 	errs := make([]error, partitions)
@@ -504,6 +520,7 @@ func work(s *state.Store, n int32, batches, perBatch int) error {
 }
 
 func testMaintain(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	mustApply(t, p, overlay("a", "1", "b", "2"), state.Checkpoint{})
 	o := overlay("a", "3")
@@ -524,6 +541,7 @@ func testMaintain(t *testing.T, s *state.Store) {
 }
 
 func testClosed(t *testing.T, s *state.Store) {
+	t.Helper()
 	p := s.Partition(0)
 	for range 2 {
 		if err := s.Close(); err != nil {

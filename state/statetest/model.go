@@ -13,6 +13,7 @@ import (
 
 // testModel runs random batches against a plain map. Create is used where the map says that it may be.
 func testModel(t *testing.T, s *state.Store) {
+	t.Helper()
 	const seed, batches, changes, keys = 11, 60, 120, 300
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	p := s.Partition(0)

@@ -3,6 +3,7 @@ package lucene
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -112,8 +113,8 @@ func (p *parser) concat() (int, error) {
 		}
 	}
 	out := empty
-	for i := len(terms) - 1; i >= 0; i-- {
-		out = p.b.concat(terms[i], out)
+	for _, t := range slices.Backward(terms) {
+		out = p.b.concat(t, out)
 	}
 	return out, nil
 }
@@ -300,8 +301,8 @@ func (p *parser) quoted() (int, error) {
 		return none, err
 	}
 	out := empty
-	for i := len(body) - 1; i >= 0; i-- {
-		out = p.b.concat(p.b.oneOf(char(body[i], p.fold)), out)
+	for _, r := range slices.Backward(body) {
+		out = p.b.concat(p.b.oneOf(char(r, p.fold)), out)
 	}
 	return out, nil
 }

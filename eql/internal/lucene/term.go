@@ -215,6 +215,7 @@ func (b *builder) derive(x, c int) int {
 			return empty
 		}
 		return none
+	default:
 	}
 	key := uint64(x)<<32 | uint64(c)
 	if id, ok := b.derived[key]; ok {
@@ -244,6 +245,7 @@ func (b *builder) deriveCompound(t term, c int) int {
 			high--
 		}
 		return b.concat(b.derive(t.args[0], c), b.repeat(t.args[0], max(t.min-1, 0), high))
+	default: // a union or an intersection
 	}
 	args := make([]int, len(t.args))
 	for i, a := range t.args {
