@@ -151,7 +151,7 @@ func TestPlansAgree(t *testing.T) {
 	for _, name := range []string{"visible_stateless.jsonl.gz", "visible_sequence.jsonl.gz"} {
 		for _, c := range loadSuite(t, name) {
 			want := matches(t, c, eql.EnvOptions{NoSharing: true, NoOptimise: true})
-			for _, opts := range []eql.EnvOptions{{}, {NoSharing: true}, {NoOptimise: true}} {
+			for _, opts := range []eql.EnvOptions{{}, {NoSharing: true}} {
 				got := matches(t, c, opts)
 				if !slices.EqualFunc(got, want, slices.Equal) {
 					t.Errorf("%s with %+v:\ngot  %v\nwant %v", c.Query, opts, got, want)
@@ -219,4 +219,46 @@ func TestCorpusCompiles(t *testing.T) {
 		}
 	}
 	t.Logf("%d rules, %d with needs; %d atoms over %d fields", len(rules), indexed, env.Atoms(), env.Schema().Len())
+}
+
+// TestSharing runs many queries of one environment, whose atoms are shared, over the events of all of them.
+func TestSharing(t *testing.T) {
+	cases := loadSuite(t, "visible_stateless.jsonl.gz")[:200]
+	run := func(opts eql.EnvOptions) (got []string, atoms int) {
+		schema := event.NewSchema(ecs.TypeOf)
+		env := eql.NewEnv(schema, opts)
+		var stages []*eql.Stage
+		for _, c := range cases {
+			q, err := env.Compile(c.Query, eql.QueryOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stages = append(stages, q.Stages...)
+		}
+		decoder, ev, memo := event.NewDecoder(schema), event.New(schema), env.NewMemo()
+		for _, c := range cases {
+			if err := decoder.Decode(c.Events[0], ev); err != nil {
+				t.Fatal(err)
+			}
+			memo.Reset()
+			var line strings.Builder
+			for _, s := range stages {
+				if s.Match(ev, memo) {
+					line.WriteByte('x')
+				} else {
+					line.WriteByte('.')
+				}
+			}
+			got = append(got, line.String())
+		}
+		return got, env.Atoms()
+	}
+	got, atoms := run(eql.EnvOptions{})
+	want, none := run(eql.EnvOptions{NoSharing: true})
+	if !slices.Equal(got, want) {
+		t.Error("shared atoms change what matches")
+	}
+	if atoms == 0 || none != 0 {
+		t.Errorf("got %d atoms with sharing and %d without, want some and none", atoms, none)
+	}
 }

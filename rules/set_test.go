@@ -232,8 +232,12 @@ sequence by host.id [process where process.name : ("nc", "ncat") and event.type 
 	want := rules.Explanation{
 		ID: "r1", Name: "a rule", Path: "r.toml", Query: s.Rules()[0].Query.String(), Hash: f.Rule.Hash(), Index: []string{"logs-*"}, Sequence: true,
 		Fields: []rules.ExplainedField{
-			{Path: "destination.port", Type: "long"}, {Path: "event.category", Type: "keyword"}, {Path: "event.type", Type: "keyword"},
-			{Path: "host.id", Type: "keyword"}, {Path: "process.executable", Type: "keyword"}, {Path: "process.name", Type: "keyword"},
+			{Path: "destination.port", Type: "long"},
+			{Path: "event.category", Type: "keyword"},
+			{Path: "event.type", Type: "keyword"},
+			{Path: "host.id", Type: "keyword"},
+			{Path: "process.executable", Type: "keyword"},
+			{Path: "process.name", Type: "keyword"},
 		},
 		Stages: []rules.ExplainedStage{
 			{Name: "stage 1", Runs: 1, By: []string{"host.id"}, Key: []string{`process.name == "nc"`, `process.name == "ncat"`}},

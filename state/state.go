@@ -56,17 +56,17 @@ type Options struct {
 
 // The limits of options, in bytes.
 const (
-	minMemTableSize      = 1 << 20
-	maxMemTableSize      = 1 << 30
-	minValueLogFileSize  = 2 * MaxValueBytes
-	maxValueLogFileSize  = 1 << 30
-	maxInlineValue       = 1 << 20
-	defaultMemTableSize  = 32 << 20
-	defaultBlockCache    = 16 << 20
-	defaultValueLogFile  = 64 << 20
+	minMemTableSize       = 1 << 20
+	maxMemTableSize       = 1 << 30
+	minValueLogFileSize   = 2 * MaxValueBytes
+	maxValueLogFileSize   = 1 << 30
+	maxInlineValue        = 1 << 20
+	defaultMemTableSize   = 32 << 20
+	defaultBlockCache     = 16 << 20
+	defaultValueLogFile   = 64 << 20
 	defaultValueThreshold = 1 << 10
-	inlineShareOfBatch   = 2  // a value that is kept with its key takes at most half of a transaction
-	batchPercentMemTable = 15 // the part of a memory table that Badger takes in one transaction
+	inlineShareOfBatch    = 2  // a value that is kept with its key takes at most half of a transaction
+	batchPercentMemTable  = 15 // the part of a memory table that Badger takes in one transaction
 )
 
 // EnsureDefaults fills the fields that are zero.

@@ -55,7 +55,7 @@ func parse(t *testing.T, doc []byte) document {
 }
 
 func TestDocuments(t *testing.T) {
-	const events = 20_000
+	const events = 10_000
 	g := demo.New(demo.Options{Seed: 3})
 	ids := map[string]bool{}
 	sequences := map[string]int{} // by agent
@@ -139,7 +139,7 @@ func TestParents(t *testing.T) {
 	g := demo.New(demo.Options{Seed: 5, AttackEvery: time.Second})
 	started := map[string]bool{}
 	linked := 0
-	for range 20_000 {
+	for range 8_000 {
 		_, doc, _ := g.Next()
 		d := parse(t, doc)
 		if d.Event.Action == "exec" || d.Event.Action == "fork" {

@@ -79,7 +79,7 @@ func orderQuery(s *scene) {
 // paymentCall: the API calls a payment service on the internet.
 func paymentCall(s *scene) {
 	api := s.g.node().pods["checkout-api"]
-	c := s.connect(api.main, "52.58.132.17", 443)
+	c := s.connect(api.main, "2001:db8:9a1::17", 443)
 	s.wait(40, 400)
 	s.hangUp(api.main, c)
 }

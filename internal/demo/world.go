@@ -29,14 +29,15 @@ type agent struct {
 
 // node is a host of the cluster.
 type node struct {
-	id, name, ip string
-	index        int
-	agents       [sensors]agent
-	hostJSON     [sensors][]byte
-	cloudJSON    []byte
-	nextPID      int
-	nextPort     int
-	nextPodIP    int
+	id, name  string
+	ip, ip6   string
+	index     int
+	agents    [sensors]agent
+	hostJSON  [sensors][]byte
+	cloudJSON []byte
+	nextPID   int
+	nextPort  int
+	nextPodIP int
 
 	init, kubelet, containerd, cron, sshd *process
 	pods                                  map[string]*container
@@ -44,11 +45,12 @@ type node struct {
 
 // container is a running container of a pod.
 type container struct {
-	id, name, ip string
-	sensor       sensor
-	json         []byte // container and orchestrator, rendered once
-	shim         *process
-	main         *process // the container's first process
+	id, name string
+	ip, ip6  string
+	sensor   sensor
+	json     []byte // container and orchestrator, rendered once
+	shim     *process
+	main     *process // the container's first process
 }
 
 // image says what a container is made from and how it starts.
@@ -148,7 +150,7 @@ func newWorld(rng *rand.Rand, o Options) *world {
 
 func (w *world) newNode(i int, start time.Time) *node {
 	n := &node{
-		index: i, id: w.uuid(), name: fmt.Sprintf("node-%02d", i+1), ip: fmt.Sprintf("10.20.%d.%d", i/200, 10+i%200),
+		index: i, id: w.uuid(), name: fmt.Sprintf("node-%02d", i+1), ip: fmt.Sprintf("10.20.%d.%d", i/200, 10+i%200), ip6: fmt.Sprintf("fd00:10:20::%x", 10+i),
 		nextPID: 2000 + w.rng.IntN(20000), nextPort: 32768, nextPodIP: 10, pods: map[string]*container{},
 	}
 	for s := range sensors {
@@ -211,7 +213,8 @@ func (w *world) newContainer(n *node, im image, at time.Time) *container {
 	n.nextPodIP++
 	c := &container{
 		id: w.hex(32), name: im.name, sensor: im.sensor,
-		ip: fmt.Sprintf("10.244.%d.%d", n.index%250, 2+n.nextPodIP%250),
+		ip:  fmt.Sprintf("10.244.%d.%d", n.index%250, 2+n.nextPodIP%250),
+		ip6: fmt.Sprintf("fd00:10:244:%x::%x", n.index, n.nextPodIP),
 	}
 	c.shim = w.spawn(n.init, at, cmd("/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", c.id))
 	c.shim.session, c.shim.entry = c.shim, c.shim

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,18 +102,23 @@ func fetchError(fetches kgo.Fetches) error {
 // take notes fetched records for the worker.
 func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
 	for _, r := range p.Records {
-		rec := pipeline.Record{
-			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value,
-			Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate,
-		}
-		if r.Attrs.TimestampType() == 1 {
-			rec.Clock = pipeline.ClockLogAppend
-		}
-		m.records = append(m.records, rec)
+		m.records = append(m.records, toRecord(r))
 	}
 	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
 	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
 	m.lastSeen, m.clockSeen = now, now
+}
+
+// toRecord takes over what the pipeline needs of a record; the value stays the client's.
+func toRecord(r *kgo.Record) pipeline.Record {
+	rec := pipeline.Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value,
+		Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate,
+	}
+	if r.Attrs.TimestampType() == 1 {
+		rec.Clock = pipeline.ClockLogAppend
+	}
+	return rec
 }
 
 // process lets the workers run what was fetched for them. Records of several topics are merged by record time.
@@ -130,7 +134,7 @@ func (s *Service) process() error {
 	}
 	err := eachWorker(busy, func(m *member) error {
 		if len(s.cfg.Topics) > 1 {
-			slices.SortStableFunc(m.records, func(a, b pipeline.Record) int { return cmp.Compare(a.Time, b.Time) })
+			mergeTopics(m.records)
 		}
 		return m.worker.Process(m.records)
 	})

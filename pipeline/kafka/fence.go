@@ -35,7 +35,7 @@ func (s *Service) fence(ctx context.Context) error {
 	req.Group, req.MemberID, req.Generation = s.cfg.Group, groupID, generation
 	for topic, partitions := range cl.CommittedOffsets() {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
-		t.Topic = topic
+		t.Topic, t.TopicID = topic, s.source.ids[topic] // newer brokers go by the id
 		for n, at := range partitions {
 			if at.Offset < 0 {
 				continue

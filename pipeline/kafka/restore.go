@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/state"
@@ -25,17 +26,11 @@ const restoreChunk = 10_000
 // The end is the high watermark, read uncommitted: a transaction that is open now, of a predecessor, lies before
 // it, and reading committed waits until its outcome is known. Its offsets are decided with it.
 func (s *Service) restore(ctx context.Context, partitions []int32) error {
-	ends, err := s.admin.ListEndOffsets(ctx, s.cfg.ChangelogTopic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := s.changelogOffsets(ctx, s.admin.ListEndOffsets)
 	if err != nil {
 		return fmt.Errorf("end offsets of the changelog: %w", err)
 	}
-	starts, err := s.admin.ListStartOffsets(ctx, s.cfg.ChangelogTopic)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := s.changelogOffsets(ctx, s.admin.ListStartOffsets)
 	if err != nil {
 		return fmt.Errorf("start offsets of the changelog: %w", err)
 	}
@@ -49,6 +44,24 @@ func (s *Service) restore(ctx context.Context, partitions []int32) error {
 		return fmt.Errorf("restore state from the changelog: %w", err)
 	}
 	return nil
+}
+
+// changelogOffsets lists offsets of the changelog. A topic that was created a moment ago may not be known to every
+// broker yet.
+func (s *Service) changelogOffsets(
+	ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error),
+) (kadm.ListedOffsets, error) {
+	for attempt := 0; ; attempt++ {
+		offsets, err := listed(list(ctx, s.cfg.ChangelogTopic))
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || attempt == 50 {
+			return offsets, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // restorer reads the changelog of some partitions into the local store.

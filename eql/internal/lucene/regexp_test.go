@@ -83,6 +83,7 @@ func TestErrors(t *testing.T) {
 	f(`"abc`, `expected '"'`)
 	f("a)b", "unexpected ')'")
 	f("(.*a.{20}){3}", "too complex")
+	f("((a{1,1000}){1,1000}){1,1000}", "too complex")
 	f(strings.Repeat("(", 100_000), "too complex")
 }
 

@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// maxTerms and maxStates bound the work for one pattern and the memory of its automaton.
+// maxTerms, maxWork and maxStates bound the time for one pattern and the memory of its automaton.
 const (
-	maxTerms  = 400_000
+	maxTerms  = 200_000
+	maxWork   = 500_000 // arguments of unions and intersections that are sorted
 	maxStates = 10_000
 )
 
@@ -52,6 +53,7 @@ type builder struct {
 	// member[set][class] tells whether the characters of a class are in a set, once the classes are known.
 	member  [][]bool
 	derived map[uint64]int
+	work    int
 	err     error
 }
 
@@ -160,6 +162,10 @@ func (b *builder) flatten(o op, neutral, deciding int, xs []int) (args []int, de
 		default:
 			args = append(args, x)
 		}
+	}
+	if b.work += len(args); b.work > maxWork {
+		b.err = errComplex
+		return nil, false
 	}
 	slices.Sort(args)
 	return slices.Compact(args), false

@@ -1,0 +1,109 @@
+# make help lists the targets. Needs Go 1.26; make test also needs a C compiler (race detector), Java 17 and Maven
+# (a real Kafka broker: hack/kafka.sh). Tools are pinned in tools/go.mod and built into .build/.
+GO        ?= go
+FUZZTIME  ?= 30s
+COUNT     ?= 6
+BENCH     ?= .
+DEMOFLAGS ?=
+# The version that `weir version` shows; without git it is that of the build information.
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null)
+LINT      := .build/golangci-lint
+BENCHSTAT := .build/benchstat
+GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.DEFAULT_GOAL := help
+# No target leaves half a file behind; a command that fails in a pipe fails its target.
+.DELETE_ON_ERROR:
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## build weir and watch it find attacks, with a broker and hosts of its own (Ctrl-C ends it)
+	bin/weir demo $(DEMOFLAGS)
+
+.PHONY: build
+build: ## build bin/weir, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/weir ./cmd/weir
+
+.PHONY: test
+test: check-tools build rules-test compose-check ## all tests: race detector, random order, a real Kafka broker, shipped rules, compose file
+	hack/kafka.sh run $(GO) test -race -shuffle=on -timeout 25m ./...
+
+.PHONY: test-short
+test-short: ## tests without race detector and without a broker, the slow ones left out
+	WEIR_SKIP_BROKER=1 hack/kafka.sh run $(GO) test -short ./...
+
+# What make test needs is named before anything is built.
+.PHONY: check-tools
+check-tools:
+	@command -v "$${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || { \
+	  echo "make test needs a C compiler for the race detector (Debian, Ubuntu: apt-get install gcc libc6-dev; macOS: xcode-select --install)" >&2; exit 1; }
+	@[ "$${WEIR_SKIP_BROKER:-}" = 1 ] || [ -n "$${WEIR_TEST_BROKER:-}" ] || hack/kafka.sh check
+
+.PHONY: rules-test
+rules-test: build ## run the tests that stand beside the shipped rules
+	bin/weir rules test rules/detections
+
+.PHONY: compose-check
+compose-check: build ## load docker-compose.yml as Compose does, and check the config that it mounts
+	cd tools/composecheck && $(GO) run . ../../docker-compose.yml
+	bin/weir run --check -c deploy/weir.yaml
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint, formatting, go.mod; also of the tools
+	$(LINT) run ./...
+	$(LINT) fmt --diff
+	cd tools/composecheck && ../../$(LINT) run ./...
+	$(MAKE) --no-print-directory tidy
+
+.PHONY: fmt
+fmt: $(LINT) ## rewrite sources in house style
+	$(LINT) fmt
+
+.PHONY: tidy
+tidy: ## check that go.mod and go.sum are minimal (go mod tidy mends them)
+	$(GO) mod tidy -diff
+	cd tools/composecheck && $(GO) mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each
+	@for p in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' "$$p" | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) "$$p"; \
+	  done; done
+
+.PHONY: bench
+bench: ## benchmarks matching BENCH, COUNT runs each, into bench.txt
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bench.txt
+
+.PHONY: bench-cmp
+bench-cmp: $(BENCHSTAT) ## compare bench.txt with bench.base.txt
+	$(BENCHSTAT) bench.base.txt bench.txt
+
+.PHONY: cover
+cover: ## coverage by function, into cover.out
+	hack/kafka.sh run $(GO) test -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what weir links
+	$(GO) run $(GOVULN) ./...
+
+.PHONY: check
+check: lint test ## what a change must pass
+
+.PHONY: clean
+clean: ## remove what was built, and the downloaded broker
+	rm -rf bin .build cover.out bench.txt
+
+$(LINT): tools/go.mod tools/go.sum
+	mkdir -p .build
+	$(GO) build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BENCHSTAT): tools/go.mod tools/go.sum
+	mkdir -p .build
+	$(GO) build -modfile=tools/go.mod -o $@ golang.org/x/perf/cmd/benchstat

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/weir-eql/weir/internal/config"
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/alert"
+	"github.com/weir-eql/weir/pipeline/replay"
+	"github.com/weir-eql/weir/rules"
+)
+
+// backtestFlags are the flags of weir backtest.
+type backtestFlags struct {
+	rules    *ruleFlags
+	events   *[]string
+	sort     bool
+	alerts   string
+	anyIndex bool
+	all      bool
+	lateness time.Duration
+	kafka    topicFlags
+	format   *string
+}
+
+func newBacktestCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backtest [--rules P…] (--events FILE… | --brokers HOST:PORT --topic T --from T --to T)",
+		Short: "Replay events through the engine and count matches per rule",
+		Long: `Replay events through the engine of weir run, at full speed and without caps, and print what each rule found.
+
+Events come from files, in file order through the same reorder buffer as in weir run (--sort sorts them first), or from
+a range of a Kafka topic, of which no group offsets are touched. Nothing is published.
+
+` + eventsHelp + `
+
+--from and --to are times (2026-01-31T08:00:00Z), a time back from now (-24h), or offsets that hold for every partition.
+A replay from a time first warms up for as long as the longest sequence takes; what completes meanwhile is not reported.
+
+Index patterns apply as in weir run; --any-index switches them off, for events that were collected elsewhere.
+The exit code is 1 where rules didn't load: the others were run.`,
+		Example: `  weir backtest --rules rules/ --events last-week.ndjson.gz
+  weir backtest --rules rules/linux --rules my.toml --events events/ --alerts alerts.ndjson
+  weir backtest --rules rules/ --brokers localhost:9092 --topic events --from -24h`,
+	}
+	f := backtestFlags{rules: addRuleFlags(cmd), events: eventsFlag(cmd)}
+	cmd.Flags().BoolVar(&f.sort, "sort", false, "sort the events by time first; holds them in memory")
+	cmd.Flags().StringVar(&f.alerts, "alerts", "", "write the alerts to a file, as JSON lines; - for standard output")
+	cmd.Flags().BoolVar(&f.anyIndex, "any-index", false, "let every rule see every event, whatever its index patterns say")
+	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "show the rules without matches too")
+	cmd.Flags().DurationVar(&f.lateness, "lateness", 0, "how long a sequence waits for earlier events of its host (default 2s)")
+	f.kafka.add(cmd)
+	f.format = outputFlag(cmd, "table", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.backtest(cmd.Context(), f, args) }
+	return cmd
+}
+
+func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) error {
+	if f.kafka.topic != "" && len(*f.events) > 0 {
+		return errors.New("--events and --topic exclude each other")
+	}
+	collection, err := f.rules.load()
+	if err != nil {
+		return err
+	}
+	if err := a.renderErrors(collection.Files); err != nil {
+		return err
+	}
+	set, err := compile(collection, rules.SetOptions{AnyIndex: f.anyIndex})
+	if err != nil {
+		return err
+	}
+	src, err := a.openBacktest(ctx, f, more, set)
+	if err != nil {
+		return err
+	}
+	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry()}
+	err = errors.Join(a.replay(ctx, f, src, set, report), src.Close())
+	if err != nil {
+		return err
+	}
+	if err := report.write(*f.format, f.alerts == "-"); err != nil {
+		return err
+	}
+	if report.files.errors > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// backtestSource is a source of a backtest and what is to be reported of it.
+type backtestSource struct {
+	replay.Source
+
+	reported func(pipeline.Alert) bool // nil: all alerts
+}
+
+func (a *app) openBacktest(ctx context.Context, f backtestFlags, more []string, set *rules.Set) (backtestSource, error) {
+	if f.kafka.topic != "" {
+		return a.openTopic(ctx, f.kafka, set)
+	}
+	files, err := eventFiles(*f.events, more)
+	if err != nil {
+		return backtestSource{}, err
+	}
+	src, err := replay.OpenFiles(files, a.stdin)
+	if err != nil {
+		return backtestSource{}, err
+	}
+	bar := term.NewProgress(a.stderr, a.err, "replaying", totalSize(files))
+	src = watch(ctx, src, bar)
+	if f.sort {
+		if src, err = replay.Sorted(src); err != nil {
+			return backtestSource{}, err
+		}
+	}
+	return backtestSource{Source: src}, nil
+}
+
+// replay runs the engine and leaves what it found in report.
+func (a *app) replay(ctx context.Context, f backtestFlags, src backtestSource, set *rules.Set, report *backtestReport) error {
+	sink, err := a.openAlerts(f.alerts)
+	if err != nil {
+		return err
+	}
+	began := a.now()
+	report.result, err = replay.Backtest(ctx, src, replay.Options{
+		Config: &pipeline.Config{
+			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: config.DefaultAlertBytes}),
+			Order: pipeline.Order{Lateness: f.lateness}, Limits: replay.NoCaps(), Metrics: pipeline.NewMetrics(report.registry),
+		},
+		Reported:   src.reported,
+		Alert:      func(al pipeline.Alert) error { return sink.write(al.Body) },
+		DeadLetter: report.deadLetter,
+	})
+	report.took = a.now().Sub(began)
+	return errors.Join(err, sink.close())
+}
+
+// alertSink writes alerts as lines; without a file it drops them.
+type alertSink struct {
+	w     *bufio.Writer
+	close func() error
+}
+
+func (a *app) openAlerts(path string) (alertSink, error) {
+	switch path {
+	case "":
+		return alertSink{close: func() error { return nil }}, nil
+	case "-":
+		w := bufio.NewWriter(a.stdout)
+		return alertSink{w: w, close: w.Flush}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return alertSink{}, fmt.Errorf("alerts: %w", err)
+	}
+	w := bufio.NewWriter(file)
+	return alertSink{w: w, close: func() error { return errors.Join(w.Flush(), file.Close()) }}, nil
+}
+
+func (s alertSink) write(body []byte) error {
+	if s.w == nil {
+		return nil
+	}
+	if _, err := s.w.Write(body); err != nil {
+		return err
+	}
+	return s.w.WriteByte('\n')
+}
+
+// stream returns where the report goes: not between the alerts.
+func (a *app) stream(alertsOnStdout bool) io.Writer {
+	if alertsOnStdout {
+		return a.stderr
+	}
+	return a.stdout
+}

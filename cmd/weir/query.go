@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-json"
+	"github.com/spf13/cobra"
+
+	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline/replay"
+	"github.com/weir-eql/weir/rules"
+)
+
+func newQueryCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "query 'EQL' --events FILE…",
+		Short: "Run one EQL query over event files",
+		Long: `Run one EQL query over event files, as Elasticsearch's EQL search would run it over an index, and print its matches as
+JSON lines, in the order in which they were completed:
+
+  {"join_keys":[…],"events":[{"index":N,"source":{…}},…]}
+
+index is the event's position in the input, from 0; {"missing":true} stands for a missing stage. Events are sorted by event
+time, then tiebreaker, then position. Missing stages at the end of the input are decided there.
+
+` + eventsHelp,
+		Example: `  weir query 'process where process.name == "nc"' --events events.ndjson
+  weir query 'sequence by host.id with maxspan=1m [process where true] [network where true]' --events a.ndjson.gz b.ndjson.gz
+  zcat *.gz | weir query 'any where event.action == "exec"' --events -`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	events := eventsFlag(cmd)
+	var o replay.QueryOptions
+	cmd.Flags().StringVar(&o.TimestampField, "timestamp-field", "", "field of the event time (default @timestamp)")
+	cmd.Flags().StringVar(&o.TiebreakerField, "tiebreaker-field", "", "field that orders events of one time (default: their position)")
+	cmd.Flags().StringVar(&o.EventCategoryField, "event-category-field", "", "field of the event category (default event.category)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.query(cmd, args[0], *events, args[1:], o)
+	}
+	return cmd
+}
+
+func (a *app) query(cmd *cobra.Command, text string, events, more []string, o replay.QueryOptions) error {
+	files, err := eventFiles(events, more)
+	if err != nil {
+		return err
+	}
+	src, err := replay.OpenFiles(files, a.stdin)
+	if err != nil {
+		return err
+	}
+	bar := term.NewProgress(a.stderr, a.err, "reading", totalSize(files))
+	res, err := replay.Query(text, watch(cmd.Context(), src, bar), o)
+	err = errors.Join(err, src.Close())
+	var wrong ast.Errors
+	if errors.As(err, &wrong) {
+		if err := renderQueryErrors(a, text, wrong); err != nil {
+			return err
+		}
+		return fmt.Errorf("the query has %s", count(len(wrong), "error"))
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.printMatches(res.Matches); err != nil {
+		return err
+	}
+	a.noteSkipped(res)
+	return nil
+}
+
+func (a *app) noteSkipped(res *replay.QueryResult) {
+	if res.Undecodable > 0 {
+		a.warn("%s of %d skipped: not a JSON object", count(res.Undecodable, "document"), res.Events)
+	}
+	if res.Timeless > 0 {
+		a.warn("%s of %d without a usable timestamp: no sequence can have them", count(res.Timeless, "document"), res.Events)
+	}
+}
+
+// warn writes a warning to stderr.
+func (a *app) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, "%s %s\n", a.err.Yellow("warning:"), fmt.Sprintf(format, args...))
+}
+
+// renderQueryErrors shows what is wrong with a query as it was typed.
+func renderQueryErrors(a *app, text string, wrong ast.Errors) error {
+	for _, e := range wrong {
+		if err := queryProblem(text, e).Render(a.stderr, "query"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queryProblem places an error of a query in its lines.
+func queryProblem(text string, e *ast.Error) rules.Problem {
+	pos := min(max(e.Pos, 0), len(text))
+	start := strings.LastIndexByte(text[:pos], '\n') + 1
+	line, _, _ := strings.Cut(text[start:], "\n")
+	p := rules.Problem{
+		Line: strings.Count(text[:start], "\n") + 1, Column: utf8.RuneCountInString(text[start:pos]) + 1,
+		Severity: rules.SeverityError, Message: e.Msg, Hint: e.Hint, Snippet: line,
+	}
+	p.EndColumn = p.Column
+	if stop := min(e.End, start+len(line)); stop > pos {
+		p.EndColumn = utf8.RuneCountInString(text[start:stop]) + 1
+	}
+	return p
+}
+
+func (a *app) printMatches(matches []replay.QueryMatch) error {
+	w := bufio.NewWriter(a.stdout)
+	var buf bytes.Buffer
+	for _, m := range matches {
+		buf.Reset()
+		if err := appendMatch(&buf, m); err != nil {
+			return err
+		}
+		if _, err := w.Write(buf.Bytes()); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// appendMatch writes one match as a line of JSON. Sources keep their bytes, but for white space between tokens.
+func appendMatch(buf *bytes.Buffer, m replay.QueryMatch) error {
+	buf.WriteString(`{"join_keys":[`)
+	for i, v := range m.JoinKeys {
+		if i > 0 {
+			buf.WriteByte(',')
+		}
+		text, err := valueJSON(v)
+		if err != nil {
+			return fmt.Errorf("join key: %w", err)
+		}
+		buf.Write(text)
+	}
+	buf.WriteString(`],"events":[`)
+	for i, e := range m.Events {
+		if i > 0 {
+			buf.WriteByte(',')
+		}
+		if e.Missing {
+			buf.WriteString(`{"missing":true}`)
+			continue
+		}
+		fmt.Fprintf(buf, `{"index":%d,"source":`, e.Index)
+		if err := stdjson.Compact(buf, e.Source); err != nil {
+			return fmt.Errorf("event %d: %w", e.Index, err)
+		}
+		buf.WriteByte('}')
+	}
+	buf.WriteString("]}\n")
+	return nil
+}
+
+// valueJSON returns a value in the JSON type that it has in documents.
+func valueJSON(v event.Value) ([]byte, error) {
+	switch v.Kind() {
+	case event.Missing:
+		return []byte("null"), nil
+	case event.Bool:
+		return strconv.AppendBool(nil, v.Bool()), nil
+	case event.Int, event.Uint:
+		return []byte(v.Text()), nil
+	case event.Float:
+		return json.Marshal(v.Float())
+	default:
+		return json.Marshal(v.Text())
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-json"
+	"github.com/spf13/cobra"
+
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/rules"
+)
+
+func newRulesExplainCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain RULE",
+		Short: "Explain how a rule runs: plan, fields, index key, partitions",
+		Long: `Explain how a rule runs: its query in canonical form, the fields that it reads, the condition under which the rule set's
+index finds each stage, how long a sequence may take, and whether its events meet on one partition.
+
+RULE is a rule file, or the id of a rule (its beginning is enough) or its name, among the shipped rules or those of --rules.`,
+		Example: `  weir rules explain rules/linux/netcat.toml
+  weir rules explain c75d0c86
+  weir rules explain "Egress Connection from Entrypoint in Container"`,
+		Args: cobra.ExactArgs(1),
+	}
+	f := addRuleFlags(cmd)
+	format := outputFlag(cmd, "text", "json")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		c, id, err := a.findRule(f, args[0])
+		if err != nil {
+			return err
+		}
+		set, err := compile(c, rules.SetOptions{})
+		if err != nil {
+			return err
+		}
+		e, ok := set.Explain(id)
+		if !ok {
+			return fmt.Errorf("rule %s is not in its own set", id)
+		}
+		if *format == "json" {
+			enc := json.NewEncoder(a.stdout)
+			enc.SetIndent("", "  ")
+			enc.SetEscapeHTML(false)
+			return enc.Encode(e)
+		}
+		return a.explain(e, set.Rule(id).Rule)
+	}
+	return cmd
+}
+
+// findRule loads the rules among which name is and returns the id that it stands for.
+func (a *app) findRule(f *ruleFlags, name string) (*rules.Collection, string, error) {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		c, err := rules.Load([]string{name}, rules.LoadOptions{})
+		if err != nil {
+			return nil, "", err
+		}
+		if len(c.Rules) == 0 {
+			return nil, "", errors.Join(a.renderErrors(c.Files), notRunnable(c.Files[0]))
+		}
+		return c, c.Rules[0].ID, nil
+	}
+	c, err := f.load()
+	if err != nil {
+		return nil, "", err
+	}
+	var found []*rules.Rule
+	for _, r := range c.Rules {
+		switch {
+		case r.ID == name || strings.EqualFold(r.Name, name):
+			return c, r.ID, nil
+		case strings.HasPrefix(r.ID, name) || strings.Contains(strings.ToLower(r.Name), strings.ToLower(name)):
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return c, found[0].ID, nil
+	case 0:
+		return nil, "", fmt.Errorf("no rule %q: it is no file, and neither id nor name of a rule; weir rules list shows them", name)
+	default:
+		var names []string
+		for _, r := range found {
+			names = append(names, fmt.Sprintf("%s (%s)", r.Name, r.ID))
+		}
+		return nil, "", fmt.Errorf("%q stands for several rules: %s", name, strings.Join(names, ", "))
+	}
+}
+
+func notRunnable(f *rules.File) error {
+	if f.Status == rules.StatusSkipped {
+		return fmt.Errorf("%s: a rule of type %s can't be run", f.Path, f.Type)
+	}
+	return fmt.Errorf("%s has errors", f.Path)
+}
+
+func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
+	var b strings.Builder
+	s := a.out
+	fmt.Fprintf(&b, "%s\n", s.Bold(e.Name))
+	line := func(title, text string) {
+		if text == "" {
+			return
+		}
+		for i, l := range term.Wrap(text, s.Columns()-14) {
+			if i > 0 {
+				title = ""
+			}
+			fmt.Fprintf(&b, "  %s %s\n", s.Faint(fmt.Sprintf("%-11s", title)), l)
+		}
+	}
+	line("id", e.ID)
+	line("file", e.Path)
+	line("severity", fmt.Sprintf("%s, risk score %d", r.Severity, r.RiskScore))
+	line("hash", e.Hash)
+	index := "every data stream"
+	if len(e.Index) > 0 {
+		index = strings.Join(e.Index, ", ")
+	}
+	line("index", index)
+	if e.Sequence {
+		line("lasts", fmt.Sprintf("at most %s (%s)", time.Duration(e.MaxSpanMillis)*time.Millisecond, e.SpanSource))
+	}
+	line("partitions", e.Partition)
+	line("not done", strings.Join(e.Unhonoured, ", "))
+	fmt.Fprintf(&b, "\n%s\n", s.Bold("query"))
+	for l := range strings.SplitSeq(e.Query, "\n") {
+		for _, part := range wrapQuery(l, s.Columns()-2) {
+			fmt.Fprintf(&b, "  %s\n", part)
+		}
+	}
+	explainStages(&b, s, e)
+	fmt.Fprintf(&b, "\n%s\n", s.Bold(fmt.Sprintf("reads %s", count(len(e.Fields), "field"))))
+	width := 0
+	for _, f := range e.Fields {
+		width = max(width, len(f.Path))
+	}
+	for _, f := range e.Fields {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, f.Path, s.Faint(f.Type))
+	}
+	_, err := io.WriteString(a.stdout, b.String())
+	return err
+}
+
+// wrapQuery breaks a line of a query; short lines keep their indentation.
+func wrapQuery(line string, width int) []string {
+	if len(line) <= width {
+		return []string{line}
+	}
+	lines := term.Wrap(line, width-2)
+	for i := 1; i < len(lines); i++ {
+		lines[i] = "  " + lines[i]
+	}
+	return lines
+}
+
+// shownKeys is the number of alternatives of an index key that are listed.
+const shownKeys = 12
+
+func explainStages(b *strings.Builder, s term.Style, e rules.Explanation) {
+	fmt.Fprintf(b, "\n%s\n", s.Bold("found by"))
+	for _, st := range e.Stages {
+		name := st.Name
+		if st.Missing {
+			name += " (missing)"
+		}
+		if st.Runs > 1 {
+			name += fmt.Sprintf(" (%d runs)", st.Runs)
+		}
+		if len(st.By) > 0 {
+			name += " by " + strings.Join(st.By, ", ")
+		}
+		fmt.Fprintf(b, "  %s\n", s.Cyan(name))
+		if len(st.Key) == 0 {
+			fmt.Fprintf(b, "    %s\n", s.Yellow("nothing: the condition is evaluated for every event"))
+		}
+		for i, k := range st.Key {
+			if i == shownKeys && len(st.Key) > shownKeys+1 {
+				fmt.Fprintf(b, "    or %d more\n", len(st.Key)-i)
+				break
+			}
+			or := ""
+			if i > 0 {
+				or = "or "
+			}
+			fmt.Fprintf(b, "    %s%s\n", or, k)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-json"
+	"github.com/spf13/cobra"
+
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/rules"
+)
+
+// listed is a rule file in the list of rules.
+type listed struct {
+	ID        string       `json:"id"`
+	Name      string       `json:"name"`
+	Path      string       `json:"path"`
+	Status    rules.Status `json:"status"`
+	Type      string       `json:"type"`
+	Severity  string       `json:"severity,omitempty"`
+	RiskScore int          `json:"risk_score"`
+	Kind      string       `json:"kind,omitempty"` // event or sequence
+	Stages    int          `json:"stages"`
+	Index     []string     `json:"index"`
+	// Rekey says that the join keys don't imply the host.
+	Rekey bool `json:"needs_rekeying"`
+	// Replaced says that another file with the same id runs instead.
+	Replaced    bool     `json:"replaced,omitempty"`
+	NotHonoured []string `json:"not_honoured"`
+}
+
+func newRulesListCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list [P…]",
+		Short: "List rules with what they need",
+		Long: `List rule files, or the shipped rules: severity, kind, index patterns, whether the rule runs, and what it asks for that is not
+honoured yet. "re-key" marks sequences whose join keys don't imply the host: only events of one partition are joined.`,
+		Example: `  weir rules list
+  weir rules list rules/ -o json`,
+	}
+	format := outputFlag(cmd, "table", "json")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		c, err := (&ruleFlags{paths: args}).load()
+		if err != nil {
+			return err
+		}
+		rows, err := listRules(c)
+		if err != nil {
+			return err
+		}
+		if *format == "json" {
+			enc := json.NewEncoder(a.stdout)
+			enc.SetEscapeHTML(false)
+			for _, row := range rows {
+				if err := enc.Encode(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return a.listTable(rows, c)
+	}
+	return cmd
+}
+
+func listRules(c *rules.Collection) ([]listed, error) {
+	set, err := rules.NewSet(c.Rules, rules.SetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("compile rules: %w", err)
+	}
+	rows := make([]listed, 0, len(c.Files))
+	for _, f := range c.Files {
+		row := listed{
+			ID: f.RuleID, Name: f.Name, Path: f.Path, Status: f.Status, Type: f.Type, Index: []string{}, NotHonoured: []string{},
+		}
+		if f.Rule != nil {
+			row.fill(f.Rule, set.Rule(f.RuleID))
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (l *listed) fill(r *rules.Rule, c *rules.Compiled) {
+	l.Severity, l.RiskScore = r.Severity, r.RiskScore
+	l.Index = append(l.Index, r.Index...)
+	l.NotHonoured = append(l.NotHonoured, r.Unhonoured()...)
+	if c == nil {
+		return
+	}
+	l.Replaced = c.Rule != r
+	l.Kind, l.Stages = "event", len(c.Query.Stages)
+	if c.Sequence() {
+		l.Kind = "sequence"
+	}
+	l.Rekey = !c.HostLocal
+}
+
+// idWidth is the width below which ids are shortened: rules explain takes the beginning of an id too.
+const idWidth = 150
+
+func (a *app) listTable(rows []listed, c *rules.Collection) error {
+	width := a.out.Width
+	nameMax, indexMax, notesMax := 50, 40, 40
+	if width > 0 && width < idWidth {
+		nameMax, indexMax, notesMax = max(24, width/3), max(16, width/5), max(12, width/8)
+	}
+	t := term.NewTable(term.Column{Title: "id"}, term.Column{Title: "name", Max: nameMax}, term.Column{Title: "severity"},
+		term.Column{Title: "risk", Right: true}, term.Column{Title: "kind"}, term.Column{Title: "index", Max: indexMax},
+		term.Column{Title: "status"}, term.Column{Title: "notes", Max: notesMax})
+	for _, row := range rows {
+		id := row.ID
+		if width > 0 && width < idWidth {
+			id = id[:min(8, len(id))]
+		}
+		name := row.Name
+		if name == "" {
+			name = row.Path
+		}
+		t.Row(id, name, a.out.Severity(row.Severity), row.risk(), row.kind(), strings.Join(row.Index, ", "), a.status(row), row.notes())
+	}
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	f := tallyFiles(c.Files)
+	_, err := fmt.Fprintf(a.stdout, "\n%s: %s can run, %d with errors, %d skipped by type\n",
+		count(len(rows), "file"), count(len(c.Rules), "rule"), f.errors, f.skipped)
+	return err
+}
+
+func (l *listed) risk() string {
+	if l.Severity == "" {
+		return ""
+	}
+	return strconv.Itoa(l.RiskScore)
+}
+
+func (l *listed) kind() string {
+	if l.Kind == "sequence" {
+		return fmt.Sprintf("sequence of %d", l.Stages)
+	}
+	return l.Kind
+}
+
+func (l *listed) notes() string {
+	var notes []string
+	if l.Replaced {
+		notes = append(notes, "another file has this id")
+	}
+	if l.Rekey {
+		notes = append(notes, "re-key")
+	}
+	if l.Status == rules.StatusSkipped && l.Type != "" {
+		notes = append(notes, "type "+l.Type)
+	}
+	if len(l.NotHonoured) > 0 {
+		notes = append(notes, "not honoured: "+strings.Join(l.NotHonoured, ", "))
+	}
+	return strings.Join(notes, "; ")
+}
+
+func (a *app) status(l listed) string {
+	switch l.Status {
+	case rules.StatusError:
+		return a.out.Red("error")
+	case rules.StatusSkipped:
+		return a.out.Faint("skipped")
+	default:
+		return string(l.Status)
+	}
+}

@@ -1,0 +1,35 @@
+package kafka_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// writeRule writes a rule file whose id is its name.
+func writeRule(t testing.TB, dir, name, query string) {
+	t.Helper()
+	text := fmt.Sprintf(`[metadata]
+creation_date = "2026/11/21"
+maturity = "production"
+
+[rule]
+author = ["Weir"]
+description = "A rule of the tests."
+index = ["logs-*"]
+language = "eql"
+license = "Apache-2.0"
+name = %q
+risk_score = 47
+rule_id = %q
+severity = "medium"
+type = "eql"
+query = '''
+%s
+'''
+`, name, name, query)
+	if err := os.WriteFile(filepath.Join(dir, name+".toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
