@@ -187,11 +187,14 @@ with_broker() {
     local began=$SECONDS status=0
     start || start || start
     say "Kafka $version at 127.0.0.1:$port after $((SECONDS - began)) s"
-    # In the background, so that a signal is seen at once and not when the command ends.
+    # In the background and with a process group of its own: a signal to this script ends the command and all that
+    # it started, at once.
+    set -m
     WEIR_TEST_BROKER=127.0.0.1:$port "$@" &
     local command=$!
-    trap 'kill -TERM $command 2>/dev/null; wait $command 2>/dev/null; exit 143' TERM HUP
-    trap 'kill -INT $command 2>/dev/null; wait $command 2>/dev/null; exit 130' INT
+    set +m
+    trap 'kill -TERM -- -$command 2>/dev/null; wait $command 2>/dev/null; exit 143' TERM HUP
+    trap 'kill -INT -- -$command 2>/dev/null; wait $command 2>/dev/null; exit 130' INT
     wait "$command" || status=$?
     if ! kill -0 "$broker" 2>/dev/null; then
         say "the broker ended before the command did; its last lines:"

@@ -1,0 +1,255 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/alert"
+	"github.com/weir-eql/weir/pipeline/replay"
+	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// queries are the rules of the metamorphic tests, by id: every form of stage that a sequence may have.
+var queries = map[string]string{
+	"single":   `any where tag == "A" and n == 1`,
+	"pair":     `sequence by host.id with maxspan=3s [any where tag == "A"] [any where tag == "B"]`,
+	"pid":      `sequence by host.id with maxspan=5s [any where tag == "A"] by process.pid [any where tag == "C"] by process.parent.pid`,
+	"runs":     `sequence by host.id, process.pid with maxspan=10s [any where tag == "B"] with runs=3`,
+	"until":    `sequence by host.id with maxspan=4s [any where tag == "A"] [any where tag == "C"] until [any where tag == "D"]`,
+	"gap":      `sequence by host.id, process.pid with maxspan=6s [any where tag == "A"] ![any where tag == "B"] [any where tag == "C"]`,
+	"trailing": `sequence by host.id, process.pid with maxspan=2s [any where tag == "C"] ![any where tag == "D"]`,
+	"leading":  `sequence by host.id, process.pid with maxspan=2s ![any where tag == "D"] [any where tag == "B"]`,
+	"both":     `sequence by host.id with maxspan=3s ![any where tag == "D"] [any where tag == "A"] ![any where tag == "C"]`,
+}
+
+func compile(t testing.TB, o rules.SetOptions) *rules.Set {
+	t.Helper()
+	dir := t.TempDir()
+	for id, q := range queries {
+		text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n[rule]\nauthor = [\"Weir\"]\ndescription = \"d\"\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 21\nrule_id = %q\nseverity = \"low\"\ntype = \"eql\"\nquery = '''%s'''\n", id, id, q)
+		if err := os.WriteFile(filepath.Join(dir, id+".toml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := rules.Load([]string{dir}, rules.LoadOptions{})
+	if err != nil || c.Errors() > 0 {
+		t.Fatal(err, c.Files)
+	}
+	set, err := rules.NewSet(c.Rules, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// stream makes a random stream of some hosts: event times out of order by less than the lateness, broker times in
+// order, now and then a silence, and now and then a record that is no event.
+func stream(r *rand.Rand, n int) []pipeline.Record {
+	var records []pipeline.Record
+	clock := int64(1_790_000_000_000)
+	for i := range n {
+		clock += r.Int64N(400)
+		if r.IntN(40) == 0 {
+			clock += r.Int64N(20_000)
+		}
+		at := clock - r.Int64N(1500)
+		id := fmt.Sprintf(`"id":"e%d",`, i)
+		if r.IntN(4) == 0 {
+			id = "" // its place in the log is its identity
+		}
+		value := fmt.Sprintf(`{"@timestamp":%d,"event":{%s"category":"process"},"host":{"id":"h%d"},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
+			at, id, r.IntN(3), string("ABCDX"[r.IntN(5)]), r.IntN(3), r.IntN(3), r.IntN(3))
+		if r.IntN(50) == 0 {
+			value = value[:len(value)/2]
+		}
+		records = append(records, pipeline.Record{
+			Topic: "events", Offset: int64(i), Value: []byte(value), Time: clock, Clock: pipeline.ClockLogAppend,
+		})
+	}
+	return records
+}
+
+// driver runs a stream as a process would: in batches, with restarts and aborts where rnd says so.
+type driver struct {
+	t     *testing.T
+	cfg   *pipeline.Config
+	store *state.Store
+	rnd   *rand.Rand // nil: one batch, no restarts
+	out   map[string]string
+}
+
+func (d *driver) worker() *pipeline.Worker {
+	d.t.Helper()
+	w, err := pipeline.NewWorker(d.cfg, d.store.Partition(0), 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		d.t.Fatal(err)
+	}
+	return w
+}
+
+func (d *driver) run(records []pipeline.Record) map[string]string {
+	d.t.Helper()
+	w := d.worker()
+	for len(records) > 0 {
+		n := len(records)
+		if d.rnd != nil {
+			n = 1 + d.rnd.IntN(min(n, 60))
+		}
+		if err := w.Process(records[:n]); err != nil {
+			d.t.Fatal(err)
+		}
+		if d.rnd != nil && d.rnd.IntN(4) == 0 { // the transaction is aborted: the same records come again
+			w.Changes()
+			if err := w.Reload(); err != nil {
+				d.t.Fatal(err)
+			}
+			continue
+		}
+		d.commit(w)
+		records = records[n:]
+		if d.rnd != nil && d.rnd.IntN(3) == 0 { // killed and started again
+			w = d.worker()
+		}
+	}
+	if err := w.Finish(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.commit(w)
+	return d.out
+}
+
+func (d *driver) commit(w *pipeline.Worker) {
+	d.t.Helper()
+	w.Changes()
+	for _, a := range w.Output().Alerts {
+		if _, ok := d.out[a.ID]; ok {
+			d.t.Errorf("alert %s of rule %s is published twice", a.ID, a.RuleID)
+		}
+		d.out[a.ID] = string(a.Body)
+	}
+	if err := w.Committed(state.Checkpoint{Version: state.CodecVersion}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func config(set *rules.Set) *pipeline.Config {
+	c := &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{})}
+	c.EnsureDefaults()
+	return c
+}
+
+// TestSameAlertsHoweverItRuns: any batch sizes, restarts after any commit, aborts of any batch, index and shared
+// atoms on or off give the same alerts, to the byte, each once.
+func TestSameAlertsHoweverItRuns(t *testing.T) {
+	plain := compile(t, rules.SetOptions{})
+	unindexed := compile(t, rules.SetOptions{NoIndex: true, Env: eql.EnvOptions{NoSharing: true, NoOptimise: true}})
+	seeds := uint64(30)
+	if testing.Short() {
+		seeds = 5
+	}
+	alerts := 0
+	for seed := range seeds {
+		records := stream(rand.New(rand.NewPCG(seed, 1)), 400)
+		want := (&driver{t: t, cfg: config(plain), store: state.OpenMemory(), out: map[string]string{}}).run(records)
+		alerts += len(want)
+		for name, set := range map[string]*rules.Set{"restarts": plain, "unindexed": unindexed} {
+			got := (&driver{
+				t: t, cfg: config(set), store: state.OpenMemory(), out: map[string]string{},
+				rnd: rand.New(rand.NewPCG(seed, 2)),
+			}).run(records)
+			compareAlerts(t, fmt.Sprintf("seed %d, %s", seed, name), want, got)
+		}
+	}
+	if alerts < 1000 {
+		t.Errorf("only %d alerts: the streams prove too little", alerts)
+	}
+}
+
+func compareAlerts(t *testing.T, name string, want, got map[string]string) {
+	t.Helper()
+	for id, body := range want {
+		switch other, ok := got[id]; {
+		case !ok:
+			t.Errorf("%s: alert missing: %s", name, body[:min(len(body), 300)])
+		case other != body:
+			t.Errorf("%s: alert %s differs:\n%s\n%s", name, id, body, other)
+		}
+	}
+	for id, body := range got {
+		if _, ok := want[id]; !ok {
+			t.Errorf("%s: alert too many: %s", name, body[:min(len(body), 300)])
+		}
+	}
+}
+
+// TestDisorderWithinLatenessIsNoDisorder: what the pipeline finds in a disordered stream is what a query finds in
+// the sorted one.
+func TestDisorderWithinLatenessIsNoDisorder(t *testing.T) {
+	set := compile(t, rules.SetOptions{})
+	for seed := range uint64(20) {
+		records := stream(rand.New(rand.NewPCG(seed, 3)), 300)
+		got := map[string][]string{}
+		_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
+			Config: config(set),
+			Alert: func(a pipeline.Alert) error {
+				got[a.RuleID] = append(got[a.RuleID], places(a.Match))
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, q := range queries {
+			res, err := replay.Query(q, replay.FromRecords(records), replay.QueryOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for _, m := range res.Matches {
+				want = append(want, queryPlaces(m))
+			}
+			slices.Sort(want)
+			slices.Sort(got[id])
+			if !slices.Equal(got[id], want) {
+				t.Errorf("seed %d, rule %s: pipeline %v, query %v", seed, id, got[id], want)
+			}
+		}
+	}
+}
+
+func places(match []sequence.MatchEvent) string {
+	var b strings.Builder
+	for _, e := range match {
+		if e.Missing {
+			b.WriteString("- ")
+		} else {
+			fmt.Fprintf(&b, "%d ", e.Ref.Offset)
+		}
+	}
+	return b.String()
+}
+
+func queryPlaces(m replay.QueryMatch) string {
+	var b strings.Builder
+	for _, e := range m.Events {
+		if e.Missing {
+			b.WriteString("- ")
+		} else {
+			fmt.Fprintf(&b, "%d ", e.Index)
+		}
+	}
+	return b.String()
+}
+
