@@ -5,8 +5,8 @@ FUZZTIME  ?= 30s
 COUNT     ?= 6
 BENCH     ?= .
 DEMOFLAGS ?=
-# The version that `weir version` shows; without git it is that of the build information.
-VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null)
+# The version that `weir version` shows comes from git, where this is a clone.
+BUILDVCS  := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 LINT      := .build/golangci-lint
 BENCHSTAT := .build/benchstat
 GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -27,7 +27,7 @@ demo: build ## build weir and watch it find attacks, with a broker and hosts of 
 
 .PHONY: build
 build: ## build bin/weir, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/weir ./cmd/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/weir ./cmd/weir
 
 .PHONY: test
 test: check-tools build rules-test compose-check ## all tests: race detector, random order, a real Kafka broker, shipped rules, compose file

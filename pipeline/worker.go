@@ -179,6 +179,11 @@ func (w *Worker) process(r *Record) {
 
 // take runs an event that was decoded, after everything that the record clock makes due was done.
 func (w *Worker) take(r *Record, h *host, ref sequence.Ref) {
+	if !h.pending() {
+		// The store doesn't keep the watermarks of hosts that nothing waits for. Forgetting them here as well is
+		// what makes a run that was killed decide as one that was not.
+		h.mark = minMark
+	}
 	h.advance(w.clock.now, w.lateness)
 	late := ref.Time <= h.mark
 	h.observe(ref.Time, w.clock.now, w.lateness)

@@ -66,8 +66,8 @@ The exit code is 1 where rules didn't load: the others were run.`,
 }
 
 func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) error {
-	if f.kafka.topic != "" && len(*f.events) > 0 {
-		return errors.New("--events and --topic exclude each other")
+	if err := f.kafka.check(*f.events); err != nil {
+		return err
 	}
 	collection, err := f.rules.load()
 	if err != nil {
@@ -106,7 +106,7 @@ type backtestSource struct {
 }
 
 func (a *app) openBacktest(ctx context.Context, f backtestFlags, more []string, set *rules.Set) (backtestSource, error) {
-	if f.kafka.topic != "" {
+	if f.kafka.given() {
 		return a.openTopic(ctx, f.kafka, set)
 	}
 	files, err := eventFiles(*f.events, more)

@@ -1,0 +1,185 @@
+// Package config reads the configuration of weir run: defaults, then the file, then the environment, then flags. It
+// reports all problems at once, each with the place where it was written. It knows what settings mean on their own
+// and together, and nothing of what is made of them.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// DefaultAlertBytes is the default of alerts.max_bytes: what fits a topic with the broker's own limit of 1 MiB.
+const DefaultAlertBytes = 900_000
+
+// ExactlyOnce is the one value of delivery that is supported.
+const ExactlyOnce = "exactly_once"
+
+// Config is the whole configuration. The tags are the names in the file, from which those of the environment
+// are made: topics.input is WEIR_TOPICS_INPUT.
+type Config struct {
+	Brokers            []string          `yaml:"brokers" doc:"addresses of Kafka brokers to begin with, host:port"`
+	TLS                TLS               `yaml:"tls"`
+	SASL               SASL              `yaml:"sasl"`
+	Topics             Topics            `yaml:"topics"`
+	Group              string            `yaml:"group" doc:"consumer group"`
+	Instance           string            `yaml:"instance" doc:"name of this member, unique in the group and the same after a restart; default: made up once and kept in state.dir"`
+	DataStreams        map[string]string `yaml:"data_streams" doc:"data stream of a topic's events that don't say theirs: topic: type-dataset-namespace"`
+	Rules              Rules             `yaml:"rules"`
+	State              State             `yaml:"state"`
+	Order              Order             `yaml:"order"`
+	Commit             Commit            `yaml:"commit"`
+	SessionTimeout     time.Duration     `yaml:"session_timeout" doc:"after this long without a sign of life a member is replaced"`
+	TransactionTimeout time.Duration     `yaml:"transaction_timeout" doc:"after this long the broker aborts an open transaction"`
+	Delivery           string            `yaml:"delivery" doc:"exactly_once"`
+	Limits             Limits            `yaml:"limits"`
+	Alerts             Alerts            `yaml:"alerts"`
+	Fetch              Fetch             `yaml:"fetch"`
+	HTTP               HTTP              `yaml:"http"`
+	Log                Log               `yaml:"log"`
+
+	// origins says where each setting that isn't a default was written, by path.
+	origins map[string]string
+	// Warnings are findings that don't keep the service from starting.
+	Warnings []Problem `yaml:"-"`
+}
+
+// TLS says how connections to the brokers are encrypted.
+type TLS struct {
+	Enabled            bool   `yaml:"enabled" doc:"encrypt connections to the brokers"`
+	CAFile             string `yaml:"ca_file" doc:"PEM file of the authorities that sign the brokers' certificates; default: the system's"`
+	CertFile           string `yaml:"cert_file" doc:"PEM file of the client's certificate, for mTLS"`
+	KeyFile            string `yaml:"key_file" doc:"PEM file of the client's key, for mTLS"`
+	ServerName         string `yaml:"server_name" doc:"name that the brokers' certificates must have; default: the broker's host"`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"accept any certificate: for tests only"`
+}
+
+// SASL says how to authenticate.
+type SASL struct {
+	Mechanism    string `yaml:"mechanism" doc:"plain, scram-sha-256 or scram-sha-512; empty for none"`
+	Username     string `yaml:"username" doc:"user name"`
+	Password     Secret `yaml:"password" doc:"password; better in the environment or a file"`
+	PasswordFile string `yaml:"password_file" doc:"file that holds the password"`
+}
+
+// Topics names the topics.
+type Topics struct {
+	Input             []string `yaml:"input" doc:"topics to read events from, keyed by host.id, with the same number of partitions"`
+	Alerts            string   `yaml:"alerts" doc:"topic of the alerts"`
+	DeadLetters       string   `yaml:"dead_letters" doc:"topic of records that could not be decoded"`
+	Changelog         string   `yaml:"changelog" doc:"topic of the state's changes, one for each group; default: GROUP-changelog"`
+	Create            bool     `yaml:"create" doc:"create missing topics, except for the input"`
+	ReplicationFactor int      `yaml:"replication_factor" doc:"of created topics; -1 is the broker's default"`
+}
+
+// Rules says which rules run.
+type Rules struct {
+	Paths    []string `yaml:"paths" doc:"rule files and folders of them"`
+	Shipped  bool     `yaml:"shipped" doc:"run the shipped rules too; default: where rules.paths is empty"`
+	HostKeys []string `yaml:"host_keys" doc:"join keys that imply the host; default: host.id, agent.id, process.entity_id and more"`
+}
+
+// State says where the local state is and how much memory it takes.
+type State struct {
+	Dir        string `yaml:"dir" doc:"folder of the local state: a cache, one per member"`
+	MemtableMB int    `yaml:"memtable_mb" doc:"size of a memory table in MiB; two are kept"`
+	CacheMB    int    `yaml:"cache_mb" doc:"memory for blocks that were read, in MiB"`
+}
+
+// Order configures the reorder buffer.
+type Order struct {
+	Lateness        time.Duration `yaml:"lateness" doc:"how long a sequence waits for earlier events of its host"`
+	FutureTolerance time.Duration `yaml:"future_tolerance" doc:"how far an event's time may be ahead of the record's"`
+}
+
+// Commit configures commits.
+type Commit struct {
+	Interval time.Duration `yaml:"interval" doc:"time between commits: what alerts wait at most"`
+}
+
+// Limits bound what a partition keeps.
+type Limits struct {
+	EventBytes      int `yaml:"event_bytes" doc:"larger records go to the dead letters"`
+	PartialsPerRule int `yaml:"partials_per_rule" doc:"unfinished sequences of one rule; the oldest goes first"`
+	Partials        int `yaml:"partials" doc:"unfinished sequences of all rules"`
+	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer"`
+	Hosts           int `yaml:"hosts" doc:"hosts remembered without anything pending"`
+}
+
+// Alerts configures the alert documents.
+type Alerts struct {
+	MaxBytes int `yaml:"max_bytes" doc:"size of an alert above which its largest events become references"`
+}
+
+// Fetch bounds the memory of reading.
+type Fetch struct {
+	MaxBytes          int `yaml:"max_bytes" doc:"per broker and fetch"`
+	MaxPartitionBytes int `yaml:"max_partition_bytes" doc:"per partition and fetch"`
+	BatchRecords      int `yaml:"batch_records" doc:"most records that are worked on at once"`
+}
+
+// HTTP configures the server of metrics and health.
+type HTTP struct {
+	Address string `yaml:"address" doc:"address of /metrics, /healthz and /readyz; empty for none"`
+	Pprof   bool   `yaml:"pprof" doc:"serve /debug/pprof/ too"`
+}
+
+// Log configures logging.
+type Log struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error"`
+	Format string `yaml:"format" doc:"text or json"`
+}
+
+// Secret is a text that is never printed or logged.
+type Secret string
+
+// redacted stands for a secret.
+const redacted = "[redacted]"
+
+// String returns a placeholder.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
+
+// GoString returns a placeholder.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue returns a placeholder.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText returns a placeholder.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Default returns the configuration in which nothing is set.
+func Default() *Config {
+	return &Config{
+		Topics: Topics{Alerts: "weir-alerts", DeadLetters: "weir-dead-letters", Create: true, ReplicationFactor: -1},
+		Group:  "weir",
+		State:  State{Dir: "weir-state", MemtableMB: 32, CacheMB: 16},
+		Order:  Order{Lateness: 2 * time.Second, FutureTolerance: 5 * time.Minute},
+		Commit: Commit{Interval: 100 * time.Millisecond},
+
+		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second, Delivery: ExactlyOnce,
+
+		Limits: Limits{
+			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, Buffered: 100_000, Hosts: 100_000,
+		},
+		Alerts:  Alerts{MaxBytes: DefaultAlertBytes},
+		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 4 << 20, BatchRecords: 20_000},
+		HTTP:    HTTP{Address: ":8686"},
+		Log:     Log{Level: "info", Format: "text"},
+		origins: map[string]string{},
+	}
+}
+
+// derive fills in what depends on other settings.
+func (c *Config) derive() {
+	if c.Topics.Changelog == "" {
+		c.Topics.Changelog = c.Group + "-changelog"
+	}
+	if _, set := c.origins["rules.shipped"]; !set && len(c.Rules.Paths) == 0 {
+		c.Rules.Shipped = true
+	}
+}
