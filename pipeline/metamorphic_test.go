@@ -256,4 +256,3 @@ func queryPlaces(m replay.QueryMatch) string {
 	}
 	return b.String()
 }
-

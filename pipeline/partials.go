@@ -172,7 +172,7 @@ func (w *Worker) setTimer(p *partial, m *sequence.Machine) {
 		p.at = math.MaxInt64
 		return
 	}
-	if at <= p.host.mark && !w.absences[p.rule.Number] {
+	if w.feedingLate && at <= p.host.mark && !w.absences[p.rule.Number] {
 		at = p.host.mark + max(p.rule.MaxSpan, w.lateness)
 	}
 	w.wake(p, at)

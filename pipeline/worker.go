@@ -51,6 +51,7 @@ type Worker struct {
 	out            Output
 	counts         counts
 	evictionLogged []bool
+	feedingLate    bool // the event at hand came behind its host's watermark
 	err            error
 
 	keyBuf  []byte
@@ -260,7 +261,9 @@ func (w *Worker) match(r *Record, h *host, ref sequence.Ref, late bool) {
 		w.keepEvidence(b.ref, r.Value)
 		if late {
 			w.countLate(b)
+			w.feedingLate = true
 			w.feed(b, h)
+			w.feedingLate = false
 			w.release(b.ref)
 			continue
 		}

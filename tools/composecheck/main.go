@@ -87,8 +87,9 @@ func checkImage(s types.ServiceConfig) []string {
 func checkHealth(project *types.Project, s types.ServiceConfig) []string {
 	var problems []string
 	once := s.Restart == "" || s.Restart == "no"
-	checked := s.HealthCheck != nil && !s.HealthCheck.Disable && len(s.HealthCheck.Test) > 0
-	if !once && !checked {
+	// A check that is switched off was thought about; one that is missing was forgotten.
+	decided := s.HealthCheck != nil && (s.HealthCheck.Disable || len(s.HealthCheck.Test) > 0)
+	if !once && !decided {
 		problems = append(problems, "keeps running and has no health check")
 	}
 	for _, needed := range s.GetDependencies() {
@@ -98,8 +99,8 @@ func checkHealth(project *types.Project, s types.ServiceConfig) []string {
 		switch {
 		case runsOnce && condition != types.ServiceConditionCompletedSuccessfully:
 			problems = append(problems, fmt.Sprintf("depends on %s, which runs once, with condition %s", needed, condition))
-		case !runsOnce && condition != types.ServiceConditionHealthy:
-			problems = append(problems, fmt.Sprintf("depends on %s, which keeps running, with condition %s", needed, condition))
+		case !runsOnce && (condition != types.ServiceConditionHealthy || other.HealthCheck == nil || other.HealthCheck.Disable):
+			problems = append(problems, fmt.Sprintf("depends on %s, which keeps running, with condition %s, or without a health check", needed, condition))
 		}
 	}
 	return problems

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/alert"
+)
+
+// demoView prints alerts as they come and counts them.
+type demoView struct {
+	app   *app
+	style term.Style
+	rules int
+	f     demoFlags
+
+	mu        sync.Mutex // alerts come from the engine's goroutine
+	byRule    map[string]*ruleCount
+	latencies []time.Duration
+}
+
+// ruleCount is what the summary says of a rule.
+type ruleCount struct {
+	name, severity string
+	risk, alerts   int
+	hosts          map[string]struct{}
+}
+
+func newDemoView(a *app, rules int, f demoFlags) *demoView {
+	return &demoView{app: a, style: a.out, rules: rules, f: f, byRule: map[string]*ruleCount{}}
+}
+
+// print writes to stdout. A reader that went away ends the demo by SIGPIPE or Ctrl-C, not by an error here.
+func (v *demoView) print(text string) { _, _ = v.app.stdout.Write([]byte(text)) }
+
+func (v *demoView) opening() {
+	broker := "a Kafka broker in this process"
+	if v.f.kafka != "" {
+		broker = v.f.kafka
+	}
+	v.print(fmt.Sprintf("%s %s, %s, %.0f events/s through %s. %s\n\n", v.style.Bold("weir demo:"),
+		count(v.f.hosts, "host"), count(v.rules, "rule"), v.f.rate, broker, v.style.Faint("Ctrl-C ends it.")))
+}
+
+// alert prints an alert.
+func (v *demoView) alert(a pipeline.Alert) {
+	s, err := alert.Summarise(a.Body)
+	if err != nil {
+		v.app.warn("alert %s can't be shown: %v", a.ID, err)
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r := v.byRule[s.RuleID]
+	if r == nil {
+		r = &ruleCount{name: s.RuleName, severity: s.Severity, risk: int(s.RiskScore), hosts: map[string]struct{}{}}
+		v.byRule[s.RuleID] = r
+	}
+	r.alerts++
+	r.hosts[s.Host] = struct{}{}
+	v.latencies = append(v.latencies, v.app.now().Sub(s.Time))
+	v.print(alertBlock(v.style, s, time.Local))
+}
+
+// Columns of an alert block.
+const (
+	blockIndent = 10
+	blockLabel  = 11
+)
+
+// alertBlock lays an alert out for an analyst: what and how bad, in a sentence, where, which technique, and the events.
+func alertBlock(style term.Style, s alert.Summary, zone *time.Location) string {
+	var b strings.Builder
+	width := min(style.Columns(), 120)
+	fmt.Fprintf(&b, "%s  %s %s\n", style.Faint(s.Time.In(zone).Format("15:04:05")), style.Badge(s.Severity), style.Bold(s.RuleName))
+	for _, l := range term.Wrap(s.Message, width-blockIndent) {
+		fmt.Fprintf(&b, "%*s%s\n", blockIndent, "", l)
+	}
+	line := func(label, text string) {
+		if text == "" {
+			return
+		}
+		for i, l := range term.Wrap(text, width-blockIndent-blockLabel) {
+			if i > 0 {
+				label = ""
+			}
+			fmt.Fprintf(&b, "%*s%s%s\n", blockIndent, "", style.Faint(fmt.Sprintf("%-*s", blockLabel, label)), l)
+		}
+	}
+	line("where", place(s))
+	if len(s.Steps) == 1 {
+		line("command", s.Steps[0].CommandLine)
+		line("file", s.Steps[0].File)
+		line("connects", s.Steps[0].Destination)
+	}
+	line("MITRE", strings.Join(append(slices.Clone(s.Tactics), s.Techniques...), " · "))
+	if len(s.Steps) > 1 {
+		writeSteps(&b, style, s.Steps, width)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func place(s alert.Summary) string {
+	var parts []string
+	if s.Host != "" {
+		parts = append(parts, "host "+s.Host)
+	}
+	if s.Container != "" {
+		container := "container " + s.Container
+		if s.Image != "" {
+			container += " (" + s.Image + ")"
+		}
+		parts = append(parts, container)
+	}
+	if s.User != "" {
+		parts = append(parts, "user "+s.User)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// writeSteps shows the events of a sequence in order.
+func writeSteps(b *strings.Builder, style term.Style, steps []alert.Step, width int) {
+	for i, st := range steps {
+		label := "events"
+		if i > 0 {
+			label = ""
+		}
+		text, at := cmp.Or(st.CommandLine, st.Text), fmt.Sprintf("+%.1fs", st.Offset.Seconds())
+		if st.Destination != "" {
+			text = cmp.Or(st.Process, st.Text) + " → " + st.Destination
+		}
+		if st.Missing {
+			text, at = style.Faint("(nothing of the kind happened)"), ""
+		}
+		head := fmt.Sprintf("%d. %-7s ", i+1, at)
+		lines := term.Wrap(text, width-blockIndent-blockLabel-len(head))
+		for j, l := range lines {
+			if j > 0 {
+				label, head = "", strings.Repeat(" ", len(head))
+			}
+			fmt.Fprintf(b, "%*s%s%s%s\n", blockIndent, "", style.Faint(fmt.Sprintf("%-*s", blockLabel, label)), style.Faint(head), l)
+		}
+	}
+}
+
+// summary prints what the demo did.
+func (v *demoView) summary(feed *demoFeed, took time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	rows := make([]*ruleCount, 0, len(v.byRule))
+	total := 0
+	for _, r := range v.byRule {
+		rows = append(rows, r)
+		total += r.alerts
+	}
+	slices.SortFunc(rows, func(a, b *ruleCount) int {
+		return cmp.Or(cmp.Compare(b.risk, a.risk), cmp.Compare(b.alerts, a.alerts), strings.Compare(a.name, b.name))
+	})
+	if len(rows) > 0 {
+		t := term.NewTable(term.Column{Title: "rule", Max: max(24, v.style.Columns()-36)}, term.Column{Title: "severity"},
+			term.Column{Title: "risk", Right: true}, term.Column{Title: "alerts", Right: true}, term.Column{Title: "hosts", Right: true})
+		for _, r := range rows {
+			t.Row(r.name, v.style.Severity(r.severity), strconv.Itoa(r.risk), strconv.Itoa(r.alerts), strconv.Itoa(len(r.hosts)))
+		}
+		_ = t.Write(v.app.stdout)
+		v.print("\n")
+	}
+	produced := feed.produced.Load()
+	v.print(fmt.Sprintf("%s in %.0f s (%.0f/s), %s, %s", count(int(produced), "event"), took.Seconds(),
+		float64(produced)/max(took.Seconds(), 0.001), count(int(feed.attacks.Load()), "attack"), count(total, "alert")))
+	if len(v.latencies) > 0 {
+		slices.Sort(v.latencies)
+		v.print(fmt.Sprintf("; from the event to the committed alert: half within %s, 99 %% within %s",
+			quantile(v.latencies, 0.5), quantile(v.latencies, 0.99)))
+	}
+	v.print(".\n")
+	if v.f.length == 0 || total > 0 {
+		v.print(v.style.Faint(fmt.Sprintf("The same again: weir demo --seed %d. Next: weir run --help, weir rules list.", v.f.seed)) + "\n")
+	}
+}
+
+// quantile returns a quantile of sorted durations, rounded for reading.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	i := min(int(q*float64(len(sorted))), len(sorted)-1)
+	return sorted[i].Round(time.Millisecond)
+}
