@@ -128,6 +128,7 @@ func (w *Worker) clearBatch() {
 	w.addedBuffers = w.addedBuffers[:0]
 	w.freshEvidence = w.freshEvidence[:0]
 	w.keptBytes = 0
+	w.newHosts = w.newHosts[:0]
 	w.out = Output{}
 	w.err = nil
 }
@@ -363,11 +364,11 @@ func (w *Worker) Finish() error {
 	return w.err
 }
 
-// NewHosts returns the hosts that the worker met for the first time since the last call, to find hosts that
-// are seen on two partitions.
+// NewHosts returns the hosts that the worker met for the first time since the last call or commit, to find
+// hosts that are seen on two partitions. The slice is valid until the next call of Process.
 func (w *Worker) NewHosts() []string {
 	names := w.newHosts
-	w.newHosts = nil
+	w.newHosts = w.newHosts[:0]
 	return names
 }
 

@@ -100,7 +100,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	}
 	defer feed.close()
 	if f.onlyProduce {
-		err := feed.run(ctx, func() time.Time { return time.Now() })
+		err := feed.run(ctx, a.now)
 		_, _ = fmt.Fprintf(a.stderr, "%d events produced to %s\n", feed.produced.Load(), f.topic)
 		return err
 	}

@@ -114,8 +114,10 @@ func (r *recorder) Register(c prometheus.Collector) error {
 	return nil
 }
 
-func (r *recorder) MustRegister(cs ...prometheus.Collector) { r.collectors = append(r.collectors, cs...) }
-func (r *recorder) Unregister(prometheus.Collector) bool    { return false }
+func (r *recorder) MustRegister(cs ...prometheus.Collector) {
+	r.collectors = append(r.collectors, cs...)
+}
+func (r *recorder) Unregister(prometheus.Collector) bool { return false }
 
 // metrics returns all metrics of weir, by name.
 func metrics(t *testing.T) []metric {
@@ -123,8 +125,7 @@ func metrics(t *testing.T) []metric {
 	var r recorder
 	pipeline.NewMetrics(&r)
 	kafka.NewMetrics(&r)
-	desc := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*)", unit: "[^"]*", constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
-	descOld := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*)", constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
+	desc := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*?)", (?:unit: "[^"]*", )?constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
 	var out []metric
 	for _, c := range r.collectors {
 		kind := ""
@@ -146,9 +147,6 @@ func metrics(t *testing.T) []metric {
 		c.Describe(ch)
 		text := (<-ch).String()
 		m := desc.FindStringSubmatch(text)
-		if m == nil {
-			m = descOld.FindStringSubmatch(text)
-		}
 		if m == nil {
 			t.Fatalf("can't read the description %s", text)
 		}
