@@ -135,7 +135,8 @@ func (w *Worker) sweepEvidence() error {
 }
 
 func (w *Worker) loadHost(_, value []byte) error {
-	h := &host{due: math.MaxInt64, stored: true}
+	h := newHost("")
+	h.stored = true
 	if err := h.decode(value); err != nil {
 		return err
 	}

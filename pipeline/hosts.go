@@ -1,9 +1,9 @@
 package pipeline
 
 import (
-	"container/heap"
 	"math"
 
+	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
 )
 
@@ -11,11 +11,11 @@ import (
 // partials that it drives. Clocks differ between hosts, so each has a watermark of its own.
 type host struct {
 	name     string
-	newest   int64 // newest event time, clamped; milliseconds
-	clockAt  int64 // record clock when the newest event came
-	mark     int64 // watermark: all events with a time up to it are taken to have come; never goes back
-	buffer   bufferHeap
-	timers   timerHeap
+	newest   int64                   // newest event time, clamped; milliseconds
+	clockAt  int64                   // record clock when the newest event came
+	mark     int64                   // watermark: all events with a time up to it are taken to have come; never goes back
+	buffer   minheap.Heap[*buffered] // by ordinal
+	timers   minheap.Heap[timer]
 	partials int   // live partials that this host drives
 	due      int64 // record clock of its earliest entry in the due heap; math.MaxInt64: none
 	stored   bool  // the store has a record of it
@@ -47,17 +47,17 @@ func (h *host) clockFor(t, lateness int64) int64 { return t - h.newest + h.clock
 // next returns the earliest watermark that has something to do.
 func (h *host) next() (int64, bool) {
 	at, ok := int64(math.MaxInt64), false
-	if len(h.buffer) > 0 {
-		at, ok = h.buffer[0].ref.Time, true
+	if h.buffer.Len() > 0 {
+		at, ok = h.buffer.Top().ref.Time, true
 	}
-	if len(h.timers) > 0 && h.timers[0].at < at {
-		at, ok = h.timers[0].at, true
+	if h.timers.Len() > 0 && h.timers.Top().at < at {
+		at, ok = h.timers.Top().at, true
 	}
 	return at, ok
 }
 
 // pending reports whether anything waits for the host's watermark or lives by it.
-func (h *host) pending() bool { return len(h.buffer) > 0 || h.partials > 0 }
+func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
 
 // buffered is an event that waits in the reorder buffer, with what it may do to which partials.
 type buffered struct {
@@ -69,20 +69,7 @@ type buffered struct {
 	gone   bool   // fed to its machines
 }
 
-// bufferHeap has the event with the smallest ordinal on top.
-type bufferHeap []*buffered
-
-func (b bufferHeap) Len() int           { return len(b) }
-func (b bufferHeap) Less(i, j int) bool { return b[i].ref.Compare(b[j].ref.Ordinal) < 0 }
-func (b bufferHeap) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
-func (b *bufferHeap) Push(x any)        { *b = append(*b, x.(*buffered)) } //nolint:errcheck // heap.Push is called with *buffered only
-func (b *bufferHeap) Pop() any {
-	old := *b
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*b = old[:len(old)-1]
-	return last
-}
+func (b *buffered) before(c *buffered) bool { return b.ref.Compare(c.ref.Ordinal) < 0 }
 
 // timer is a deadline of a partial. It is stale when the partial has another deadline by now.
 type timer struct {
@@ -90,25 +77,13 @@ type timer struct {
 	p  *partial
 }
 
-// timerHeap has the earliest deadline on top, equal ones in the order of the partials' keys, so that the order
-// of decisions doesn't depend on history that isn't kept.
-type timerHeap []timer
-
-func (t timerHeap) Len() int { return len(t) }
-func (t timerHeap) Less(i, j int) bool {
-	if t[i].at != t[j].at {
-		return t[i].at < t[j].at
+// before puts the earliest deadline first, equal ones in the order of the partials' keys, so that the order of
+// decisions doesn't depend on history that isn't kept.
+func (t timer) before(u timer) bool {
+	if t.at != u.at {
+		return t.at < u.at
 	}
-	return t[i].p.key < t[j].p.key
-}
-func (t timerHeap) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
-func (t *timerHeap) Push(x any)   { *t = append(*t, x.(timer)) } //nolint:errcheck // heap.Push is called with timer only
-func (t *timerHeap) Pop() any {
-	old := *t
-	last := old[len(old)-1]
-	old[len(old)-1] = timer{}
-	*t = old[:len(old)-1]
-	return last
+	return t.p.key < u.p.key
 }
 
 // dueHost is a host and the record clock at which its watermark has something to do. Entries that a later one
@@ -118,23 +93,19 @@ type dueHost struct {
 	h     *host
 }
 
-type dueHeap []dueHost
-
-func (d dueHeap) Len() int { return len(d) }
-func (d dueHeap) Less(i, j int) bool {
-	if d[i].clock != d[j].clock {
-		return d[i].clock < d[j].clock
+func (d dueHost) before(e dueHost) bool {
+	if d.clock != e.clock {
+		return d.clock < e.clock
 	}
-	return d[i].h.name < d[j].h.name
+	return d.h.name < e.h.name
 }
-func (d dueHeap) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
-func (d *dueHeap) Push(x any)   { *d = append(*d, x.(dueHost)) } //nolint:errcheck // heap.Push is called with dueHost only
-func (d *dueHeap) Pop() any {
-	old := *d
-	last := old[len(old)-1]
-	old[len(old)-1] = dueHost{}
-	*d = old[:len(old)-1]
-	return last
+
+// newHost returns a host without a watermark.
+func newHost(name string) *host {
+	return &host{
+		name: name, mark: minMark, due: math.MaxInt64,
+		buffer: minheap.New((*buffered).before), timers: minheap.New(timer.before),
+	}
 }
 
 // hostOf returns the host of a name, made where it is new. The name is copied then.
@@ -145,7 +116,7 @@ func (w *Worker) hostOf(name string) *host {
 	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts {
 		w.forgetIdleHosts()
 	}
-	h := &host{name: string([]byte(name)), mark: minMark, due: math.MaxInt64}
+	h := newHost(string([]byte(name)))
 	w.hosts[h.name] = h
 	w.newHosts = append(w.newHosts, h.name)
 	return h
@@ -172,7 +143,7 @@ func (w *Worker) schedule(h *host) {
 		return
 	}
 	h.due = clock
-	heap.Push(&w.due, dueHost{clock: clock, h: h})
+	w.due.Push(dueHost{clock: clock, h: h})
 }
 
 // touch marks a host whose record in the store has to be written or deleted with the next commit.

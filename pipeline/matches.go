@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -51,7 +52,7 @@ func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []cand
 			w.counts.joinKeysTruncated++
 		}
 		for _, key := range w.joins {
-			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return string(c.join) == string(key) })
+			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return bytes.Equal(c.join, key) })
 			if i < 0 {
 				dst = append(dst, candidate{rule: hit.Rule, join: slices.Clone(key)})
 				i = len(dst) - 1 - first
@@ -151,7 +152,7 @@ func (w *Worker) sortedBuffers() []*host {
 	}
 	var all []waiting
 	for _, h := range w.hosts {
-		for _, b := range h.buffer {
+		for _, b := range h.buffer.Items() {
 			all = append(all, waiting{h, b})
 		}
 	}

@@ -31,22 +31,22 @@ var queries = map[string]string{
 	"both":     `sequence by host.id with maxspan=3s ![any where tag == "D"] [any where tag == "A"] ![any where tag == "C"]`,
 }
 
-func compile(t testing.TB, o rules.SetOptions) *rules.Set {
-	t.Helper()
-	dir := t.TempDir()
+func compile(tb testing.TB, o rules.SetOptions) *rules.Set {
+	tb.Helper()
+	dir := tb.TempDir()
 	for id, q := range queries {
 		text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n[rule]\nauthor = [\"Weir\"]\ndescription = \"d\"\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 21\nrule_id = %q\nseverity = \"low\"\ntype = \"eql\"\nquery = '''%s'''\n", id, id, q)
 		if err := os.WriteFile(filepath.Join(dir, id+".toml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	c, err := rules.Load([]string{dir}, rules.LoadOptions{})
 	if err != nil || c.Errors() > 0 {
-		t.Fatal(err, c.Files)
+		tb.Fatal(err, c.Files)
 	}
 	set, err := rules.NewSet(c.Rules, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }

@@ -134,10 +134,17 @@ func (c *counts) flush(w *Worker) {
 		vec *prometheus.CounterVec
 		n   uint64
 	}{
-		{m.records, c.records}, {m.bytes, c.bytes}, {m.hostless, c.hostless}, {m.clamped, c.clamped},
-		{m.late, c.late}, {m.bufferOverflow, c.bufferOverflow}, {m.hostsForgotten, c.hostsForgotten},
-		{m.joinKeysTruncated, c.joinKeysTruncated}, {m.alertFailures, c.alertFailures},
-		{m.lateBySilence, c.idleAdvances}, {m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
+		{m.records, c.records},
+		{m.bytes, c.bytes},
+		{m.hostless, c.hostless},
+		{m.clamped, c.clamped},
+		{m.late, c.late},
+		{m.bufferOverflow, c.bufferOverflow},
+		{m.hostsForgotten, c.hostsForgotten},
+		{m.joinKeysTruncated, c.joinKeysTruncated},
+		{m.alertFailures, c.alertFailures},
+		{m.lateBySilence, c.idleAdvances},
+		{m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
 	} {
 		if v.n > 0 {
 			v.vec.WithLabelValues(p).Add(float64(v.n))
@@ -172,8 +179,11 @@ func (c *counts) flushRules(w *Worker, partition string) {
 			vec *prometheus.CounterVec
 			n   uint64
 		}{
-			{m.matches, c.matches[i]}, {m.evicted, c.evicted[i]}, {m.lateByRule, c.lateByRule[i]},
-			{m.candidates, stats.Candidates[i] - c.seenCandidates[i]}, {m.evaluations, stats.Evaluations[i] - c.seenEvaluations[i]},
+			{m.matches, c.matches[i]},
+			{m.evicted, c.evicted[i]},
+			{m.lateByRule, c.lateByRule[i]},
+			{m.candidates, stats.Candidates[i] - c.seenCandidates[i]},
+			{m.evaluations, stats.Evaluations[i] - c.seenEvaluations[i]},
 		} {
 			if v.n > 0 {
 				v.vec.WithLabelValues(id).Add(float64(v.n))

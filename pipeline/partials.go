@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"container/heap"
 	"log/slog"
 	"math"
 
@@ -184,14 +183,14 @@ func (w *Worker) wake(p *partial, at int64) {
 		return
 	}
 	p.at = at
-	heap.Push(&p.host.timers, timer{at: at, p: p})
+	p.host.timers.Push(timer{at: at, p: p})
 	w.schedule(p.host)
 }
 
 // tick wakes the partials whose deadline the host's watermark has reached.
 func (w *Worker) tick(h *host) {
-	for len(h.timers) > 0 && h.timers[0].at <= h.mark {
-		t, _ := heap.Pop(&h.timers).(timer)
+	for h.timers.Len() > 0 && h.timers.Top().at <= h.mark {
+		t := h.timers.Pop()
 		p := t.p
 		if p.dead || p.at != t.at {
 			continue

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"container/heap"
 	"fmt"
 	"log/slog"
 	"math"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
@@ -34,7 +34,7 @@ type Worker struct {
 	clock        recordClock
 	clockStored  bool
 	hosts        map[string]*host
-	due          dueHeap
+	due          minheap.Heap[dueHost]
 	pendingHosts int
 	newHosts     []string
 	partials     map[string]*partial
@@ -110,7 +110,7 @@ func newMachines(set *rules.Set) ([]*sequence.Machine, error) {
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, false
 	w.hosts = map[string]*host{}
-	w.due = nil
+	w.due = minheap.New(dueHost.before)
 	w.pendingHosts = 0
 	w.newHosts = nil
 	w.partials = map[string]*partial{}
@@ -278,7 +278,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 		w.pendingHosts++
 	}
 	b.host = h
-	heap.Push(&h.buffer, b)
+	h.buffer.Push(b)
 	w.buffered++
 	w.addedBuffers = append(w.addedBuffers, b)
 	w.touch(h)
@@ -291,7 +291,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 
 // dequeue feeds the earliest event of the host's buffer to its machines.
 func (w *Worker) dequeue(h *host) {
-	b, _ := heap.Pop(&h.buffer).(*buffered)
+	b := h.buffer.Pop()
 	w.buffered--
 	w.feed(b, h)
 	w.release(b.ref)
@@ -307,7 +307,7 @@ func (w *Worker) dequeue(h *host) {
 
 // runHost does what the host's watermark has reached: first the events up to it, in order, then the deadlines.
 func (w *Worker) runHost(h *host) {
-	for len(h.buffer) > 0 && h.buffer[0].ref.Time <= h.mark {
+	for h.buffer.Len() > 0 && h.buffer.Top().ref.Time <= h.mark {
 		w.dequeue(h)
 	}
 	w.tick(h)
@@ -316,8 +316,8 @@ func (w *Worker) runHost(h *host) {
 
 // runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough.
 func (w *Worker) runDue() {
-	for len(w.due) > 0 && w.due[0].clock <= w.clock.now {
-		d, _ := heap.Pop(&w.due).(dueHost)
+	for w.due.Len() > 0 && w.due.Top().clock <= w.clock.now {
+		d := w.due.Pop()
 		h := d.h
 		if d.clock != h.due {
 			continue
@@ -344,10 +344,10 @@ func (w *Worker) Idle(now int64) error {
 
 // NextDue returns the record clock at which a silent partition has something to do, false when nothing waits.
 func (w *Worker) NextDue() (clock int64, ok bool) {
-	if len(w.due) == 0 {
+	if w.due.Len() == 0 {
 		return 0, false
 	}
-	return w.due[0].clock, true
+	return w.due.Top().clock, true
 }
 
 // Finish ends the input: every watermark goes to infinity, and what only that decided carries weir.open_end.

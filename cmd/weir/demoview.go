@@ -80,27 +80,21 @@ func alertBlock(style term.Style, s alert.Summary, zone *time.Location) string {
 	var b strings.Builder
 	width := min(style.Columns(), 120)
 	fmt.Fprintf(&b, "%s  %s %s\n", style.Faint(s.Time.In(zone).Format("15:04:05")), style.Badge(s.Severity), style.Bold(s.RuleName))
-	for _, l := range term.Wrap(s.Message, width-blockIndent) {
+	// The sentence ends with the rule and its severity, which stand above.
+	message := strings.TrimSuffix(s.Message, fmt.Sprintf(": %s (%s, %.0f)", s.RuleName, s.Severity, s.RiskScore))
+	for _, l := range term.Wrap(message, width-blockIndent) {
 		fmt.Fprintf(&b, "%*s%s\n", blockIndent, "", l)
 	}
-	line := func(label, text string) {
-		if text == "" {
-			return
-		}
-		for i, l := range term.Wrap(text, width-blockIndent-blockLabel) {
+	line := func(label string, items []string, separator string) {
+		for i, l := range term.WrapItems(items, separator, width-blockIndent-blockLabel) {
 			if i > 0 {
 				label = ""
 			}
 			fmt.Fprintf(&b, "%*s%s%s\n", blockIndent, "", style.Faint(fmt.Sprintf("%-*s", blockLabel, label)), l)
 		}
 	}
-	line("where", place(s))
-	if len(s.Steps) == 1 {
-		line("command", s.Steps[0].CommandLine)
-		line("file", s.Steps[0].File)
-		line("connects", s.Steps[0].Destination)
-	}
-	line("MITRE", strings.Join(append(slices.Clone(s.Tactics), s.Techniques...), " · "))
+	line("where", place(s), ", ")
+	line("MITRE", append(slices.Clone(s.Tactics), specific(s.Techniques)...), " · ")
 	if len(s.Steps) > 1 {
 		writeSteps(&b, style, s.Steps, width)
 	}
@@ -108,7 +102,19 @@ func alertBlock(style term.Style, s alert.Summary, zone *time.Location) string {
 	return b.String()
 }
 
-func place(s alert.Summary) string {
+// specific leaves out the techniques of which a subtechnique is named too.
+func specific(techniques []string) []string {
+	var out []string
+	for _, t := range techniques {
+		id, _, _ := strings.Cut(t, " ")
+		if !slices.ContainsFunc(techniques, func(o string) bool { return strings.HasPrefix(o, id+".") }) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func place(s alert.Summary) []string {
 	var parts []string
 	if s.Host != "" {
 		parts = append(parts, "host "+s.Host)
@@ -123,7 +129,7 @@ func place(s alert.Summary) string {
 	if s.User != "" {
 		parts = append(parts, "user "+s.User)
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 // writeSteps shows the events of a sequence in order.

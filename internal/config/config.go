@@ -38,7 +38,7 @@ type Config struct {
 	Log                Log               `yaml:"log"`
 
 	// origins says where each setting that isn't a default was written, by path.
-	origins map[string]string
+	origins map[string]origin
 	// Warnings are findings that don't keep the service from starting.
 	Warnings []Problem `yaml:"-"`
 }
@@ -170,7 +170,7 @@ func Default() *Config {
 		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 4 << 20, BatchRecords: 20_000},
 		HTTP:    HTTP{Address: ":8686"},
 		Log:     Log{Level: "info", Format: "text"},
-		origins: map[string]string{},
+		origins: map[string]origin{},
 	}
 }
 

@@ -34,7 +34,9 @@ func Load(src Source) (*Config, error) {
 		return nil, err
 	}
 	l.c.derive()
-	l.validate()
+	if !l.broken {
+		l.validate()
+	}
 	return l.result()
 }
 
@@ -45,7 +47,9 @@ func LoadConnection(src Source) (*Config, error) {
 		return nil, err
 	}
 	l.c.derive()
-	l.validateConnection()
+	if !l.broken {
+		l.validateConnection()
+	}
 	return l.result()
 }
 
@@ -56,6 +60,7 @@ type loader struct {
 	fields   map[string]field
 	sections map[string]bool
 	problems []Problem
+	broken   bool // the file is no YAML: what it should hold is not known
 }
 
 func (l *loader) result() (*Config, error) {
@@ -85,23 +90,25 @@ func read(src Source) (*loader, error) {
 	for _, o := range src.Overrides {
 		f, ok := l.fields[o.Path]
 		if !ok {
-			l.report(o.Flag, "", "unknown setting "+o.Path, suggest(nearest(o.Path, l.paths(""))))
+			l.report(origin{where: o.Flag}, "", "unknown setting "+o.Path, suggest(nearest(o.Path, l.paths(""))))
 			continue
 		}
-		l.set(f, o.Flag, f.set(o.Value))
+		l.set(f, origin{where: o.Flag}, f.set(o.Value))
 	}
 	return l, nil
 }
 
-func (l *loader) report(where, path, message, hint string) {
-	l.problems = append(l.problems, Problem{Where: where, Path: path, Message: message, Hint: hint})
+func (l *loader) report(at origin, path, message, hint string) {
+	l.problems = append(l.problems, Problem{
+		Where: at.where, Path: path, Message: message, Hint: hint, line: at.line, column: at.column,
+	})
 }
 
 // set notes where a setting came from, or why it could not be set.
-func (l *loader) set(f field, where string, err error) {
-	l.c.origins[f.path] = where
+func (l *loader) set(f field, at origin, err error) {
+	l.c.origins[f.path] = at
 	if err != nil {
-		l.report(where, f.path, err.Error(), "")
+		l.report(at, f.path, err.Error(), "")
 	}
 }
 
@@ -134,7 +141,7 @@ func (l *loader) readEnviron(environ []string) {
 		}
 		f, ok := byName[name]
 		if ok {
-			l.set(f, name, f.set(value))
+			l.set(f, origin{where: name}, f.set(value))
 			continue
 		}
 		// No error: Kubernetes sets WEIR_SERVICE_HOST and the like for a service that is named weir.
@@ -153,12 +160,13 @@ type positioned interface {
 func (l *loader) readFile(data []byte) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
+		l.broken = true
 		var at positioned
 		if errors.As(err, &at) && at.GetToken() != nil {
 			l.report(l.where(at.GetToken()), "", at.GetMessage(), "")
 			return
 		}
-		l.report(l.file, "", err.Error(), "")
+		l.report(origin{where: l.file}, "", err.Error(), "")
 		return
 	}
 	documents := 0
@@ -174,11 +182,12 @@ func (l *loader) readFile(data []byte) {
 	}
 }
 
-func (l *loader) where(t *token.Token) string {
+func (l *loader) where(t *token.Token) origin {
 	if t == nil || t.Position == nil {
-		return l.file
+		return origin{where: l.file}
 	}
-	return fmt.Sprintf("%s:%d:%d", l.file, t.Position.Line, t.Position.Column)
+	line, column := t.Position.Line, t.Position.Column
+	return origin{where: fmt.Sprintf("%s:%d:%d", l.file, line, column), line: line, column: column}
 }
 
 // entries returns the keys and values of a mapping; ok is false for any other node.
@@ -278,7 +287,7 @@ func (l *loader) elsewhere(name string) string {
 	return found
 }
 
-func (l *loader) mapping(f field, at string, node ast.Node) {
+func (l *loader) mapping(f field, at origin, node ast.Node) {
 	values, _ := entries(node)
 	m := make(map[string]string, len(values))
 	for _, e := range values {

@@ -16,6 +16,8 @@ type Problem struct {
 	Path    string
 	Message string
 	Hint    string
+
+	line, column int // in the file, 0 elsewhere
 }
 
 // String returns the problem in a line.
@@ -64,13 +66,21 @@ func suggest(name string) string {
 	return "did you mean " + name + "?"
 }
 
-func sortProblems(ps []Problem) {
-	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(rank(a), rank(b)) })
+// origin is where a setting was written.
+type origin struct {
+	where        string
+	line, column int
 }
 
-// rank puts problems of the file's lines first, in the order in which they were found.
-func rank(p Problem) int {
-	if strings.Contains(p.Where, ":") {
+// sortProblems puts those with a line in the file first, in its order, then the others as they were found.
+func sortProblems(ps []Problem) {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(unplaced(a), unplaced(b)), cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
+}
+
+func unplaced(p Problem) int {
+	if p.line > 0 {
 		return 0
 	}
 	return 1

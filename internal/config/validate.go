@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"regexp"
@@ -16,11 +17,15 @@ import (
 
 // wrong reports a problem with a setting at the place where it was written.
 func (l *loader) wrong(path, format string, args ...any) {
-	where, ok := l.c.origins[path]
-	if !ok {
-		where = l.file
+	l.report(l.origin(path), path, fmt.Sprintf(format, args...), "")
+}
+
+// origin returns where a setting was written, the file where it is a default.
+func (l *loader) origin(path string) origin {
+	if at, ok := l.c.origins[path]; ok {
+		return at
 	}
-	l.report(where, path, fmt.Sprintf(format, args...), "")
+	return origin{where: l.file}
 }
 
 // oneOf reports a setting that has none of the values that it may have.
@@ -28,11 +33,7 @@ func (l *loader) oneOf(path, value string, allowed ...string) {
 	if slices.Contains(allowed, value) {
 		return
 	}
-	where, ok := l.c.origins[path]
-	if !ok {
-		where = l.file
-	}
-	l.report(where, path, fmt.Sprintf("%q is not one of %s", value, strings.Join(allowed, ", ")), suggest(nearest(value, allowed)))
+	l.report(l.origin(path), path, fmt.Sprintf("%q is not one of %s", value, strings.Join(allowed, ", ")), suggest(nearest(value, allowed)))
 }
 
 func (l *loader) validate() {
@@ -83,16 +84,19 @@ func (l *loader) validateConnection() {
 	l.validateSASL()
 }
 
+// useless reports settings that are set and have no effect.
+func (l *loader) useless(why string, paths ...string) {
+	for _, path := range paths {
+		if !l.fields[path].value.IsZero() {
+			l.wrong(path, "has no effect %s", why)
+		}
+	}
+}
+
 func (l *loader) validateTLS() {
 	t := l.c.TLS
 	if !t.Enabled {
-		for path, v := range map[string]string{
-			"tls.ca_file": t.CAFile, "tls.cert_file": t.CertFile, "tls.key_file": t.KeyFile, "tls.server_name": t.ServerName,
-		} {
-			if v != "" {
-				l.wrong(path, "has no effect without tls.enabled: true")
-			}
-		}
+		l.useless("without tls.enabled: true", "tls.ca_file", "tls.cert_file", "tls.key_file", "tls.server_name")
 		return
 	}
 	switch {
@@ -110,13 +114,7 @@ func (l *loader) validateTLS() {
 func (l *loader) validateSASL() {
 	s := l.c.SASL
 	if s.Mechanism == "" {
-		for path, v := range map[string]string{
-			"sasl.username": s.Username, "sasl.password": string(s.Password), "sasl.password_file": s.PasswordFile,
-		} {
-			if v != "" {
-				l.wrong(path, "has no effect without sasl.mechanism")
-			}
-		}
+		l.useless("without sasl.mechanism", "sasl.username", "sasl.password", "sasl.password_file")
 		return
 	}
 	l.oneOf("sasl.mechanism", s.Mechanism, "plain", "scram-sha-256", "scram-sha-512")
@@ -166,7 +164,8 @@ func (l *loader) validateTopics() {
 	if l.c.Group == "" {
 		l.wrong("group", "must not be empty")
 	}
-	for topic, stream := range l.c.DataStreams {
+	for _, topic := range slices.Sorted(maps.Keys(l.c.DataStreams)) {
+		stream := l.c.DataStreams[topic]
 		if !slices.Contains(t.Input, topic) {
 			l.wrong("data_streams", "%s is not among topics.input", topic)
 		}

@@ -40,6 +40,32 @@ func Wrap(text string, width int) []string {
 	return lines
 }
 
+// WrapItems joins items with a separator, breaking lines of at most width columns between items where it can.
+func WrapItems(items []string, separator string, width int) []string {
+	var lines []string
+	line := ""
+	for _, item := range items {
+		switch {
+		case item == "":
+		case line == "":
+			line = item
+		case utf8.RuneCountInString(line)+utf8.RuneCountInString(separator)+utf8.RuneCountInString(item) <= width:
+			line += separator + item
+		default:
+			lines = append(lines, line)
+			line = item
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	var out []string
+	for _, l := range lines {
+		out = append(out, Wrap(l, width)...)
+	}
+	return out
+}
+
 // cut splits text behind n characters.
 func cut(text string, n int) (head, tail string) {
 	for i := range text {

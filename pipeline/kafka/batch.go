@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -31,12 +32,8 @@ func (s *Service) batch(ctx context.Context) error {
 			break
 		}
 	}
-	idle, err := s.idle()
-	if err != nil {
+	if err := s.idle(ctx); err != nil {
 		return err
-	}
-	if polled == 0 && !idle {
-		return nil
 	}
 	return s.commit(polled)
 }
@@ -61,7 +58,7 @@ func (s *Service) poll(ctx context.Context, until time.Time) (records int, err e
 	wait, cancel := context.WithTimeout(ctx, max(until.Sub(s.deps.Now()), time.Millisecond))
 	fetches := s.session.PollRecords(wait, s.cfg.BatchRecords)
 	cancel()
-	if err := fetchError(fetches); err != nil {
+	if err := s.pollError(fetches); err != nil {
 		return 0, err
 	}
 	var strays []int32
@@ -74,8 +71,7 @@ func (s *Service) poll(ctx context.Context, until time.Time) (records int, err e
 			strays = append(strays, p.Partition)
 			return
 		}
-		m.take(p, s.deps.Now())
-		records += len(p.Records)
+		records += m.take(p, s.deps.Now())
 	})
 	if len(strays) > 0 {
 		return 0, fmt.Errorf("records of partitions %v came before they were assigned", strays)
@@ -83,30 +79,39 @@ func (s *Service) poll(ctx context.Context, until time.Time) (records int, err e
 	return records, s.process()
 }
 
-// fetchError returns the first error of a poll that isn't the end of its time. The client retries what can be
-// retried; what it reports is for us.
-func fetchError(fetches kgo.Fetches) error {
+// pollError returns the first error of a poll that isn't the end of its time. The client retries what can be
+// retried; what it reports is for us: a new client looks at the topics again and finds out what is wrong with them.
+func (s *Service) pollError(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
-		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
-			continue
-		}
-		if errors.Is(e.Err, kerr.UnknownTopicOrPartition) || errors.Is(e.Err, kerr.TopicAuthorizationFailed) ||
-			errors.Is(e.Err, kerr.GroupAuthorizationFailed) {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled):
+		case errors.As(e.Err, &loss): // the client goes on at what there is
+			s.log.Error("records of the input are gone: the broker lost or deleted them before they were read",
+				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
+		case errors.Is(e.Err, kerr.TopicAuthorizationFailed), errors.Is(e.Err, kerr.GroupAuthorizationFailed):
 			return fmt.Errorf("%w: %s: %w", ErrTopics, e.Topic, e.Err)
+		default:
+			return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
-		return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 	}
 	return nil
 }
 
-// take notes fetched records for the worker.
-func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
+// take notes fetched records for the worker and returns their number. Transaction markers only move the position.
+func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
 	for _, r := range p.Records {
-		m.records = append(m.records, toRecord(r))
+		if !r.Attrs.IsControl() {
+			m.records = append(m.records, toRecord(r))
+			records++
+		}
 	}
 	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
 	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
-	m.lastSeen, m.clockSeen = now, now
+	if records > 0 {
+		m.lastSeen, m.clockSeen = now, now
+	}
+	return records
 }
 
 // toRecord takes over what the pipeline needs of a record; the value stays the client's.
@@ -164,31 +169,58 @@ func (s *Service) noteHosts(m *member) {
 
 // idle lets the wall clock move the watermarks of partitions that are silent and caught up. The record clock
 // moves as far as the wall clock has since the last record came, so that it never passes the broker's present.
-func (s *Service) idle() (moved bool, err error) {
+func (s *Service) idle(ctx context.Context) error {
 	now := s.deps.Now()
+	var silent []*member
 	for _, m := range s.members {
-		if now.Sub(m.lastSeen) < s.cfg.IdleAfter || !m.caughtUp() {
-			continue
-		}
-		due, ok := m.worker.NextDue()
-		if !ok {
-			continue
-		}
-		silent := now.Sub(m.clockSeen).Milliseconds()
-		if clock := m.worker.RecordClock() + silent; clock >= due {
-			m.clockSeen = now
-			moved = true
-			if err := m.worker.Idle(clock); err != nil {
-				return false, fmt.Errorf("%w: %w", errStore, err)
-			}
+		if _, due := m.idleClock(now); due && now.Sub(m.lastSeen) >= s.cfg.IdleAfter {
+			silent = append(silent, m)
 		}
 	}
-	return moved, nil
+	if len(silent) == 0 || now.Sub(s.endsAt) < s.cfg.IdleAfter/4 || s.assignmentChanged() {
+		return nil
+	}
+	s.endsAt = now
+	// A partition may also be silent because fetching it is slow: only the broker knows.
+	ends, err := listed(s.admin.ListEndOffsets(ctx, s.cfg.Topics...))
+	if err != nil {
+		s.log.Warn("the ends of the input topics are not known: the wall clock moves nothing", slog.Any("error", err))
+		return nil
+	}
+	committed := s.session.Client().CommittedOffsets()
+	for _, m := range silent {
+		if !m.caughtUp(s.cfg.Topics, ends, committed) {
+			continue
+		}
+		clock, _ := m.idleClock(now)
+		m.clockSeen = now
+		if err := m.worker.Idle(clock); err != nil {
+			return fmt.Errorf("%w: %w", errStore, err)
+		}
+	}
+	return nil
 }
 
-func (m *member) caughtUp() bool {
-	for topic, end := range m.ends {
-		if m.positions[topic] < end {
+// idleClock returns what the record clock would be by the wall clock, and whether something is due then.
+func (m *member) idleClock(now time.Time) (clock int64, due bool) {
+	at, ok := m.worker.NextDue()
+	clock = m.worker.RecordClock() + now.Sub(m.clockSeen).Milliseconds()
+	return clock, ok && clock >= at
+}
+
+// caughtUp reports whether everything on the member's partition of all topics was read. What was not read since
+// the assignment stands where it is committed.
+func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets, committed map[string]map[int32]kgo.EpochOffset) bool {
+	for _, topic := range topics {
+		end, ok := ends.Lookup(topic, m.number)
+		if !ok {
+			return false
+		}
+		at, read := m.positions[topic]
+		if !read {
+			at = committed[topic][m.number].Offset
+		}
+		if at < end.Offset {
 			return false
 		}
 	}
@@ -196,16 +228,21 @@ func (m *member) caughtUp() bool {
 }
 
 // commit publishes what the batch made in one transaction with the offsets, then brings the local store up to it.
+// It returns nil after an abort by a rebalance too: then everything was reloaded.
 func (s *Service) commit(polled int) error {
 	began := s.deps.Now()
+	records := s.output()
+	if polled == 0 && len(records) == 0 {
+		return nil
+	}
 	if err := s.session.Begin(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
 	defer cancel()
-	p := &producing{service: s, last: map[int32]int64{}}
-	for _, m := range s.members {
-		p.member(ctx, m)
+	p := &producing{changelog: s.cfg.ChangelogTopic, last: map[int32]int64{}}
+	for _, r := range records {
+		s.session.Produce(ctx, r, p.done)
 	}
 	produceErr := p.wait(ctx, s.session.Client())
 	if produceErr == nil && polled == 0 {
@@ -233,7 +270,7 @@ func (s *Service) commit(polled int) error {
 
 // aborted drops everything that isn't committed; the session has set the input back already.
 func (s *Service) aborted(cause error) error {
-	if cause != nil {
+	if cause != nil && !errors.Is(cause, errReplaced) {
 		if errors.Is(cause, kerr.TopicAuthorizationFailed) || errors.Is(cause, kerr.MessageTooLarge) {
 			return fmt.Errorf("%w: %w", ErrTopics, cause)
 		}
@@ -244,10 +281,7 @@ func (s *Service) aborted(cause error) error {
 		if err := s.reload(m.worker, s.deps.Store.Partition(m.number)); err != nil {
 			return err
 		}
-		m.records = m.records[:0]
-		clear(m.positions)
-		clear(m.ends)
-		m.lastSeen, m.clockSeen = s.deps.Now(), s.deps.Now()
+		m.rewind(s.deps.Now())
 	}
 	return nil
 }
@@ -289,42 +323,44 @@ func (s *Service) sortedMembers() []int32 {
 	return ns
 }
 
+// output returns the records of one transaction: what all workers made, and how their state changed.
+func (s *Service) output() []*kgo.Record {
+	var records []*kgo.Record
+	for _, n := range s.sortedMembers() {
+		w := s.members[n].worker
+		out := w.Output()
+		for i := range out.Alerts {
+			records = append(records, alertRecord(s.cfg.AlertTopic, &out.Alerts[i]))
+		}
+		for i := range out.DeadLetters {
+			records = append(records, deadLetterRecord(s.cfg.DeadLetterTopic, &out.DeadLetters[i]))
+		}
+		for key, value := range w.Changes().All() {
+			records = append(records, &kgo.Record{
+				Topic: s.cfg.ChangelogTopic, Partition: n, Key: slices.Clone(key), Value: slices.Clone(value),
+			})
+		}
+	}
+	return records
+}
+
 // producing gathers the outcome of the records of one transaction.
 type producing struct {
-	service *Service
-	mu      sync.Mutex
-	err     error
-	last    map[int32]int64 // newest changelog offset by partition
+	changelog string // topic
+	mu        sync.Mutex
+	err       error
+	last      map[int32]int64 // newest changelog offset by partition
 }
 
-// member produces what one worker made.
-func (p *producing) member(ctx context.Context, m *member) {
-	cfg := &p.service.cfg
-	out := m.worker.Output()
-	for i := range out.Alerts {
-		p.produce(ctx, alertRecord(cfg.AlertTopic, &out.Alerts[i]))
+func (p *producing) done(r *kgo.Record, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
 	}
-	for i := range out.DeadLetters {
-		p.produce(ctx, deadLetterRecord(cfg.DeadLetterTopic, &out.DeadLetters[i]))
+	if err == nil && r.Topic == p.changelog {
+		p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
 	}
-	for key, value := range m.worker.Changes().All() {
-		p.produce(ctx, &kgo.Record{
-			Topic: cfg.ChangelogTopic, Partition: m.number, Key: slices.Clone(key), Value: slices.Clone(value),
-		})
-	}
-}
-
-func (p *producing) produce(ctx context.Context, r *kgo.Record) {
-	p.service.session.Produce(ctx, r, func(r *kgo.Record, err error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if err != nil && p.err == nil {
-			p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
-		}
-		if err == nil && r.Topic == p.service.cfg.ChangelogTopic {
-			p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
-		}
-	})
 }
 
 // wait flushes, so that each record's outcome is known before the transaction ends.

@@ -95,6 +95,8 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.Balancers(kgo.RangeBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// Markers at the end of a topic that is written in transactions count as read, else it never is.
+		kgo.KeepControlRecords(),
 		kgo.TransactionalID(c.transactionalID()),
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.SessionTimeout(c.SessionTimeout),

@@ -2,65 +2,38 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// errReplaced says that the group has gone on without this member, or is about to.
+var errReplaced = errors.New("the group is rebalancing")
+
 // fence makes sure that this member still owns its partitions, for a transaction without new offsets: what the
 // wall clock decided on silent partitions. The client commits no offsets then, and it is the commit of offsets
-// that the broker refuses to a member that was replaced while it slept. So the positions as they are committed
-// already are committed once more, under the member's generation, as part of the transaction.
+// that the broker refuses to a member that was replaced while it slept.
+//
+// A heartbeat under the member's generation does as well. Everything that the transaction holds was written
+// before it. Where the group still knows the generation, any other member is given the partitions later than that,
+// so that the end of the changelog that it reads up to lies behind our records, and it waits for their outcome.
 func (s *Service) fence(ctx context.Context) error {
 	cl := s.session.Client()
-	groupID, generation := cl.GroupMetadata()
-	pid, epoch, err := cl.ProducerID(ctx)
-	if err != nil {
-		return fmt.Errorf("producer id: %w", err)
-	}
-	add := kmsg.NewPtrAddOffsetsToTxnRequest()
-	add.TransactionalID = s.cfg.transactionalID()
-	add.ProducerID, add.ProducerEpoch, add.Group = pid, epoch, s.cfg.Group
-	added, err := add.RequestWith(ctx, cl)
-	if err != nil {
-		return fmt.Errorf("add offsets to the transaction: %w", err)
-	}
-	if err := kerr.ErrorForCode(added.ErrorCode); err != nil {
-		return fmt.Errorf("add offsets to the transaction: %w", err)
-	}
-	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID = s.cfg.transactionalID()
-	req.ProducerID, req.ProducerEpoch = pid, epoch
-	req.Group, req.MemberID, req.Generation = s.cfg.Group, groupID, generation
-	for topic, partitions := range cl.CommittedOffsets() {
-		t := kmsg.NewTxnOffsetCommitRequestTopic()
-		t.Topic, t.TopicID = topic, s.source.ids[topic] // newer brokers go by the id
-		for n, at := range partitions {
-			if at.Offset < 0 {
-				continue
-			}
-			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset, p.LeaderEpoch = n, at.Offset, at.Epoch
-			t.Partitions = append(t.Partitions, p)
-		}
-		if len(t.Partitions) > 0 {
-			req.Topics = append(req.Topics, t)
-		}
-	}
-	if len(req.Topics) == 0 {
-		return nil
-	}
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group = s.cfg.Group
+	req.MemberID, req.Generation = cl.GroupMetadata()
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return fmt.Errorf("commit of unchanged offsets: %w", err)
+		return fmt.Errorf("heartbeat: %w", err)
 	}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return fmt.Errorf("commit of unchanged offsets of %s/%d: %w", t.Topic, p.Partition, err)
-			}
-		}
+	err = kerr.ErrorForCode(resp.ErrorCode)
+	switch {
+	case errors.Is(err, kerr.RebalanceInProgress), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID):
+		return fmt.Errorf("%w: %w", errReplaced, err)
+	case err != nil:
+		return fmt.Errorf("heartbeat: %w", err)
 	}
 	return nil
 }

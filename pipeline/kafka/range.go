@@ -54,8 +54,13 @@ type rangePart struct {
 	warm, from, to int64
 	next           int64
 	held           []pipeline.Record // fetched, not released yet
+	newest         int64             // newest record time so far; math.MinInt64 before the first record
+	paused         bool
 	done           bool
 }
+
+// maxHeld is the number of records that a partition may be ahead of its topic's fellows before it is paused.
+const maxHeld = 20_000
 
 // OpenRange resolves the range and begins to read.
 func OpenRange(ctx context.Context, cfg Config, o RangeOptions, log *slog.Logger) (*Range, error) {
@@ -97,7 +102,8 @@ func (r *Range) resolve(ctx context.Context, admin *kadm.Client, o RangeOptions)
 	if err != nil {
 		return fmt.Errorf("start offsets: %w", err)
 	}
-	ends, err := listed(admin.ListEndOffsets(ctx, o.Topics...))
+	// Up to what is decided: a transaction that is open, or hangs, must not hold the replay up.
+	ends, err := listed(admin.ListCommittedOffsets(ctx, o.Topics...))
 	if err != nil {
 		return fmt.Errorf("end offsets: %w", err)
 	}
@@ -120,7 +126,7 @@ func (r *Range) resolve(ctx context.Context, admin *kadm.Client, o RangeOptions)
 		tp := topicPartition{end.Topic, end.Partition}
 		start, _ := starts.Lookup(end.Topic, end.Partition)
 		clamp := func(at int64) int64 { return min(max(at, start.Offset), end.Offset) }
-		p := &rangePart{from: clamp(from[tp]), to: clamp(to[tp]), warm: clamp(min(warm[tp], from[tp]))}
+		p := &rangePart{newest: math.MinInt64, from: clamp(from[tp]), to: clamp(to[tp]), warm: clamp(min(warm[tp], from[tp]))}
 		if o.From.ByOffset && o.WarmUp > 0 { // how far back a time lies is not known: begin at the start
 			p.warm = start.Offset
 		}
@@ -203,6 +209,7 @@ func (r *Range) fetch() error {
 			p.next = rec.Offset + 1
 			if !rec.Attrs.IsControl() {
 				p.held = append(p.held, toRecord(rec))
+				p.newest = max(p.newest, rec.Timestamp.UnixMilli())
 			}
 		}
 		last := f.Records
@@ -216,7 +223,7 @@ func (r *Range) fetch() error {
 }
 
 // release moves what may be processed now into the queue. With several topics a partition's records wait until
-// the same partition of the other topics has reached their record time.
+// the same partition of the other topics has passed their record time.
 func (r *Range) release() {
 	if r.topics == 1 {
 		for _, p := range r.parts {
@@ -227,12 +234,9 @@ func (r *Range) release() {
 	}
 	limits := map[int32]int64{}
 	for tp, p := range r.parts {
-		at := int64(math.MaxInt64)
-		if !p.done {
-			at = math.MinInt64
-			if n := len(p.held); n > 0 {
-				at = p.held[n-1].Time
-			}
+		at := p.newest
+		if p.done {
+			at = math.MaxInt64
 		}
 		if old, ok := limits[tp.partition]; !ok || at < old {
 			limits[tp.partition] = at
@@ -240,13 +244,30 @@ func (r *Range) release() {
 	}
 	for tp, p := range r.parts {
 		n := 0
-		for n < len(p.held) && p.held[n].Time <= limits[tp.partition] {
+		for n < len(p.held) && p.held[n].Time < limits[tp.partition] {
 			n++
 		}
 		r.queue = append(r.queue, p.held[:n]...)
 		p.held = p.held[n:]
+		r.throttle(tp, p)
 	}
 	mergeTopics(r.queue)
+}
+
+// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up.
+func (r *Range) throttle(tp topicPartition, p *rangePart) {
+	if p.done {
+		return
+	}
+	which := map[string][]int32{tp.topic: {tp.partition}}
+	switch ahead := len(p.held) > maxHeld; {
+	case ahead && !p.paused:
+		p.paused = true
+		r.cl.PauseFetchPartitions(which)
+	case !ahead && p.paused:
+		p.paused = false
+		r.cl.ResumeFetchPartitions(which)
+	}
 }
 
 // Close ends the client.

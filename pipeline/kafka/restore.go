@@ -25,25 +25,27 @@ const restoreChunk = 10_000
 //
 // The end is the high watermark, read uncommitted: a transaction that is open now, of a predecessor, lies before
 // it, and reading committed waits until its outcome is known. Its offsets are decided with it.
-func (s *Service) restore(ctx context.Context, partitions []int32) error {
+//
+// It returns the partitions whose local state is not what it was.
+func (s *Service) restore(ctx context.Context, partitions []int32) (changed map[int32]bool, err error) {
 	ends, err := s.changelogOffsets(ctx, s.admin.ListEndOffsets)
 	if err != nil {
-		return fmt.Errorf("end offsets of the changelog: %w", err)
+		return nil, fmt.Errorf("end offsets of the changelog: %w", err)
 	}
 	starts, err := s.changelogOffsets(ctx, s.admin.ListStartOffsets)
 	if err != nil {
-		return fmt.Errorf("start offsets of the changelog: %w", err)
+		return nil, fmt.Errorf("start offsets of the changelog: %w", err)
 	}
-	r := &restorer{service: s, todo: map[int32]*restoring{}}
+	r := &restorer{service: s, todo: map[int32]*restoring{}, changed: map[int32]bool{}}
 	for _, n := range partitions {
 		if err := r.plan(n, starts, ends); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := r.run(ctx); err != nil {
-		return fmt.Errorf("restore state from the changelog: %w", err)
+		return nil, fmt.Errorf("restore state from the changelog: %w", err)
 	}
-	return nil
+	return r.changed, nil
 }
 
 // changelogOffsets lists offsets of the changelog. A topic that was created a moment ago may not be known to every
@@ -68,6 +70,7 @@ func (s *Service) changelogOffsets(
 type restorer struct {
 	service *Service
 	todo    map[int32]*restoring
+	changed map[int32]bool // partitions whose local state was wiped or added to
 	records int
 }
 
@@ -92,8 +95,9 @@ func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) error {
 	if reason != "" {
 		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
 		if err := part.Wipe(); err != nil {
-			return fmt.Errorf("wipe partition %d: %w", n, err)
+			return fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
+		r.changed[n] = true
 		from = start.Offset
 	}
 	from = max(from, start.Offset)
@@ -175,6 +179,7 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 			continue
 		}
 		r.records++
+		r.changed[p.Partition] = true
 		if rec.Value == nil {
 			t.overlay.Delete(rec.Key)
 		} else {
@@ -186,7 +191,7 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 	}
 	s := r.service
 	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.next)); err != nil {
-		return fmt.Errorf("partition %d: %w", p.Partition, err)
+		return fmt.Errorf("%w: partition %d: %w", errStore, p.Partition, err)
 	}
 	t.overlay.Reset()
 	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))

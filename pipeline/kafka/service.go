@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -29,10 +31,11 @@ type Service struct {
 	source  source
 	members map[int32]*member
 	seen    *hostTable
+	endsAt  time.Time // when the ends of the input topics were last asked for
 
 	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
 	assigned map[int32]bool
-	changed  bool // the assignment is not what members is
+	changed  bool // there was a rebalance since members was brought in line
 	ready    bool
 	status   string
 }
@@ -93,7 +96,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		}
 		s.deps.Metrics.restarted()
-		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff))
+		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff), hint(err))
 		s.setStatus(false, "waiting to connect again: "+err.Error())
 		select {
 		case <-ctx.Done():
@@ -108,6 +111,14 @@ func (s *Service) Run(ctx context.Context) error {
 
 // errStore marks errors of the local store.
 var errStore = errors.New("local store")
+
+// hint says what is likely behind an error, an empty attribute where nothing is known.
+func hint(err error) slog.Attr {
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		return slog.String("hint", "another process runs under the same group and instance, or this one stood still for longer than the transaction timeout")
+	}
+	return slog.Attr{}
+}
 
 func fatal(err error) bool { return errors.Is(err, ErrTopics) || errors.Is(err, errStore) }
 
@@ -154,14 +165,25 @@ func (s *Service) connect(ctx context.Context) error {
 		s.admin.Close()
 		return err
 	}
+	// Asking for the producer id ends what a predecessor under our name left open: else the restore would wait for
+	// the timeout of its transaction.
+	if _, _, err := s.session.Client().ProducerID(ctx); err != nil {
+		s.session.Close()
+		s.admin.Close()
+		return fmt.Errorf("producer id: %w", err)
+	}
 	return nil
 }
 
-// onAssigned pauses what was assigned until its state is restored. The client calls it.
+// onAssigned takes over an assignment, the whole of it, and pauses it until the state is restored. The client calls it.
+//
+// It is the only callback that says what is owned: the session hides a revocation from us when there was one
+// already since the last transaction.
 func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, assigned map[string][]int32) {
-	cl.PauseFetchPartitions(assigned)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	cl.PauseFetchPartitions(assigned)
+	clear(s.assigned)
 	for _, partitions := range assigned {
 		for _, n := range partitions {
 			s.assigned[n] = true
@@ -171,54 +193,57 @@ func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, assigned map[str
 	s.ready, s.status = false, "restoring state"
 }
 
-// onRevoked notes what was taken away. The session aborts the transaction that is open. The client calls it.
-func (s *Service) onRevoked(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
+// onRevoked notes that all partitions were taken away: the balancer is an eager one. The session aborts the
+// transaction that is open. The client calls it.
+func (s *Service) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, partitions := range revoked {
-		for _, n := range partitions {
-			delete(s.assigned, n)
-		}
-	}
+	clear(s.assigned)
 	s.changed = true
+	s.ready, s.status = false, "rebalancing"
 }
 
-// syncAssignment brings the workers in line with the assignment: those that were taken away are dropped, new ones
-// get their state restored before their partitions are fetched.
+// syncAssignment brings the workers in line with the assignment: those of partitions that were taken away are
+// dropped, all others get their state restored before their partitions are fetched. A partition that was ours
+// before is restored too: it may have been another's in between. Nothing is uncommitted when it is called.
 func (s *Service) syncAssignment(ctx context.Context) error {
 	s.mu.Lock()
 	changed := s.changed
 	s.changed = false
-	assigned := make(map[int32]bool, len(s.assigned))
-	for n := range s.assigned {
-		assigned[n] = true
-	}
+	assigned := slices.Sorted(maps.Keys(s.assigned))
 	s.mu.Unlock()
 	if !changed {
 		return nil
 	}
-	var fresh []int32
+	if err := s.resetSession(ctx); err != nil {
+		return err
+	}
 	for n := range s.members {
-		if !assigned[n] {
+		if !slices.Contains(assigned, n) {
 			s.drop(n)
 		}
 	}
-	for n := range assigned {
-		if s.members[n] == nil {
-			fresh = append(fresh, n)
-		}
-	}
-	slices.Sort(fresh)
 	s.deps.Metrics.rebalanced(len(assigned))
-	if err := s.takeOver(ctx, fresh); err != nil {
+	if err := s.takeOver(ctx, assigned); err != nil {
 		return err
 	}
-	s.resume(fresh)
 	s.mu.Lock()
-	if !s.changed {
+	defer s.mu.Unlock()
+	if !s.changed { // else what was assigned last stays paused
+		s.resume(assigned)
 		s.ready, s.status = true, fmt.Sprintf("running, %d partitions", len(assigned))
 	}
-	s.mu.Unlock()
+	return nil
+}
+
+// resetSession lets the session forget the revocation that we know of: it would abort the next transaction for it.
+func (s *Service) resetSession(ctx context.Context) error {
+	if err := s.session.Begin(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	if _, err := s.session.End(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("end of an empty transaction: %w", err)
+	}
 	return nil
 }
 
@@ -228,16 +253,22 @@ func (s *Service) drop(n int32) {
 	s.deps.Metrics.forget(n)
 }
 
-// takeOver restores the state of partitions and makes their workers.
-func (s *Service) takeOver(ctx context.Context, fresh []int32) error {
-	if len(fresh) == 0 {
+// takeOver restores the state of partitions and makes their workers. A worker that is there stays where its state
+// is still the newest.
+func (s *Service) takeOver(ctx context.Context, partitions []int32) error {
+	if len(partitions) == 0 {
 		return nil
 	}
-	s.log.Info("partitions assigned", slog.Any("partitions", fresh))
-	if err := s.restore(ctx, fresh); err != nil {
+	s.log.Info("partitions assigned", slog.Any("partitions", partitions))
+	changed, err := s.restore(ctx, partitions)
+	if err != nil {
 		return err
 	}
-	for _, n := range fresh {
+	for _, n := range partitions {
+		if m := s.members[n]; m != nil && !changed[n] {
+			m.rewind(s.deps.Now())
+			continue
+		}
 		part := s.deps.Store.Partition(n)
 		w, err := pipeline.NewWorker(s.deps.Pipeline, part, n)
 		if err != nil {
@@ -249,6 +280,15 @@ func (s *Service) takeOver(ctx context.Context, fresh []int32) error {
 		s.members[n] = s.newMember(n, w, part)
 	}
 	return nil
+}
+
+// rewind forgets where the input stood: it is read from the committed position.
+func (m *member) rewind(now time.Time) {
+	clear(m.records)
+	m.records = m.records[:0]
+	clear(m.positions)
+	clear(m.ends)
+	m.lastSeen, m.clockSeen = now, now
 }
 
 // reload loads a worker's state; one that can't be read is wiped, so that the next start rebuilds it.

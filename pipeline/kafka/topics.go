@@ -17,7 +17,6 @@ type source struct {
 	cluster    string
 	topics     string // ids of the input topics and the changelog
 	partitions int32
-	ids        map[string]kadm.TopicID // of the input topics
 }
 
 // ErrTopics says that topics are missing or don't fit: the operator has to act.
@@ -30,7 +29,7 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 	if err != nil {
 		return source{}, fmt.Errorf("metadata of the input topics: %w", err)
 	}
-	src := source{cluster: meta.Cluster, ids: map[string]kadm.TopicID{}}
+	src := source{cluster: meta.Cluster}
 	var problems []error
 	for _, name := range c.Topics {
 		n, err := partitionsOf(meta.Topics, name)
@@ -54,7 +53,6 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 	}
 	var ids []string
 	for _, name := range slices.Sorted(slices.Values(c.Topics)) {
-		src.ids[name] = meta.Topics[name].ID
 		ids = append(ids, meta.Topics[name].ID.String())
 	}
 	src.topics = strings.Join(append(ids, changelogID), ",")

@@ -14,15 +14,15 @@ import (
 )
 
 // productionRules compiles the rules of the reference material.
-func productionRules(t testing.TB, o rules.SetOptions) *rules.Set {
-	t.Helper()
-	c, err := rules.Load([]string{shared(t, "rules", "rules"), shared(t, "rules", "rules_building_block")}, rules.LoadOptions{})
+func productionRules(tb testing.TB, o rules.SetOptions) *rules.Set {
+	tb.Helper()
+	c, err := rules.Load([]string{shared(tb, "rules", "rules"), shared(tb, "rules", "rules_building_block")}, rules.LoadOptions{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	set, err := rules.NewSet(c.Rules, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }
@@ -40,6 +40,7 @@ func TestAttackTelemetry(t *testing.T) {
 }
 
 func compareTelemetry(t *testing.T, set *rules.Set, name string) {
+	t.Helper()
 	want := expectedMatches(t, name)
 	got, res := replayMatches(t, set, shared(t, "events", "attack", name+".ndjson.gz"))
 	rulesRight, total := 0, 0

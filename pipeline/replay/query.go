@@ -110,12 +110,13 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 		return nil, err
 	}
 	switch q.query.Kind {
-	case eql.Sample:
-		return nil, ErrSample
+	case eql.EventQuery:
 	case eql.Sequence:
 		if q.machine, err = newMachine(q.query); err != nil {
 			return nil, err
 		}
+	case eql.Sample:
+		return nil, ErrSample
 	}
 	q.decoder, q.ev, q.memo = event.NewDecoder(schema), event.New(schema), env.NewMemo()
 	return q, nil

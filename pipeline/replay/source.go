@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"container/heap"
 	"errors"
 	"io"
 	"math"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/internal/minheap"
 )
 
 // Source yields the records of a replay in the order in which the engine is to take them. Next returns io.EOF
@@ -34,7 +34,7 @@ func newTimer() *timer {
 }
 
 // times returns the document's event time and, where it says so, the time at which it was ingested.
-func (t *timer) times(doc []byte) (at int64, ingested int64, ok bool) {
+func (t *timer) times(doc []byte) (at, ingested int64, ok bool) {
 	if t.decoder.Decode(doc, t.ev) != nil {
 		return 0, 0, false
 	}
@@ -57,7 +57,7 @@ func record(d Doc) pipeline.Record {
 
 // fileSource merges files by record time, as a worker merges several topics. A single file keeps its own order.
 type fileSource struct {
-	heads []*head
+	heads minheap.Heap[*head] // by record time
 	timer *timer
 	files []*File
 }
@@ -71,27 +71,16 @@ type head struct {
 	isOpen bool
 }
 
-type headHeap struct{ s *fileSource }
-
-func (h headHeap) Len() int { return len(h.s.heads) }
-func (h headHeap) Less(i, j int) bool {
-	a, b := h.s.heads[i], h.s.heads[j]
-	if a.clock != b.clock {
-		return a.clock < b.clock
+func (h *head) before(i *head) bool {
+	if h.clock != i.clock {
+		return h.clock < i.clock
 	}
-	return a.order < b.order
-}
-func (h headHeap) Swap(i, j int) { h.s.heads[i], h.s.heads[j] = h.s.heads[j], h.s.heads[i] }
-func (h headHeap) Push(x any)    { h.s.heads = append(h.s.heads, x.(*head)) } //nolint:errcheck // only *head is pushed
-func (h headHeap) Pop() any {
-	last := h.s.heads[len(h.s.heads)-1]
-	h.s.heads = h.s.heads[:len(h.s.heads)-1]
-	return last
+	return h.order < i.order
 }
 
 // OpenFiles returns a source over event files, in file order; several files are merged by record time.
 func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
-	s := &fileSource{timer: newTimer()}
+	s := &fileSource{timer: newTimer(), heads: minheap.New((*head).before)}
 	for i, p := range paths {
 		f, err := OpenFile(p, stdin)
 		if err != nil {
@@ -103,7 +92,7 @@ func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
 			return nil, errors.Join(err, s.Close())
 		}
 		if h.isOpen {
-			heap.Push(headHeap{s}, h)
+			s.heads.Push(h)
 		}
 	}
 	return s, nil
@@ -131,18 +120,18 @@ func (s *fileSource) pull(h *head, timed bool) error {
 
 // Next returns the record with the smallest record time among the files.
 func (s *fileSource) Next() (pipeline.Record, error) {
-	if len(s.heads) == 0 {
+	if s.heads.Len() == 0 {
 		return pipeline.Record{}, io.EOF
 	}
-	h := s.heads[0]
+	h := s.heads.Top()
 	r := h.next
 	if err := s.pull(h, len(s.files) > 1); err != nil {
 		return r, err
 	}
 	if h.isOpen {
-		heap.Fix(headHeap{s}, 0)
+		s.heads.Fix()
 	} else {
-		heap.Pop(headHeap{s})
+		s.heads.Pop()
 	}
 	return r, nil
 }
