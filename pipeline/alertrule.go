@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"strings"
+
 	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/rules"
 )
@@ -21,12 +23,20 @@ func alertRule(c *rules.Compiled) *alert.Rule {
 		ID: r.ID, Name: r.Name, Description: r.Description, Severity: r.Severity, RiskScore: float64(r.RiskScore),
 		Version: r.Version, References: r.References, Tags: r.Tags, Author: r.Author,
 		FalsePositives: r.FalsePositives, License: r.License, Note: r.Note, Hash: c.Hash,
-		BuildingBlock: r.BuildingBlockType,
+		BuildingBlock: r.BuildingBlockType, Ruleset: ruleset(r),
 	}
 	for _, t := range r.Threat {
 		a.Threat = append(a.Threat, alertThreat(t))
 	}
 	return a
+}
+
+// ruleset names what the rule belongs to: the integrations that its file was written for, else its author.
+func ruleset(r *rules.Rule) string {
+	if len(r.Metadata.Integration) > 0 {
+		return strings.Join(r.Metadata.Integration, ", ")
+	}
+	return strings.Join(r.Author, ", ")
 }
 
 func alertThreat(t rules.Threat) alert.Threat {

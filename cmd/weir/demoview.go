@@ -120,11 +120,7 @@ func place(s alert.Summary) []string {
 		parts = append(parts, "host "+s.Host)
 	}
 	if s.Container != "" {
-		container := "container " + s.Container
-		if s.Image != "" {
-			container += " (" + s.Image + ")"
-		}
-		parts = append(parts, container)
+		parts = append(parts, "container "+s.Container)
 	}
 	if s.User != "" {
 		parts = append(parts, "user "+s.User)

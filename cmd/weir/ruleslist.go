@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -98,28 +99,34 @@ func (l *listed) fill(r *rules.Rule, c *rules.Compiled) {
 	l.Rekey = !c.HostLocal
 }
 
-// idWidth is the width below which ids are shortened: rules explain takes the beginning of an id too.
-const idWidth = 150
+// fullWidth is the width below which the list leaves things out: rules explain takes the beginning of an id too.
+const fullWidth = 150
 
 func (a *app) listTable(rows []listed, c *rules.Collection) error {
 	width := a.out.Width
-	nameMax, indexMax, notesMax := 50, 40, 40
-	if width > 0 && width < idWidth {
-		nameMax, indexMax, notesMax = max(24, width/3), max(16, width/5), max(12, width/8)
+	full := width <= 0 || width >= fullWidth
+	columns := []term.Column{
+		{Title: "id"}, {Title: "name", Max: 50}, {Title: "severity"}, {Title: "risk", Right: true}, {Title: "kind"},
+		{Title: "status"}, {Title: "notes", Max: 40},
 	}
-	t := term.NewTable(term.Column{Title: "id"}, term.Column{Title: "name", Max: nameMax}, term.Column{Title: "severity"},
-		term.Column{Title: "risk", Right: true}, term.Column{Title: "kind"}, term.Column{Title: "index", Max: indexMax},
-		term.Column{Title: "status"}, term.Column{Title: "notes", Max: notesMax})
+	if full {
+		columns = append(columns, term.Column{Title: "index", Max: 40})
+	} else {
+		columns[1].Max, columns[6].Max = max(24, width-62), 18
+	}
+	t := term.NewTable(columns...)
 	for _, row := range rows {
 		id := row.ID
-		if width > 0 && width < idWidth {
+		if !full {
 			id = id[:min(8, len(id))]
 		}
-		name := row.Name
-		if name == "" {
-			name = row.Path
+		cells := []string{
+			id, cmp.Or(row.Name, row.Path), a.out.Severity(row.Severity), row.risk(), row.kind(), a.status(row), row.notes(),
 		}
-		t.Row(id, name, a.out.Severity(row.Severity), row.risk(), row.kind(), strings.Join(row.Index, ", "), a.status(row), row.notes())
+		if full {
+			cells = append(cells, strings.Join(row.Index, ", "))
+		}
+		t.Row(cells...)
 	}
 	if err := t.Write(a.stdout); err != nil {
 		return err

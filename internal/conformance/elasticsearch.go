@@ -184,7 +184,7 @@ func orders(tokens []token, field string) bool {
 }
 
 // seriesSpec runs the drawings of sequences: a line for each stage, with its events at the times that they have.
-// They become a query with one bracket for each line and events that carry line's letter.
+// They become a query with one bracket for each line, and events that carry the number of their line.
 func seriesSpec(fsys fs.FS, name string, r *Result) error {
 	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
@@ -219,23 +219,24 @@ func seriesSpec(fsys fs.FS, name string, r *Result) error {
 
 // series is one drawing.
 type series struct {
-	name    string
-	letters []string // of the stages
-	events  []seriesEvent
-	keyed   bool
-	want    []string
+	name   string
+	stages int
+	events []seriesEvent
+	keyed  bool
+	want   []string
 }
 
 type seriesEvent struct {
 	name string // as the drawing has it: r|W2
 	Time int    `json:"@timestamp"`
-	Step string `json:"step"`
+	Step int    `json:"step"` // the number of its line
 	Key  string `json:"key,omitempty"`
 }
 
-// stage reads the events of one line. The letter of the stage is that of its first event.
+// stage reads the events of one line. They belong to the line's stage whatever their letter is.
 func (s *series) stage(line string) error {
-	for i, name := range strings.Fields(line) {
+	s.stages++
+	for _, name := range strings.Fields(line) {
 		key, rest, keyed := strings.Cut(name, "|")
 		if !keyed {
 			key, rest = "", name
@@ -245,10 +246,7 @@ func (s *series) stage(line string) error {
 			return fmt.Errorf("%s: event %q: %w", s.name, name, err)
 		}
 		s.keyed = s.keyed || keyed
-		s.events = append(s.events, seriesEvent{name: name, Time: at, Step: rest[:1], Key: key})
-		if i == 0 {
-			s.letters = append(s.letters, rest[:1])
-		}
+		s.events = append(s.events, seriesEvent{name: name, Time: at, Step: s.stages, Key: key})
 	}
 	return nil
 }
@@ -259,8 +257,8 @@ func (s *series) query() string {
 	if s.keyed {
 		b.WriteString(" by key")
 	}
-	for _, l := range s.letters {
-		fmt.Fprintf(&b, " [any where step == %q]", l)
+	for n := range s.stages {
+		fmt.Fprintf(&b, " [any where step == %d]", n+1)
 	}
 	return b.String()
 }

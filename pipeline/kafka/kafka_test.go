@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,12 +26,13 @@ var ruleFiles = map[string]string{
 	"single": `process where process.name == "nc"`,
 	"chain":  `sequence by host.id with maxspan=1m [process where process.name == "curl"] by process.pid [network where true] by process.pid`,
 	"silent": `sequence by host.id with maxspan=1s [process where process.name == "login"] by process.pid ![process where process.name == "logout"] by process.pid`,
+	"slow":   `sequence by host.id with maxspan=3s [process where process.name == "slow"] ![process where process.name == "fast"]`,
 }
 
 func testSet(t testing.TB) *rules.Set {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"single", "chain", "silent"} {
+	for _, name := range []string{"single", "chain", "silent", "slow"} {
 		writeRule(t, dir, name, ruleFiles[name])
 	}
 	c, err := rules.Load([]string{dir}, rules.LoadOptions{})
@@ -58,34 +60,64 @@ type cluster struct {
 	input   string
 	admin   *kadm.Client
 	cl      *kgo.Client
+	fake    *kfake.Cluster
 }
 
 func fakeCluster(t testing.TB, partitions int32) *cluster {
 	t.Helper()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1))
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	return newCluster(t, fake.ListenAddrs(), "t", partitions)
+	c := newCluster(t, fake.ListenAddrs(), "t", partitions)
+	c.fake = fake
+	return c
 }
 
 func newCluster(t testing.TB, brokers []string, prefix string, partitions int32) *cluster {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ProducerLinger(0))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000),
+		kgo.ProducerBatchMaxBytes(9_000_000), kgo.RecordPartitioner(keyedOrManual()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
 	c := &cluster{brokers: brokers, prefix: prefix, input: prefix + "-events", admin: kadm.NewClient(cl), cl: cl}
-	logAppend := "LogAppendTime"
-	largest := "10000000"
+	c.createTopic(t, c.input, partitions)
+	return c
+}
+
+// keyedOrManual goes by the key, and by the record's partition where there is no key.
+func keyedOrManual() kgo.Partitioner {
+	keyed := kgo.StickyKeyPartitioner(nil)
+	return partitionerFunc(func(topic string) kgo.TopicPartitioner {
+		return topicPartitioner{keyed.ForTopic(topic)}
+	})
+}
+
+type partitionerFunc func(string) kgo.TopicPartitioner
+
+func (f partitionerFunc) ForTopic(topic string) kgo.TopicPartitioner { return f(topic) }
+
+type topicPartitioner struct{ keyed kgo.TopicPartitioner }
+
+func (p topicPartitioner) RequiresConsistency(*kgo.Record) bool { return true }
+func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
+	if r.Key == nil {
+		return int(r.Partition)
+	}
+	return p.keyed.Partition(r, n)
+}
+
+func (c *cluster) createTopic(t testing.TB, topic string, partitions int32) {
+	t.Helper()
+	logAppend, largest := "LogAppendTime", "10000000"
 	resp, err := c.admin.CreateTopic(t.Context(), partitions, 1,
-		map[string]*string{"message.timestamp.type": &logAppend, "max.message.bytes": &largest}, c.input)
+		map[string]*string{"message.timestamp.type": &logAppend, "max.message.bytes": &largest}, topic)
 	if err != nil || resp.Err != nil {
 		t.Fatal(err, resp.Err)
 	}
-	return c
 }
 
 func (c *cluster) config() kafka.Config {
@@ -93,33 +125,51 @@ func (c *cluster) config() kafka.Config {
 		Brokers: c.brokers, Topics: []string{c.input}, Group: c.prefix, Instance: "a",
 		AlertTopic: c.prefix + "-alerts", DeadLetterTopic: c.prefix + "-dead", ChangelogTopic: c.prefix + "-changelog",
 		CreateTopics: true, CommitInterval: 20 * time.Millisecond, ReplicationFactor: 1,
+		SessionTimeout: 1500 * time.Millisecond, IdleAfter: 200 * time.Millisecond,
 	}
 }
 
 func (c *cluster) produce(t testing.TB, host string, docs ...string) {
 	t.Helper()
 	for _, d := range docs {
-		r := &kgo.Record{Topic: c.input, Key: []byte(host), Value: []byte(d)}
-		if err := c.cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		c.send(t, &kgo.Record{Topic: c.input, Key: []byte(host), Value: []byte(d)})
 	}
 }
 
-// start runs a service until stop is called; stop waits for its end.
-func (c *cluster) start(t testing.TB, cfg kafka.Config, dir string) (stop func()) {
+func (c *cluster) send(t testing.TB, records ...*kgo.Record) {
+	t.Helper()
+	if err := c.cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// member is a service that runs.
+type member struct {
+	*kafka.Service
+	stop func() // ends it and waits; once
+}
+
+// start runs a service until stop is called.
+func (c *cluster) start(t testing.TB, cfg kafka.Config, dir string) *member {
+	t.Helper()
+	return c.startWith(t, cfg, dir, nil)
+}
+
+func (c *cluster) startWith(t testing.TB, cfg kafka.Config, dir string, metrics *kafka.Metrics) *member {
 	t.Helper()
 	store, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pipeline.Config{Set: testSet(t), Alerts: alert.NewECS(alert.Options{}), Order: pipeline.Order{Lateness: 200 * time.Millisecond}}
+	p := pipelineConfig(t)
+	p.Now = time.Now
 	p.EnsureDefaults()
-	s := kafka.New(cfg, kafka.Deps{Pipeline: p, Store: store, Logger: slog.New(slog.NewTextHandler(testLog{t}, nil)), Now: time.Now})
+	log := slog.New(slog.NewTextHandler(testLog{t}, nil)).With(slog.String("instance", cfg.Instance))
+	m := &member{Service: kafka.New(cfg, kafka.Deps{Pipeline: p, Store: store, Metrics: metrics, Logger: log, Now: time.Now})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	return func() {
+	go func() { done <- m.Run(ctx) }()
+	m.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("run: %v", err)
@@ -127,7 +177,54 @@ func (c *cluster) start(t testing.TB, cfg kafka.Config, dir string) (stop func()
 		if err := store.Close(); err != nil {
 			t.Errorf("close store: %v", err)
 		}
+	})
+	t.Cleanup(m.stop)
+	return m
+}
+
+func pipelineConfig(t testing.TB) *pipeline.Config {
+	return &pipeline.Config{Set: testSet(t), Alerts: alert.NewECS(alert.Options{MaxBytes: 900_000}), Order: pipeline.Order{Lateness: 200 * time.Millisecond}}
+}
+
+// until polls a condition until it holds or the time is over.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within 20 s", what)
+		case <-tick.C:
+		}
 	}
+}
+
+func (m *member) awaitReady(t testing.TB) {
+	t.Helper()
+	until(t, "member is ready", func() bool { ok, _ := m.Ready(); return ok })
+}
+
+// awaitRead waits until the group has committed all of the input topics.
+func (c *cluster) awaitRead(t testing.TB, topics ...string) {
+	t.Helper()
+	until(t, "everything is read", func() bool {
+		ends, err := c.admin.ListEndOffsets(t.Context(), topics...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		committed, err := c.admin.FetchOffsets(t.Context(), c.prefix)
+		if err != nil {
+			return false
+		}
+		read := true
+		ends.Each(func(end kadm.ListedOffset) {
+			at, ok := committed.Lookup(end.Topic, end.Partition)
+			read = read && (end.Offset == 0 || ok && at.At >= end.Offset)
+		})
+		return read
+	})
 }
 
 type testLog struct{ t testing.TB }
@@ -137,22 +234,60 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// committed reads a topic read_committed until it has n records or the time is over.
-func (c *cluster) committed(t testing.TB, topic string, n int, within time.Duration) []*kgo.Record {
+// committed reads a topic read_committed up to its present end.
+func (c *cluster) committed(t testing.TB, topic string) []*kgo.Record {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.ConsumeTopics(topic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ends, err := c.admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts := map[int32]kgo.Offset{}
+	left := map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Err == nil && end.Offset > 0 {
+			starts[end.Partition], left[end.Partition] = kgo.NewOffset().At(0), end.Offset
+		}
+	})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var out []*kgo.Record
-	for len(out) < n && ctx.Err() == nil {
-		out = append(out, cl.PollFetches(ctx).Records()...)
+	for len(left) > 0 {
+		for _, r := range cl.PollFetches(ctx).Records() {
+			if !r.Attrs.IsControl() {
+				out = append(out, r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: end not reached: %v left", topic, left)
+		}
 	}
 	return out
+}
+
+// awaitAlerts waits for a number of alerts and returns them by rule and host, sorted.
+func (c *cluster) awaitAlerts(t testing.TB, n int) []string {
+	t.Helper()
+	until(t, fmt.Sprintf("%d alerts", n), func() bool { return len(c.committed(t, c.prefix+"-alerts")) >= n })
+	return c.alerts(t)
+}
+
+func (c *cluster) alerts(t testing.TB) []string {
+	t.Helper()
+	var got []string
+	for _, r := range c.committed(t, c.prefix+"-alerts") {
+		got = append(got, header(r, "rule.id")+" "+string(r.Key))
+	}
+	slices.Sort(got)
+	return got
 }
 
 func header(r *kgo.Record, key string) string {
@@ -165,23 +300,15 @@ func header(r *kgo.Record, key string) string {
 
 func TestServicePublishesAlerts(t *testing.T) {
 	c := fakeCluster(t, 3)
-	stop := c.start(t, c.config(), t.TempDir())
-	defer stop()
+	c.start(t, c.config(), t.TempDir())
 	c.produce(t, "h1",
 		doc("h1", "1", "process", "nc", 1, 0),
 		doc("h1", "2", "process", "curl", 7, 100),
 		doc("h1", "3", "network", "curl", 7, 200),
 		doc("h1", "4", "process", "login", 9, 300),
 	)
-	var got []string
-	for _, r := range c.committed(t, c.prefix+"-alerts", 3, 20*time.Second) {
-		got = append(got, header(r, "rule.id"))
-		if string(r.Key) != "h1" {
-			t.Errorf("alert of %s is keyed %q, want h1", header(r, "rule.id"), r.Key)
-		}
-	}
-	slices.Sort(got)
-	if want := []string{"chain", "silent", "single"}; !slices.Equal(got, want) {
-		t.Errorf("alerts of rules %v, want %v", got, want)
+	got, want := c.awaitAlerts(t, 3), []string{"chain h1", "silent h1", "single h1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("alerts %v, want %v", got, want)
 	}
 }

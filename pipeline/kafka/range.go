@@ -249,18 +249,19 @@ func (r *Range) release() {
 		}
 		r.queue = append(r.queue, p.held[:n]...)
 		p.held = p.held[n:]
-		r.throttle(tp, p)
+		r.throttle(tp, p, limits[tp.partition])
 	}
 	mergeTopics(r.queue)
 }
 
-// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up.
-func (r *Range) throttle(tp topicPartition, p *rangePart) {
+// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up. The one that
+// sets the limit is never paused.
+func (r *Range) throttle(tp topicPartition, p *rangePart, limit int64) {
 	if p.done {
 		return
 	}
 	which := map[string][]int32{tp.topic: {tp.partition}}
-	switch ahead := len(p.held) > maxHeld; {
+	switch ahead := len(p.held) > maxHeld && p.newest > limit; {
 	case ahead && !p.paused:
 		p.paused = true
 		r.cl.PauseFetchPartitions(which)
