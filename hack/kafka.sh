@@ -27,9 +27,9 @@ check() {
     local missing=() have
     have=$(java_version)
     if [ -z "$have" ]; then
-        missing+=("Java 17 or newer (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)")
+        missing+=("Java 17 or newer (Debian, Ubuntu: apt-get install default-jre-headless; macOS: brew install openjdk)")
     elif [ "$have" -lt 17 ]; then
-        missing+=("Java 17 or newer: $(command -v java) is version $have (Debian, Ubuntu: apt-get install openjdk-17-jre-headless)")
+        missing+=("Java 17 or newer: $(command -v java) is version $have (Debian, Ubuntu: apt-get install default-jre-headless)")
     fi
     if [ ! -e "$libs/.complete" ] && ! command -v mvn >/dev/null; then
         missing+=("Maven, to download Kafka $version once (Debian, Ubuntu: apt-get install maven; macOS: brew install maven)")
@@ -52,15 +52,19 @@ fetch() {
     touch "$libs/.complete"
 }
 
+arguments() { # the command line of a process, where there is /proc or ps
+    tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -p "$1" -o args= 2>/dev/null || true
+}
+
 # A broker whose script was killed with SIGKILL is still there: end it before another is started.
 reap() {
     local dir owner pid
     for dir in "$base"/run.*; do
         [ -d "$dir" ] || continue
         owner=$(cat "$dir/owner" 2>/dev/null || true)
-        [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null && continue
+        [ -n "$owner" ] && arguments "$owner" | grep -q kafka.sh && continue
         pid=$(cat "$dir/pid" 2>/dev/null || true)
-        if [ -n "$pid" ] && ps -p "$pid" -o args= 2>/dev/null | grep -qF "$dir/server.properties"; then
+        if [ -n "$pid" ] && arguments "$pid" | grep -qF "$dir/server.properties"; then
             say "ending broker $pid of an earlier run"
             kill -KILL "$pid" 2>/dev/null || true
         fi

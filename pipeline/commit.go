@@ -238,7 +238,7 @@ func (w *Worker) loadBuffer(h *host, b *buffered) error {
 	if err := w.decoder.Decode(raw, w.ev); err != nil {
 		return fmt.Errorf("its evidence: %w", err)
 	}
-	b.ref.ID = string([]byte(w.meta.ID(w.ev)))
+	b.ref.ID = string([]byte(state.Fold(w.meta.ID(w.ev))))
 	b.ref.Sequence, b.ref.HasSeq = w.meta.Sequence(w.ev)
 	for _, hit := range w.matcher.Match(w.ev, w.cfg.Streams[b.ref.Topic]).Sequences {
 		if hit.Rule.Rule.TimestampField == b.field {

@@ -42,6 +42,10 @@ func (w *Worker) candidates(hits []rules.SequenceHit, ref sequence.Ref) []*buffe
 	return out
 }
 
+// maxJoinKey is the size above which a join key is left out: a partial holds it beside the identities of its events,
+// and has to fit the changelog.
+const maxJoinKey = 64 << 10
+
 // appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
 func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []candidate {
 	first := len(dst)
@@ -52,6 +56,10 @@ func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []cand
 			w.counts.joinKeysTruncated++
 		}
 		for _, key := range w.joins {
+			if len(key) > maxJoinKey {
+				w.counts.joinKeysTruncated++
+				continue
+			}
 			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return bytes.Equal(c.join, key) })
 			if i < 0 {
 				dst = append(dst, candidate{rule: hit.Rule, join: slices.Clone(key)})

@@ -69,7 +69,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		hosts:             gauge("hosts", "Hosts that are remembered.", "partition"),
 		hostsForgotten:    counter("hosts_forgotten_total", "Hosts dropped from memory with nothing pending.", "partition"),
 		eventLag:          gauge("event_lag_seconds", "Record clock minus the newest event time.", "partition"),
-		joinKeysTruncated: counter("join_keys_truncated_total", "Events with more join key combinations than are kept.", "partition"),
+		joinKeysTruncated: counter("join_keys_truncated_total", "Events with more join key combinations than are kept, and join keys too large to keep.", "partition"),
 		alertFailures:     counter("alert_build_failures_total", "Matches for which no alert could be built.", "partition"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
 	}

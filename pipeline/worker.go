@@ -170,7 +170,7 @@ func (w *Worker) process(r *Record) {
 		w.deadLetter(r, reason, detail)
 		return
 	}
-	name := w.meta.Host(w.ev)
+	name := state.Fold(w.meta.Host(w.ev)) // names as large as an event would make values that no topic takes
 	if name == "" {
 		w.counts.hostless++
 	}
@@ -226,7 +226,7 @@ func (w *Worker) observeClock(r *Record, host string, eventTime int64) {
 
 // refOf returns the event's place in the order, its time clamped to what the record clock makes believable.
 func (w *Worker) refOf(r *Record, ms int64, sub int32) sequence.Ref {
-	ref := sequence.Ref{ID: w.meta.ID(w.ev)}
+	ref := sequence.Ref{ID: state.Fold(w.meta.ID(w.ev))}
 	ref.Ordinal = sequence.Ordinal{
 		Time: ms, SubMillis: sub, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 	}

@@ -76,16 +76,23 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err := a.renderErrors(collection.Files); err != nil {
 		return err
 	}
-	set, err := compile(collection, rules.SetOptions{AnyIndex: f.anyIndex})
+	c, err := f.kafka.load()
 	if err != nil {
 		return err
 	}
-	src, err := a.openBacktest(ctx, f, more, set)
+	if f.lateness > 0 {
+		c.Order.Lateness = f.lateness
+	}
+	set, err := compile(collection, rules.SetOptions{AnyIndex: f.anyIndex, HostKeys: c.Rules.HostKeys})
+	if err != nil {
+		return err
+	}
+	src, err := a.openBacktest(ctx, f, more, c, set)
 	if err != nil {
 		return err
 	}
 	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry()}
-	err = errors.Join(a.replay(ctx, f, src, set, report), src.Close())
+	err = errors.Join(a.replay(ctx, f.alerts, src, c, set, report), src.Close())
 	if err != nil {
 		return err
 	}
@@ -105,9 +112,11 @@ type backtestSource struct {
 	reported func(pipeline.Alert) bool // nil: all alerts
 }
 
-func (a *app) openBacktest(ctx context.Context, f backtestFlags, more []string, set *rules.Set) (backtestSource, error) {
+func (a *app) openBacktest(
+	ctx context.Context, f backtestFlags, more []string, c *config.Config, set *rules.Set,
+) (backtestSource, error) {
 	if f.kafka.given() {
-		return a.openTopic(ctx, f.kafka, set)
+		return a.openTopic(ctx, f.kafka, c, set)
 	}
 	files, err := eventFiles(*f.events, more)
 	if err != nil {
@@ -128,16 +137,21 @@ func (a *app) openBacktest(ctx context.Context, f backtestFlags, more []string, 
 }
 
 // replay runs the engine and leaves what it found in report.
-func (a *app) replay(ctx context.Context, f backtestFlags, src backtestSource, set *rules.Set, report *backtestReport) error {
-	sink, err := a.openAlerts(f.alerts)
+func (a *app) replay(
+	ctx context.Context, alerts string, src backtestSource, c *config.Config, set *rules.Set, report *backtestReport,
+) error {
+	sink, err := a.openAlerts(alerts)
 	if err != nil {
 		return err
 	}
+	limits := replay.NoCaps()
+	limits.EventBytes = c.Limits.EventBytes
 	began := a.now()
 	report.result, err = replay.Backtest(ctx, src, replay.Options{
 		Config: &pipeline.Config{
-			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: config.DefaultAlertBytes}),
-			Order: pipeline.Order{Lateness: f.lateness}, Limits: replay.NoCaps(), Metrics: pipeline.NewMetrics(report.registry),
+			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes}), Streams: c.DataStreams,
+			Order:  pipeline.Order{Lateness: c.Order.Lateness, FutureTolerance: c.Order.FutureTolerance},
+			Limits: limits, Metrics: pipeline.NewMetrics(report.registry),
 		},
 		Reported:   src.reported,
 		Alert:      func(al pipeline.Alert) error { return sink.write(al.Body) },

@@ -124,7 +124,7 @@ func (r *backtestReport) table(w io.Writer) error {
 	style := r.app.out
 	rows := r.rows()
 	if len(rows) > 0 {
-		t := term.NewTable(term.Column{Title: "rule", Max: max(20, style.Columns()-70)}, term.Column{Title: "severity"},
+		t := term.NewTable(term.Column{Title: "rule", Max: style.Rest(70)}, term.Column{Title: "severity"},
 			term.Column{Title: "matches", Right: true}, term.Column{Title: "hosts", Right: true},
 			term.Column{Title: "first"}, term.Column{Title: "last"})
 		for _, rr := range rows {

@@ -167,7 +167,7 @@ func (v *demoView) summary(feed *demoFeed, took time.Duration) {
 		return cmp.Or(cmp.Compare(b.risk, a.risk), cmp.Compare(b.alerts, a.alerts), strings.Compare(a.name, b.name))
 	})
 	if len(rows) > 0 {
-		t := term.NewTable(term.Column{Title: "rule", Max: max(24, v.style.Columns()-36)}, term.Column{Title: "severity"},
+		t := term.NewTable(term.Column{Title: "rule", Max: v.style.Rest(36)}, term.Column{Title: "severity"},
 			term.Column{Title: "risk", Right: true}, term.Column{Title: "alerts", Right: true}, term.Column{Title: "hosts", Right: true})
 		for _, r := range rows {
 			t.Row(r.name, v.style.Severity(r.severity), strconv.Itoa(r.risk), strconv.Itoa(r.alerts), strconv.Itoa(len(r.hosts)))

@@ -61,8 +61,7 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	bar := term.NewProgress(a.stderr, a.err, "reading", totalSize(files))
 	res, err := replay.Query(text, watch(cmd.Context(), src, bar), o)
 	err = errors.Join(err, src.Close())
-	var wrong ast.Errors
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[ast.Errors](err); ok {
 		if err := renderQueryErrors(a, text, wrong); err != nil {
 			return err
 		}

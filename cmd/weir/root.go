@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,7 @@ and publishes alerts with their evidence on another topic, each exactly once.
 Start with "weir demo": it needs no broker and no configuration.
 
 Exit codes: 0 fine, 1 findings (lint errors, failed tests, rules that didn't load), 2 wrong usage, configuration or trouble.`,
+		Version:       readBuild().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -114,18 +116,11 @@ func outputFlag(cmd *cobra.Command, formats ...string) *string {
 
 // orList joins words as a sentence does: a, b or c.
 func orList(words []string) string {
-	switch n := len(words); n {
-	case 0:
-		return ""
-	case 1:
-		return words[0]
-	default:
-		text := words[0]
-		for _, w := range words[1 : n-1] {
-			text += ", " + w
-		}
-		return text + " or " + words[n-1]
+	n := len(words)
+	if n < 2 {
+		return strings.Join(words, "")
 	}
+	return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
 }
 
 // count writes a number of things: "1 file", "2 files".

@@ -136,7 +136,7 @@ func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
 		}
 	}
 	explainStages(&b, s, e)
-	fmt.Fprintf(&b, "\n%s\n", s.Bold(fmt.Sprintf("reads %s", count(len(e.Fields), "field"))))
+	fmt.Fprintf(&b, "\n%s\n", s.Bold("reads "+count(len(e.Fields), "field")))
 	width := 0
 	for _, f := range e.Fields {
 		width = max(width, len(f.Path))

@@ -106,8 +106,13 @@ func (a *app) listTable(rows []listed, c *rules.Collection) error {
 	width := a.out.Width
 	full := width <= 0 || width >= fullWidth
 	columns := []term.Column{
-		{Title: "id"}, {Title: "name", Max: 50}, {Title: "severity"}, {Title: "risk", Right: true}, {Title: "kind"},
-		{Title: "status"}, {Title: "notes", Max: 40},
+		{Title: "id"},
+		{Title: "name", Max: 50},
+		{Title: "severity"},
+		{Title: "risk", Right: true},
+		{Title: "kind"},
+		{Title: "status"},
+		{Title: "notes", Max: 40},
 	}
 	if full {
 		columns = append(columns, term.Column{Title: "index", Max: 40})

@@ -34,7 +34,7 @@ func (f *topicFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.topics, "topic", nil, "topic to replay; repeat it for more, keyed alike")
 	cmd.Flags().StringVar(&f.from, "from", "", "where to begin: a time, -24h, or an offset (default: the start of the topic)")
 	cmd.Flags().StringVar(&f.to, "to", "", "where to end, exclusive: a time, -1h, or an offset (default: the end as it is now)")
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "take brokers, TLS and SASL from the configuration of weir run")
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "with --topic: take brokers, TLS, SASL, data streams, order and limits from the configuration of weir run")
 }
 
 // given reports whether the range of a topic is meant.
@@ -45,21 +45,25 @@ func (f *topicFlags) check(events []string) error {
 	switch {
 	case f.given() && len(events) > 0:
 		return errors.New("--events and --topic exclude each other")
-	case !f.given() && (f.from != "" || f.to != "" || len(f.brokers) > 0):
-		return errors.New("--brokers, --from and --to need --topic")
+	case !f.given() && (f.config != "" || f.from != "" || f.to != "" || len(f.brokers) > 0):
+		return errors.New("--brokers, --config, --from and --to need --topic")
 	}
 	return nil
 }
 
-func (a *app) openTopic(ctx context.Context, f topicFlags, set *rules.Set) (backtestSource, error) {
+// load reads the configuration that the replay of a topic shares with weir run; files have the defaults.
+func (f *topicFlags) load() (*config.Config, error) {
+	if !f.given() {
+		return config.Default(), nil
+	}
 	src := config.Source{File: f.config, Environ: os.Environ()}
 	if len(f.brokers) > 0 {
 		src.Overrides = append(src.Overrides, config.Override{Flag: "--brokers", Path: "brokers", Value: strings.Join(f.brokers, ",")})
 	}
-	c, err := config.LoadConnection(src)
-	if err != nil {
-		return backtestSource{}, err
-	}
+	return config.LoadConnection(src)
+}
+
+func (a *app) openTopic(ctx context.Context, f topicFlags, c *config.Config, set *rules.Set) (backtestSource, error) {
 	cfg, err := kafkaConfig(c)
 	if err != nil {
 		return backtestSource{}, err

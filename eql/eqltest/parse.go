@@ -59,7 +59,6 @@ type scriptParser struct {
 	script *Script
 	open   *Case
 	names  map[string]bool
-
 }
 
 // cursor reads the words of a statement.

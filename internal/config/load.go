@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -27,7 +28,7 @@ type Source struct {
 	Overrides []Override
 }
 
-// Load reads a configuration and checks it as a whole. The error is a Problems with all that is wrong.
+// Load reads a configuration and checks it as a whole. The error is an Errors with all that is wrong.
 func Load(src Source) (*Config, error) {
 	l, err := read(src)
 	if err != nil {
@@ -66,7 +67,7 @@ type loader struct {
 func (l *loader) result() (*Config, error) {
 	if len(l.problems) > 0 {
 		sortProblems(l.problems)
-		return nil, Problems(l.problems)
+		return nil, Errors(l.problems)
 	}
 	return l.c, nil
 }
@@ -140,7 +141,10 @@ func (l *loader) readEnviron(environ []string) {
 			continue
 		}
 		f, ok := byName[name]
-		if ok {
+		switch {
+		case ok && value == "" && f.value.Kind() != reflect.String:
+			continue // only a text can be empty: any other is not set
+		case ok:
 			l.set(f, origin{where: name}, f.set(value))
 			continue
 		}
@@ -175,7 +179,7 @@ func (l *loader) readFile(data []byte) {
 			continue
 		}
 		if documents++; documents > 1 {
-			l.report(l.where(doc.Body.GetToken()), "", "a second document: only one is read", "")
+			l.report(l.where(first(doc.Body)), "", "a second document: only one is read", "")
 			return
 		}
 		l.section("", doc.Body)
@@ -188,6 +192,14 @@ func (l *loader) where(t *token.Token) origin {
 	}
 	line, column := t.Position.Line, t.Position.Column
 	return origin{where: fmt.Sprintf("%s:%d:%d", l.file, line, column), line: line, column: column}
+}
+
+// first returns the token with which a node begins: that of a mapping in lines of its own is a colon behind its first key.
+func first(node ast.Node) *token.Token {
+	if values, ok := entries(node); ok && len(values) > 0 && node.GetToken().Value != "{" {
+		return values[0].Key.GetToken()
+	}
+	return node.GetToken()
 }
 
 // entries returns the keys and values of a mapping; ok is false for any other node.
@@ -207,7 +219,7 @@ func (l *loader) section(prefix string, node ast.Node) {
 	values, ok := entries(node)
 	if !ok {
 		if node.Type() != ast.NullType && node.Type() != ast.CommentType {
-			l.report(l.where(node.GetToken()), strings.TrimSuffix(prefix, "."), "must hold settings, as key: value", "")
+			l.report(l.where(first(node)), strings.TrimSuffix(prefix, "."), "must hold settings, as key: value", "")
 		}
 		return
 	}
@@ -237,7 +249,7 @@ func (l *loader) setting(path, prefix string, key *token.Token, value ast.Node) 
 		l.report(l.where(key), "", "unknown key "+path, suggest(near))
 		return
 	}
-	at := l.where(value.GetToken())
+	at := l.where(first(value))
 	switch n := value.(type) {
 	case *ast.NullNode:
 		return // as if it weren't there
@@ -248,7 +260,7 @@ func (l *loader) setting(path, prefix string, key *token.Token, value ast.Node) 
 		}
 		items, bad := scalars(n.Values)
 		if bad != nil {
-			l.set(f, l.where(bad.GetToken()), errors.New("must be a list of texts"))
+			l.set(f, l.where(first(bad)), errors.New("must be a list of texts"))
 			return
 		}
 		l.set(f, at, f.setList(items))
@@ -293,7 +305,7 @@ func (l *loader) mapping(f field, at origin, node ast.Node) {
 	for _, e := range values {
 		text, ok := scalar(e.Value)
 		if !ok {
-			l.set(f, l.where(e.Value.GetToken()), errors.New("must be a text"))
+			l.set(f, l.where(first(e.Value)), errors.New("must be a text"))
 			return
 		}
 		m[e.Key.GetToken().Value] = text

@@ -35,11 +35,11 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is the error of Load: all that is wrong.
-type Problems []Problem
+// Errors is the error of Load: all that is wrong.
+type Errors []Problem
 
 // Error returns all problems, one a line.
-func (ps Problems) Error() string {
+func (ps Errors) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
 		lines[i] = p.String()

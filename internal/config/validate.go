@@ -189,8 +189,7 @@ func (l *loader) validateRules() {
 
 // reason makes an error of the file system short: the file first, then what is wrong.
 func reason(err error, name string) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		return fmt.Errorf("%s: %w", name, pe.Err)
 	}
 	return err

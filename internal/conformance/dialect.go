@@ -48,10 +48,10 @@ func isCall(tokens []token, i int, names ...string) bool {
 // computedKey reports whether the list of keys that begins here has anything but fields.
 func computedKey(tokens []token) bool {
 	for _, t := range tokens {
-		switch {
-		case t.text == "[" || t.text == "|" || t.text == "until" || t.text == "with":
+		switch t.text {
+		case "[", "|", "until", "with":
 			return false
-		case t.text == "(" || t.text == "*" || t.text == "+" || t.text == "-":
+		case "(", "*", "+", "-":
 			return true
 		}
 	}
@@ -59,23 +59,43 @@ func computedKey(tokens []token) bool {
 }
 
 // pythonOnly says what a query of Python's suite means that Elasticsearch can't say, or says otherwise. insensitive is the
-// suite's setting that text is compared without regard to case.
-func pythonOnly(query string, insensitive bool) string {
+// suite's setting that text is compared without regard to case. absent tells whether no event has a field.
+func pythonOnly(query string, insensitive bool, absent func(field string) bool) string {
 	tokens := scan(query)
+	negated := false
 	for i := range tokens {
+		if tokens[i].text == "not" {
+			negated = true
+		}
 		if tokens[i].kind != symbol || i == 0 || i+1 == len(tokens) {
 			continue
 		}
 		left, right := tokens[i-1], tokens[i+1]
-		texts := left.kind == text || right.kind == text
-		switch tokens[i].text {
+		switch op := tokens[i].text; op {
 		case "<", "<=", ">", ">=":
-			if insensitive && texts {
+			if insensitive && (left.kind == text || right.kind == text) {
 				return "Elasticsearch orders text by case"
+			}
+		case "==", "!=":
+			negative := negated || op == "!=" && right.text != "null"
+			if negative && left.kind == word && absent(left.text) {
+				return "the negation of a condition on a missing field is null in Python, true in Elasticsearch"
 			}
 		}
 	}
 	return ""
+}
+
+// refusal says why Elasticsearch refuses a query that has the words of its dialect, by the error that Weir
+// gives for it; it is empty for errors that Elasticsearch wouldn't give.
+func refusal(problem string) string {
+	switch {
+	case strings.HasPrefix(problem, "fields cannot be compared with fields"),
+		strings.Contains(problem, "takes constants on its right side"):
+		return "Elasticsearch doesn't compare fields with fields"
+	default:
+		return ""
+	}
 }
 
 // folding are the functions that have a form for text in any case.
@@ -119,12 +139,12 @@ func compareText(tokens []token, i int, insensitive bool) {
 	if left.kind == text && right.kind == word {
 		*left, *right = *right, *left
 	}
-	op := ""
+	var op string
 	switch {
 	case insensitive:
 		op = ":"
 	case strings.Contains(right.text, "*"):
-		op = "like"
+		op = " like "
 	default:
 		return
 	}

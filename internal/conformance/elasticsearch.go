@@ -51,6 +51,7 @@ func readQueries(fsys fs.FS, name string) ([]querySpec, error) {
 type dataSet struct {
 	docs    [][]byte
 	ids     []int
+	fields  map[string]bool // the names that occur at the top of a document
 	options replay.QueryOptions
 }
 
@@ -64,7 +65,10 @@ func readDocuments(fsys fs.FS, name, idField string) (*dataSet, error) {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	d := &dataSet{options: replay.QueryOptions{EventCategoryField: "event_type", TiebreakerField: idField}}
+	d := &dataSet{
+		fields:  map[string]bool{},
+		options: replay.QueryOptions{EventCategoryField: "event_type", TiebreakerField: idField},
+	}
 	for _, doc := range raw {
 		var members map[string]any
 		if err := json.Unmarshal(doc, &members); err != nil {
@@ -76,9 +80,15 @@ func readDocuments(fsys fs.FS, name, idField string) (*dataSet, error) {
 		}
 		d.docs = append(d.docs, doc)
 		d.ids = append(d.ids, int(id))
+		for field := range members {
+			d.fields[field] = true
+		}
 	}
 	return d, nil
 }
+
+// absent reports whether no document has a field.
+func (d *dataSet) absent(field string) bool { return !d.fields[field] }
 
 // answer runs a query and returns the numbers of all matched events, -1 for a missing stage, and the join keys as text.
 func (d *dataSet) answer(query string) (ids []int, keys []string, err error) {
@@ -236,10 +246,13 @@ type seriesEvent struct {
 // stage reads the events of one line. They belong to the line's stage whatever their letter is.
 func (s *series) stage(line string) error {
 	s.stages++
-	for _, name := range strings.Fields(line) {
+	for name := range strings.FieldsSeq(line) {
 		key, rest, keyed := strings.Cut(name, "|")
 		if !keyed {
 			key, rest = "", name
+		}
+		if rest == "" {
+			return fmt.Errorf("%s: event %q has no letter", s.name, name)
 		}
 		at, err := strconv.Atoi(rest[1:])
 		if err != nil {

@@ -111,8 +111,10 @@ func (s *stream) Advance(d time.Duration) error {
 	return s.idle()
 }
 
+// idle moves the record clock to where the watermark, which lies a millisecond below what is still awaited,
+// reaches the present.
 func (s *stream) idle() error {
-	if err := s.worker.Idle(s.now + lateness.Milliseconds()); err != nil {
+	if err := s.worker.Idle(s.now + lateness.Milliseconds() + 1); err != nil {
 		return err
 	}
 	return s.commit()

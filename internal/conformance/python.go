@@ -57,7 +57,7 @@ func additional(fsys fs.FS, name string, r *Result) error {
 }
 
 // pythonQueries runs the queries of the original implementation in Elasticsearch's words: see fromPython. A query
-// applies unless endgameOnly or pythonOnly gives a reason.
+// applies unless endgameOnly, pythonOnly or refusal gives a reason.
 func pythonQueries(fsys fs.FS, name string, r *Result) error {
 	cases, err := readQueries(fsys, name)
 	if err != nil {
@@ -71,14 +71,19 @@ func pythonQueries(fsys fs.FS, name string, r *Result) error {
 		c := &cases[i]
 		reason := endgameOnly(c.Query)
 		if reason == "" {
-			reason = pythonOnly(c.Query, c.CaseInsensitive)
+			reason = pythonOnly(c.Query, c.CaseInsensitive, data.absent)
 		}
 		if reason != "" {
 			r.skip(reason)
 			continue
 		}
 		query := fromPython(c.Query, c.CaseInsensitive)
-		r.note(c.Name, query, data.check(query, c))
+		problem := data.check(query, c)
+		if reason := refusal(problem); reason != "" {
+			r.skip(reason)
+			continue
+		}
+		r.note(c.Name, query, problem)
 	}
 	return nil
 }
@@ -107,12 +112,13 @@ func pythonFolding(fsys fs.FS, name string, r *Result) error {
 	if err := toml.Unmarshal(data, &groups); err != nil {
 		return err
 	}
+	noField := func(string) bool { return false }
 	doc := [][]byte{[]byte(`{"@timestamp":0}`)}
 	for group, g := range groups {
 		for i, c := range g.Fold.Tests {
 			reason := endgameOnly(c.Expression)
 			if reason == "" {
-				reason = pythonOnly(c.Expression, g.CaseInsensitive)
+				reason = pythonOnly(c.Expression, g.CaseInsensitive, noField)
 			}
 			if reason == "" {
 				reason = c.differs()

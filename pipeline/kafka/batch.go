@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/state"
 )
 
 // batch polls and processes records for one commit interval, then commits. It returns nil after an abort too:
@@ -41,7 +42,7 @@ func (s *Service) batch(ctx context.Context) error {
 func (s *Service) assignmentChanged() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changed
+	return s.changed || s.revoked
 }
 
 func (s *Service) full() bool {
@@ -372,7 +373,7 @@ func (p *producing) wait(ctx context.Context, cl *kgo.Client) error {
 }
 
 func alertRecord(topic string, a *pipeline.Alert) *kgo.Record {
-	return &kgo.Record{Topic: topic, Key: a.Key, Value: a.Body, Headers: []kgo.RecordHeader{
+	return &kgo.Record{Topic: topic, Key: []byte(state.Fold(string(a.Key))), Value: a.Body, Headers: []kgo.RecordHeader{
 		{Key: "rule.id", Value: []byte(a.RuleID)},
 		{Key: "severity", Value: []byte(a.Severity)},
 		{Key: "event.id", Value: []byte(a.ID)},

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -288,9 +287,6 @@ func TestHostOnTwoPartitions(t *testing.T) {
 		return -1
 	}
 	until(t, "the conflict is counted", func() bool { return metric() == 1 })
-	if _, err := testutil.GatherAndCount(reg); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestInputInTransactions: the input ends with transaction markers and holds records that were aborted. The wall

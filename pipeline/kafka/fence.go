@@ -20,11 +20,13 @@ var errReplaced = errors.New("the group is rebalancing")
 // before it. Where the group still knows the generation, any other member is given the partitions later than that,
 // so that the end of the changelog that it reads up to lies behind our records, and it waits for their outcome.
 func (s *Service) fence(ctx context.Context) error {
-	cl := s.session.Client()
+	s.mu.Lock()
+	id := s.identity
+	s.mu.Unlock()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group = s.cfg.Group
-	req.MemberID, req.Generation = cl.GroupMetadata()
-	resp, err := req.RequestWith(ctx, cl)
+	req.MemberID, req.Generation = id.member, id.generation // not the client's: it may be in a later one already
+	resp, err := req.RequestWith(ctx, s.session.Client())
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}

@@ -35,9 +35,17 @@ type Service struct {
 
 	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
 	assigned map[int32]bool
-	changed  bool // there was a rebalance since members was brought in line
+	identity identity // under which it was assigned
+	changed  bool     // there was a rebalance since members was brought in line
+	revoked  bool     // a rebalance has begun: what we own isn't known until it ends
 	ready    bool
 	status   string
+}
+
+// identity is what the group knows a member by between two rebalances.
+type identity struct {
+	member     string
+	generation int32
 }
 
 // member is a partition that this process owns.
@@ -126,7 +134,7 @@ func fatal(err error) bool { return errors.Is(err, ErrTopics) || errors.Is(err, 
 func (s *Service) runClient(ctx context.Context) (err error) {
 	s.members = map[int32]*member{}
 	s.mu.Lock()
-	s.assigned, s.changed = map[int32]bool{}, false
+	s.assigned, s.changed, s.revoked = map[int32]bool{}, false, false
 	s.mu.Unlock()
 	if err := s.connect(ctx); err != nil {
 		return err
@@ -148,7 +156,8 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 
 func (s *Service) connect(ctx context.Context) error {
 	common := s.cfg.clientOptions(s.log)
-	base, err := kgo.NewClient(common...)
+	// The client remembers that a topic is missing: not for longer than we wait for it.
+	base, err := kgo.NewClient(append(slices.Clone(common), kgo.MetadataMinAge(topicPause))...)
 	if err != nil {
 		return err
 	}
@@ -183,13 +192,14 @@ func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, assigned map[str
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	cl.PauseFetchPartitions(assigned)
+	s.identity.member, s.identity.generation = cl.GroupMetadata()
 	clear(s.assigned)
 	for _, partitions := range assigned {
 		for _, n := range partitions {
 			s.assigned[n] = true
 		}
 	}
-	s.changed = true
+	s.changed, s.revoked = true, false
 	s.ready, s.status = false, "restoring state"
 }
 
@@ -198,8 +208,7 @@ func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, assigned map[str
 func (s *Service) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.assigned)
-	s.changed = true
+	s.revoked = true
 	s.ready, s.status = false, "rebalancing"
 }
 
@@ -208,8 +217,10 @@ func (s *Service) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
 // before is restored too: it may have been another's in between. Nothing is uncommitted when it is called.
 func (s *Service) syncAssignment(ctx context.Context) error {
 	s.mu.Lock()
-	changed := s.changed
-	s.changed = false
+	changed := s.changed && !s.revoked
+	if changed {
+		s.changed = false
+	}
 	assigned := slices.Sorted(maps.Keys(s.assigned))
 	s.mu.Unlock()
 	if !changed {
@@ -229,7 +240,7 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.changed { // else what was assigned last stays paused
+	if !s.changed && !s.revoked { // else what was assigned last stays paused
 		s.resume(assigned)
 		s.ready, s.status = true, fmt.Sprintf("running, %d partitions", len(assigned))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,12 +23,40 @@ type source struct {
 // ErrTopics says that topics are missing or don't fit: the operator has to act.
 var ErrTopics = errors.New("topics")
 
+// A topic that was created a moment ago, or whose broker is just starting, may not be known yet.
+const (
+	topicAttempts = 15
+	topicPause    = 200 * time.Millisecond
+)
+
+// inputTopics returns what the broker knows of the input topics. It waits a little for those that are missing.
+func inputTopics(ctx context.Context, admin *kadm.Client, topics []string) (kadm.Metadata, error) {
+	for attempt := 1; ; attempt++ {
+		meta, err := admin.Metadata(ctx, topics...)
+		if err != nil {
+			return kadm.Metadata{}, fmt.Errorf("metadata of the input topics: %w", err)
+		}
+		missing := slices.ContainsFunc(topics, func(name string) bool {
+			t, ok := meta.Topics[name]
+			return !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) || t.Err == nil && len(t.Partitions) == 0
+		})
+		if !missing || attempt == topicAttempts {
+			return meta, nil
+		}
+		select {
+		case <-ctx.Done():
+			return kadm.Metadata{}, ctx.Err()
+		case <-time.After(topicPause):
+		}
+	}
+}
+
 // checkTopics looks at the input topics, creates the topics that Weir owns where it may, and returns the
 // identity of the input.
 func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, error) {
-	meta, err := admin.Metadata(ctx, c.Topics...)
+	meta, err := inputTopics(ctx, admin, c.Topics)
 	if err != nil {
-		return source{}, fmt.Errorf("metadata of the input topics: %w", err)
+		return source{}, err
 	}
 	src := source{cluster: meta.Cluster}
 	var problems []error

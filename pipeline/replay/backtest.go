@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/rules"
@@ -112,7 +114,8 @@ func (b *backtest) run(ctx context.Context, src Source) error {
 
 // flush processes and commits what was gathered.
 func (b *backtest) flush() error {
-	for n, records := range b.pending {
+	for _, n := range slices.Sorted(maps.Keys(b.pending)) {
+		records := b.pending[n]
 		if len(records) == 0 {
 			continue
 		}
