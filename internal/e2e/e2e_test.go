@@ -280,6 +280,7 @@ func (r *trial) compare() {
 	r.t.Helper()
 	r.until("all alerts are there", r.session*4+45*time.Second, func() bool { return len(r.alerts()) >= len(r.script.want) })
 	for _, p := range r.members {
+		r.until("a member that was started last is there", 20*time.Second, p.running)
 		p.terminate()
 	}
 	if diff := cmp.Diff(r.script.want, r.alerts()); diff != "" {

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// started begins the log of each start.
+const started = "--- started"
+
 // process is a member of the group that is started again and again. It belongs to one goroutine at a time.
 type process struct {
 	t      *testing.T
@@ -70,7 +73,7 @@ func (p *process) start() {
 		return
 	}
 	defer out.Close()
-	fmt.Fprintf(out, "--- %s started\n", time.Now().Format(time.StampMilli))
+	fmt.Fprintf(out, "%s %s\n", started, time.Now().Format(time.StampMilli))
 	p.cmd = exec.Command(p.binary, "run", "-c", p.config)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
@@ -116,6 +119,15 @@ func (p *process) wait() {
 		<-p.ended
 		p.cmd = nil
 	}
+}
+
+// running reports whether the process has got as far as to catch signals.
+func (p *process) running() bool {
+	raw, err := os.ReadFile(p.log)
+	if err != nil {
+		p.t.Error(err)
+	}
+	return bytes.Contains(raw[max(0, bytes.LastIndex(raw, []byte(started))):], []byte("msg=starting"))
 }
 
 // terminate asks the process to end and expects it to do so in time and without an error.

@@ -33,9 +33,20 @@ func (s *Service) fence(ctx context.Context) error {
 	err = kerr.ErrorForCode(resp.ErrorCode)
 	switch {
 	case errors.Is(err, kerr.RebalanceInProgress), errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID):
+		s.replaced(id)
 		return fmt.Errorf("%w: %w", errReplaced, err)
 	case err != nil:
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	return nil
+}
+
+// replaced notes that the group has left an identity behind, before the client knows: nothing is decided until
+// partitions are assigned anew.
+func (s *Service) replaced(id identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity == id {
+		s.revoked = true
+	}
 }

@@ -29,12 +29,12 @@ const (
 	topicPause    = 200 * time.Millisecond
 )
 
-// inputTopics returns what the broker knows of the input topics. It waits a little for those that are missing.
-func inputTopics(ctx context.Context, admin *kadm.Client, topics []string) (kadm.Metadata, error) {
+// knownTopics returns what the broker knows of topics. It waits a little for those that are missing.
+func knownTopics(ctx context.Context, admin *kadm.Client, topics ...string) (kadm.Metadata, error) {
 	for attempt := 1; ; attempt++ {
 		meta, err := admin.Metadata(ctx, topics...)
 		if err != nil {
-			return kadm.Metadata{}, fmt.Errorf("metadata of the input topics: %w", err)
+			return kadm.Metadata{}, err
 		}
 		missing := slices.ContainsFunc(topics, func(name string) bool {
 			t, ok := meta.Topics[name]
@@ -54,9 +54,9 @@ func inputTopics(ctx context.Context, admin *kadm.Client, topics []string) (kadm
 // checkTopics looks at the input topics, creates the topics that Weir owns where it may, and returns the
 // identity of the input.
 func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, error) {
-	meta, err := inputTopics(ctx, admin, c.Topics)
+	meta, err := knownTopics(ctx, admin, c.Topics...)
 	if err != nil {
-		return source{}, err
+		return source{}, fmt.Errorf("metadata of the input topics: %w", err)
 	}
 	src := source{cluster: meta.Cluster}
 	var problems []error
@@ -133,11 +133,14 @@ func ensureOwned(ctx context.Context, admin *kadm.Client, c *Config, partitions 
 			return "", err
 		}
 	}
-	details, err := admin.ListTopics(ctx, c.ChangelogTopic)
+	meta, err := knownTopics(ctx, admin, c.ChangelogTopic)
 	if err != nil {
 		return "", fmt.Errorf("metadata of the changelog: %w", err)
 	}
-	return details[c.ChangelogTopic].ID.String(), nil
+	if t := meta.Topics[c.ChangelogTopic]; t.Err != nil {
+		return "", fmt.Errorf("metadata of the changelog: %w", t.Err)
+	}
+	return meta.Topics[c.ChangelogTopic].ID.String(), nil
 }
 
 func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopic) error {

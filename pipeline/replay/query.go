@@ -254,7 +254,34 @@ func (q *query) sequences() []QueryMatch {
 		collect(key, q.machine.Finish(states[key], nil))
 	}
 	slices.SortStableFunc(done, func(a, b completed) int { return a.at.Compare(b.at) })
+	q.sortTies(done)
 	return q.render(done)
+}
+
+// sortTies puts the matches that one event completes into the order in which that event's join keys expand.
+func (q *query) sortTies(done []completed) {
+	last := len(q.query.Stages) - 1
+	for q.query.Stages[last].Missing {
+		last--
+	}
+	docs := map[int64][]byte{}
+	for _, d := range q.docs {
+		docs[d.at.Offset] = d.raw
+	}
+	for len(done) > 0 {
+		n := 1
+		for n < len(done) && done[n].at == done[0].at {
+			n++
+		}
+		if n > 1 && q.decode(docs[done[0].at.Offset]) {
+			tuples, _ := q.query.Stages[last].JoinKeys(q.ev, nil)
+			rank := func(c completed) int {
+				return slices.IndexFunc(tuples, func(t []byte) bool { return string(t) == c.key })
+			}
+			slices.SortStableFunc(done[:n], func(a, b completed) int { return cmp.Compare(rank(a), rank(b)) })
+		}
+		done = done[n:]
+	}
 }
 
 type keyHits struct {
