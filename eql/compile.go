@@ -52,7 +52,9 @@ func (e *Env) CompileStatement(stmt ast.Statement, o QueryOptions) (*Query, erro
 	if err := c.result(); err != nil {
 		return nil, err
 	}
+	c.warnUnknown(stmt, o.Fields)
 	q.Warnings = c.warnings
+	slices.SortStableFunc(q.Warnings, func(a, b *ast.Error) int { return a.Pos - b.Pos })
 	return q, nil
 }
 

@@ -24,8 +24,18 @@ type EnvOptions struct {
 
 // QueryOptions are what Elasticsearch's EQL search API calls the request's parameters.
 type QueryOptions struct {
+	// Fields knows which fields there are: others are warned of. Nil warns of none.
+	Fields FieldTable
 	// CategoryField is the field that a category is compared with; empty means event.category.
 	CategoryField string
+}
+
+// FieldTable knows the names of fields.
+type FieldTable interface {
+	// Known reports whether there is a field at path.
+	Known(path string) bool
+	// Nearest returns the known field that is most like path, "" where none is close.
+	Nearest(path string) string
 }
 
 // NewEnv returns an empty environment over s.

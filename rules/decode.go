@@ -40,14 +40,15 @@ type header struct {
 
 // parser gathers the findings on one file.
 type parser struct {
-	src   source
-	at    layout
-	file  *File
-	types func(string) event.Type
+	src    source
+	at     layout
+	file   *File
+	types  func(string) event.Type
+	fields eql.FieldTable
 }
 
 func parseFile(path string, src []byte, o LoadOptions) *File {
-	p := &parser{src: src, file: &File{Path: path}, types: o.Types}
+	p := &parser{src: src, file: &File{Path: path}, types: o.Types, fields: o.Fields}
 	p.parse()
 	p.file.Status = cmpStatus(p.file)
 	sortProblems(p.file.Problems)
@@ -276,7 +277,7 @@ func (p *parser) compile(r *Rule) {
 	text := p.queryText()
 	r.Line = p.src.problem(SeverityError, text.offset(0), 0, "", "").Line
 	env := eql.NewEnv(event.NewSchema(p.types), eql.EnvOptions{})
-	q, err := env.Compile(r.Query, eql.QueryOptions{CategoryField: r.EventCategoryOverride})
+	q, err := env.Compile(r.Query, eql.QueryOptions{CategoryField: r.EventCategoryOverride, Fields: p.fields})
 	if err != nil {
 		p.queryErrors(text, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/event/ecs"
 )
@@ -23,6 +24,8 @@ type LoadOptions struct {
 	MaxFileBytes int64
 	// Types tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
 	Types func(path string) event.Type
+	// Fields knows which fields there are, to warn of others; nil means the same ones, and none where Types is set.
+	Fields eql.FieldTable
 }
 
 // EnsureDefaults fills in what is zero.
@@ -32,6 +35,9 @@ func (o *LoadOptions) EnsureDefaults() {
 	}
 	if o.Types == nil {
 		o.Types = ecs.TypeOf
+		if o.Fields == nil {
+			o.Fields = ecsFields{}
+		}
 	}
 }
 
@@ -240,3 +246,12 @@ func warnDuplicate(f, winner *File) {
 	f.Problems = append(f.Problems, p)
 	sortProblems(f.Problems)
 }
+
+// ecsFields is the table of the Elastic Common Schema and of known integrations.
+type ecsFields struct{}
+
+// Known reports whether there is a field at path.
+func (ecsFields) Known(path string) bool { return ecs.Known(path) }
+
+// Nearest returns the known field that is most like path, "" where none is close.
+func (ecsFields) Nearest(path string) string { return ecs.Nearest(path) }
