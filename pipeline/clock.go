@@ -1,30 +1,45 @@
 package pipeline
 
+import "strings"
+
 // The record clock of a partition is the newest broker timestamp on it: a function of the log alone, so that
-// a replay has the same clock as the live run had. A producer's own timestamp (CreateTime) moves it far only
-// when it is confirmed, so that one machine with a clock in the future can't close the windows of all others.
+// a replay has the same clock as the live run had. A timestamp that a producer or the event itself set moves it far
+// only when it is confirmed, so that one machine with a clock in the future can't close the windows of all others.
 const (
-	// createStep is how far, in milliseconds, an unconfirmed CreateTime may move the clock.
+	// createStep is how far, in milliseconds, an unconfirmed time may move the clock.
 	createStep = 10_000
-	// createConfirmations is the number of records in a row that confirm a jump when they come from one host.
+	// createConfirmations is the number of records in a row that confirm a jump when they come from one host. So many
+	// records it also takes until the first time of a partition is settled: until then the clock may be set back.
 	createConfirmations = 16
+	// latestTime is the end of the year 9999, the latest time that a record is believed to have.
+	latestTime = 253_402_300_799_999
 )
 
 type recordClock struct {
 	now     int64 // milliseconds; 0 before the first record
 	started bool
+	young   int32 // records seen, up to createConfirmations
 	// A jump ahead that waits for confirmation: its smallest time, the first host that showed it, and how often.
 	jump      int64
 	jumpHost  string
 	jumpCount int32
 }
 
-// observe moves the clock by the timestamp of one record.
+// observe moves the clock by the timestamp of one record, between 0 and latestTime. host may alias the record; "" is no host to confirm with.
 func (c *recordClock) observe(t int64, src ClockSource, host string) {
+	if c.young < createConfirmations {
+		c.young++
+	}
 	switch {
 	case !c.started:
 		c.started, c.now = true, t
-	case src != ClockCreate || t-c.now <= createStep:
+	case src == ClockLogAppend:
+		c.now = max(c.now, t)
+		c.clearJump()
+	case t < c.now-createStep && c.young < createConfirmations:
+		c.now = t // what came first was in the future
+		c.clearJump()
+	case t-c.now <= createStep:
 		// An ordinary record in between means that time goes on as before: the jump was one machine's.
 		c.now = max(c.now, t)
 		c.clearJump()
@@ -33,15 +48,15 @@ func (c *recordClock) observe(t int64, src ClockSource, host string) {
 	}
 }
 
-// confirm counts a CreateTime far ahead of the clock; a second host, or enough records of one, make it the time.
+// confirm counts a time far ahead of the clock; a second host, or enough records of one, make it the time.
 func (c *recordClock) confirm(t int64, host string) {
 	if c.jumpCount == 0 {
-		c.jump, c.jumpHost, c.jumpCount = t, host, 1
+		c.jump, c.jumpHost, c.jumpCount = t, strings.Clone(host), 1
 		return
 	}
 	c.jump = min(c.jump, t)
 	c.jumpCount++
-	if host != c.jumpHost || c.jumpCount >= createConfirmations {
+	if host != c.jumpHost && host != "" || c.jumpCount >= createConfirmations {
 		c.now = c.jump
 		c.clearJump()
 	}
@@ -54,6 +69,6 @@ func (c *recordClock) advance(t int64) bool {
 	if !c.started || t <= c.now {
 		return false
 	}
-	c.now = t
+	c.now = min(t, latestTime)
 	return true
 }

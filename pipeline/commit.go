@@ -35,19 +35,26 @@ func (w *Worker) Changes() *state.Overlay {
 			w.overlay.Delete(h.key())
 		}
 	}
-	switch {
-	case w.pendingHosts > 0:
+	// The clock is kept when nothing is pending too: a restart must not take the next record's word for the time.
+	if w.clock != w.clockStored {
 		w.overlay.Put(state.AppendClockKey(nil), w.clock.value())
-	case w.clockStored:
-		w.overlay.Delete(state.AppendClockKey(nil))
 	}
 	return w.overlay
 }
 
+// maxPartialBytes is the largest state of one rule and join key that the changelog takes.
+const maxPartialBytes = 900_000
+
 func (w *Worker) changePartial(p *partial) {
+	var value []byte
+	if !p.dead {
+		if value = p.value(); len(value) > maxPartialBytes {
+			w.evict(p)
+		}
+	}
 	switch {
 	case !p.dead:
-		w.overlay.Put([]byte(p.key), p.value())
+		w.overlay.Put([]byte(p.key), value)
 	case p.stored:
 		w.overlay.Delete([]byte(p.key))
 	}
@@ -75,7 +82,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 		h.dirty = false
 		h.stored = h.pending()
 	}
-	w.clockStored = w.pendingHosts > 0
+	w.clockStored = w.clock
 	w.counts.flush(w)
 	w.clearBatch()
 	return nil
@@ -102,7 +109,7 @@ func (w *Worker) load() error {
 		if err := w.clock.decode(raw); err != nil {
 			return fmt.Errorf("record clock: %w", err)
 		}
-		w.clockStored = true
+		w.clockStored = w.clock
 	}
 	if err := w.part.Scan([]byte{byte(state.FamilyHost)}, w.loadHost); err != nil {
 		return fmt.Errorf("host watermarks: %w", err)

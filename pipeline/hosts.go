@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"strings"
 
 	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
@@ -18,6 +19,7 @@ type host struct {
 	timers   minheap.Heap[timer]
 	partials int   // live partials that this host drives
 	due      int64 // record clock of its earliest entry in the due heap; math.MaxInt64: none
+	counted  bool  // it is among the worker's pending hosts
 	stored   bool  // the store has a record of it
 	dirty    bool
 }
@@ -50,11 +52,20 @@ func (h *host) next() (int64, bool) {
 	if h.buffer.Len() > 0 {
 		at, ok = h.buffer.Top().ref.Time, true
 	}
+	for h.timers.Len() > 0 && h.timers.Top().stale() {
+		h.timers.Pop()
+	}
 	if h.timers.Len() > 0 && h.timers.Top().at < at {
 		at, ok = h.timers.Top().at, true
 	}
 	return at, ok
 }
+
+// ready reports whether the host's earliest buffered event may be fed.
+func (h *host) ready() bool { return h.buffer.Len() > 0 && h.buffer.Top().ref.Time <= h.mark }
+
+// ticking reports whether the watermark has reached the host's first deadline.
+func (h *host) ticking() bool { return h.timers.Len() > 0 && h.timers.Top().at <= h.mark }
 
 // pending reports whether anything waits for the host's watermark or lives by it.
 func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
@@ -76,6 +87,9 @@ type timer struct {
 	at int64
 	p  *partial
 }
+
+// stale reports whether the partial has another deadline by now, or is gone.
+func (t timer) stale() bool { return t.p.dead || t.p.at != t.at }
 
 // before puts the earliest deadline first, equal ones in the order of the partials' keys, so that the order of
 // decisions doesn't depend on history that isn't kept.
@@ -108,6 +122,12 @@ func newHost(name string) *host {
 	}
 }
 
+// displayName is the host's name without the timestamp field that orders its events.
+func (h *host) displayName() string {
+	name, _, _ := strings.Cut(h.name, "\x00")
+	return name
+}
+
 // hostOf returns the host of a name, made where it is new. The name is copied then.
 func (w *Worker) hostOf(name string) *host {
 	if h, ok := w.hosts[name]; ok {
@@ -116,9 +136,11 @@ func (w *Worker) hostOf(name string) *host {
 	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts {
 		w.forgetIdleHosts()
 	}
-	h := newHost(string([]byte(name)))
+	h := newHost(strings.Clone(name))
 	w.hosts[h.name] = h
-	w.newHosts = append(w.newHosts, h.name)
+	if !strings.Contains(h.name, "\x00") { // a host, not its order by another timestamp field
+		w.newHosts = append(w.newHosts, h.name)
+	}
 	return h
 }
 
@@ -128,6 +150,18 @@ func (w *Worker) forgetIdleHosts() {
 		if !h.pending() && !h.stored {
 			delete(w.hosts, name)
 			w.counts.hostsForgotten++
+		}
+	}
+}
+
+// recount brings the number of pending hosts in line with a host that may have changed.
+func (w *Worker) recount(h *host) {
+	if p := h.pending(); p != h.counted {
+		h.counted = p
+		if p {
+			w.pendingHosts++
+		} else {
+			w.pendingHosts--
 		}
 	}
 }

@@ -142,13 +142,14 @@ func (c *recordClock) value() []byte {
 	dst := appendName(state.AppendVersion(nil), c.jumpHost)
 	dst = binary.AppendVarint(dst, c.now)
 	dst = binary.AppendVarint(dst, c.jump)
-	return binary.AppendVarint(dst, int64(c.jumpCount))
+	dst = binary.AppendVarint(dst, int64(c.jumpCount))
+	return binary.AppendVarint(dst, int64(c.young))
 }
 
 func (c *recordClock) decode(value []byte) error {
 	r := readValue(value)
 	c.started = true
 	c.jumpHost = r.name()
-	c.now, c.jump, c.jumpCount = r.varint(), r.varint(), int32(r.varint())
+	c.now, c.jump, c.jumpCount, c.young = r.varint(), r.varint(), int32(r.varint()), int32(r.varint())
 	return r.err
 }

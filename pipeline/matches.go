@@ -26,11 +26,12 @@ func (w *Worker) candidates(hits []rules.SequenceHit, ref sequence.Ref) []*buffe
 		field := hit.Rule.Rule.TimestampField
 		at := ref
 		if slot := hit.Rule.TimestampSlot; slot != w.meta.Timestamp {
-			v := w.ev.First(slot)
-			if v.Kind() != event.Time {
+			ms, sub, ok := event.TimeOf(w.ev.First(slot))
+			if !ok {
+				w.counts.timeless[hit.Rule.Number]++
 				continue
 			}
-			at.Time, at.SubMillis = min(v.Millis(), w.latestBelievable()), v.SubMillis()
+			at.Time, at.SubMillis = w.believable(ms, sub)
 		}
 		i := slices.IndexFunc(out, func(b *buffered) bool { return b.field == field })
 		if i < 0 {
@@ -44,7 +45,7 @@ func (w *Worker) candidates(hits []rules.SequenceHit, ref sequence.Ref) []*buffe
 
 // maxJoinKey is the size above which a join key is left out: a partial holds it beside the identities of its events,
 // and has to fit the changelog.
-const maxJoinKey = 64 << 10
+const maxJoinKey = 16 << 10
 
 // appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
 func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []candidate {
@@ -52,12 +53,9 @@ func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []cand
 	add := func(stage *eql.Stage, bit int) {
 		var truncated bool
 		w.joins, truncated = stage.JoinKeys(w.ev, w.joins[:0])
-		if truncated {
-			w.counts.joinKeysTruncated++
-		}
 		for _, key := range w.joins {
 			if len(key) > maxJoinKey {
-				w.counts.joinKeysTruncated++
+				truncated = true
 				continue
 			}
 			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return bytes.Equal(c.join, key) })
@@ -66,6 +64,9 @@ func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []cand
 				i = len(dst) - 1 - first
 			}
 			dst[first+i].hits = dst[first+i].hits.With(bit)
+		}
+		if truncated {
+			w.counts.joinKeysTruncated++
 		}
 	}
 	stages := sequence.Hits(hit.Stages)
@@ -90,12 +91,19 @@ func (w *Worker) alertEvent(c *rules.Compiled, h *host, ref sequence.Ref, raw []
 // alert builds the alert of a completed sequence. Its evidence is still held by the partial.
 func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.Match) {
 	w.counts.matches[c.Number]++
+	if w.feeding.rule != c || w.feeding.event != match.Completed().Ordinal {
+		w.feeding.rule, w.feeding.event, w.feeding.alerts = c, match.Completed().Ordinal, 0
+	}
+	if w.feeding.alerts++; w.feeding.alerts > w.cfg.Limits.MatchesPerEvent {
+		w.counts.matchesCut[c.Number]++
+		return
+	}
 	keys, err := event.DecodeTuple(join)
 	if err != nil {
 		w.fail(err)
 		return
 	}
-	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.name, JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
+	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.displayName(), JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
 	for _, e := range match.Events {
 		if e.Missing {
 			m.Events = append(m.Events, alert.Event{Missing: true})
@@ -124,6 +132,8 @@ func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref,
 		w.log.Error("alert not built", slog.String("rule_id", c.Rule.ID), slog.Any("error", err))
 		return
 	}
+	completed.ID = strings.Clone(completed.ID)
+	w.keptBytes += len(doc.Body)
 	w.out.Alerts = append(w.out.Alerts, Alert{
 		Document: doc, Rule: c, Completed: completed, Match: events, JoinKey: join,
 	})

@@ -34,6 +34,9 @@ type Metrics struct {
 	joinKeysTruncated *prometheus.CounterVec
 	alertFailures     *prometheus.CounterVec
 	alerts            *prometheus.CounterVec
+	folded            *prometheus.CounterVec
+	matchesCut        *prometheus.CounterVec
+	timeless          *prometheus.CounterVec
 }
 
 // NewMetrics registers the pipeline's metrics with reg.
@@ -71,6 +74,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		eventLag:          gauge("event_lag_seconds", "Record clock minus the newest event time.", "partition"),
 		joinKeysTruncated: counter("join_keys_truncated_total", "Events with more join key combinations than are kept, and join keys too large to keep.", "partition"),
 		alertFailures:     counter("alert_build_failures_total", "Matches for which no alert could be built.", "partition"),
+		folded:            counter("folded_names_total", "Host names and event ids longer than 1 KiB, which are shortened to a prefix and a hash.", "partition"),
+		matchesCut:        counter("rule_matches_cut_total", "Matches without an alert: one event completed too many of the rule under different join keys.", "rule_id"),
+		timeless:          counter("rule_timeless_events_total", "Candidates without a value in the rule's timestamp_field.", "rule_id"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
 	}
 }
@@ -80,10 +86,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 type counts struct {
 	records, bytes, hostless, clamped, late, bufferOverflow uint64
 	hostsForgotten, joinKeysTruncated, alertFailures        uint64
+	folded                                                  uint64
 	idleAdvances                                            uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
-	matches, evicted, lateByRule                            []uint64
+	matches, evicted, lateByRule, matchesCut, timeless      []uint64
 
 	// What the matcher's and the decoder's running counts, and the gauges, were at the last flush.
 	seenUnknown                                    uint64
@@ -94,7 +101,7 @@ type counts struct {
 func newCounts(rules, slots int) counts {
 	return counts{
 		deadLetters: map[string]uint64{}, matches: make([]uint64, rules), evicted: make([]uint64, rules),
-		lateByRule:      make([]uint64, rules),
+		lateByRule: make([]uint64, rules), matchesCut: make([]uint64, rules), timeless: make([]uint64, rules),
 		seenEvaluations: make([]uint64, rules), seenCandidates: make([]uint64, rules), seenPartials: make([]int, rules),
 		seenUncoerced: make([]uint64, slots),
 	}
@@ -105,10 +112,12 @@ func (c *counts) reset() {
 	clear(c.matches)
 	clear(c.evicted)
 	clear(c.lateByRule)
+	clear(c.matchesCut)
+	clear(c.timeless)
 	clear(c.deadLetters)
 	*c = counts{
 		clock: c.clock, newest: c.newest, deadLetters: c.deadLetters,
-		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule,
+		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule, matchesCut: c.matchesCut, timeless: c.timeless,
 		seenUnknown: c.seenUnknown, seenEvaluations: c.seenEvaluations, seenCandidates: c.seenCandidates,
 		seenUncoerced: c.seenUncoerced, seenPartials: c.seenPartials,
 	}
@@ -142,6 +151,7 @@ func (c *counts) flush(w *Worker) {
 		{m.bufferOverflow, c.bufferOverflow},
 		{m.hostsForgotten, c.hostsForgotten},
 		{m.joinKeysTruncated, c.joinKeysTruncated},
+		{m.folded, c.folded},
 		{m.alertFailures, c.alertFailures},
 		{m.lateBySilence, c.idleAdvances},
 		{m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
@@ -180,6 +190,8 @@ func (c *counts) flushRules(w *Worker, partition string) {
 			n   uint64
 		}{
 			{m.matches, c.matches[i]},
+			{m.matchesCut, c.matchesCut[i]},
+			{m.timeless, c.timeless[i]},
 			{m.evicted, c.evicted[i]},
 			{m.lateByRule, c.lateByRule[i]},
 			{m.candidates, stats.Candidates[i] - c.seenCandidates[i]},

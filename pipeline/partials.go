@@ -48,9 +48,10 @@ func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
 		return
 	}
 	if !ok {
-		w.keep(p)
+		w.insert(p)
 	}
 	w.settle(p, m)
+	w.enforceCaps(p, !ok)
 }
 
 // settle brings everything that depends on a partial's state in line with it: evidence, alerts, timers, the
@@ -81,13 +82,17 @@ func appendRefs(dst []sequence.Ref, st *sequence.State) []sequence.Ref {
 	return dst
 }
 
-// keep takes a new partial in, within the caps: the oldest of the rule, or of the partition, goes first.
-func (w *Worker) keep(p *partial) {
-	w.insert(p)
+// enforceCaps evicts what a new or grown partial leaves no room for: the oldest of the rule, or of the partition, or
+// the partial itself where its own sequences are too many.
+func (w *Worker) enforceCaps(p *partial, isNew bool) {
+	limits := &w.cfg.Limits
 	queue := &w.byRule[p.rule.Number]
-	if queue.live > w.cfg.Limits.PartialsPerRule {
+	switch {
+	case !p.dead && p.st.Len() > limits.PerKey:
+		w.evict(p)
+	case isNew && queue.live > limits.PartialsPerRule:
 		w.evict(queue.oldest())
-	} else if len(w.partials) > w.cfg.Limits.Partials {
+	case isNew && len(w.partials) > limits.Partials:
 		w.evict(w.oldestOfAll())
 	}
 }
@@ -95,10 +100,8 @@ func (w *Worker) keep(p *partial) {
 func (w *Worker) insert(p *partial) {
 	w.partials[p.key] = p
 	w.byRule[p.rule.Number].push(p)
-	if !p.host.pending() {
-		w.pendingHosts++
-	}
 	p.host.partials++
+	w.recount(p.host)
 	w.touch(p.host)
 }
 
@@ -111,7 +114,11 @@ func (w *Worker) oldestOfAll() *partial {
 		if p == nil {
 			continue
 		}
-		if t, ok := p.st.Oldest(); ok && t < first {
+		t, ok := p.st.Oldest()
+		if !ok {
+			return p // nothing but the memory of an absence's hit
+		}
+		if t < first {
 			oldest, first = p, t
 		}
 	}
@@ -146,9 +153,7 @@ func (w *Worker) drop(p *partial) {
 	delete(w.partials, p.key)
 	w.byRule[p.rule.Number].gone()
 	p.host.partials--
-	if !p.host.pending() {
-		w.pendingHosts--
-	}
+	w.recount(p.host)
 	w.touch(p.host)
 }
 
@@ -183,18 +188,18 @@ func (w *Worker) wake(p *partial, at int64) {
 		return
 	}
 	p.at = at
-	p.host.timers.Push(timer{at: at, p: p})
+	timers := &p.host.timers
+	if timers.Len() > 2*p.host.partials+64 { // most are stale
+		timers.Retain(func(t timer) bool { return !t.stale() })
+	}
+	timers.Push(timer{at: at, p: p})
 	w.schedule(p.host)
 }
 
-// tick wakes the partials whose deadline the host's watermark has reached.
+// tick wakes the partial of the host's first deadline, which the watermark has reached.
 func (w *Worker) tick(h *host) {
-	for h.timers.Len() > 0 && h.timers.Top().at <= h.mark {
-		t := h.timers.Pop()
+	if t := h.timers.Pop(); !t.stale() {
 		p := t.p
-		if p.dead || p.at != t.at {
-			continue
-		}
 		p.at = math.MaxInt64
 		m := w.machines[p.rule.Number]
 		w.before = appendRefs(w.before[:0], &p.st)

@@ -67,6 +67,8 @@ type Limits struct {
 	EventBytes      int // larger records go to the dead letters; default 983,040
 	PartialsPerRule int // default 100,000
 	Partials        int // of all rules; default 1,000,000
+	PerKey          int // sequences of one rule under one join key, such as those that wait for an absence; default 1,000
+	MatchesPerEvent int // of one rule, completed by one event under different join keys; default 100
 	Buffered        int // events in the reorder buffer; the oldest are released early; default 100,000
 	Hosts           int // hosts remembered without anything pending; default 100,000
 	DeadLetterBytes int // of a record, kept in its dead letter; default 64 KiB
@@ -80,6 +82,8 @@ func (c *Config) EnsureDefaults() {
 	l.EventBytes = orDefault(l.EventBytes, 983_040)
 	l.PartialsPerRule = orDefault(l.PartialsPerRule, 100_000)
 	l.Partials = orDefault(l.Partials, 1_000_000)
+	l.PerKey = orDefault(l.PerKey, 1_000)
+	l.MatchesPerEvent = orDefault(l.MatchesPerEvent, 100)
 	l.Buffered = orDefault(l.Buffered, 100_000)
 	l.Hosts = orDefault(l.Hosts, 100_000)
 	l.DeadLetterBytes = orDefault(l.DeadLetterBytes, 64<<10)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -32,7 +33,7 @@ type Worker struct {
 	absences []bool              // by rule number: the rule has missing stages
 
 	clock        recordClock
-	clockStored  bool
+	clockStored  recordClock // as committed
 	hosts        map[string]*host
 	due          minheap.Heap[dueHost]
 	pendingHosts int
@@ -51,8 +52,15 @@ type Worker struct {
 	out            Output
 	counts         counts
 	evictionLogged []bool
-	feedingLate    bool // the event at hand came behind its host's watermark
-	err            error
+	awake          []*host
+	recordTime     int64 // of the record at hand
+	feeding        struct {
+		rule   *rules.Compiled
+		event  sequence.Ordinal
+		alerts int
+	}
+	feedingLate bool // the event at hand came behind its host's watermark
+	err         error
 
 	keyBuf  []byte
 	joins   [][]byte
@@ -108,7 +116,7 @@ func newMachines(set *rules.Set) ([]*sequence.Machine, error) {
 
 // forget drops all state in memory.
 func (w *Worker) forget() {
-	w.clock, w.clockStored = recordClock{}, false
+	w.clock, w.clockStored = recordClock{}, recordClock{}
 	w.hosts = map[string]*host{}
 	w.due = minheap.New(dueHost.before)
 	w.pendingHosts = 0
@@ -170,7 +178,7 @@ func (w *Worker) process(r *Record) {
 		w.deadLetter(r, reason, detail)
 		return
 	}
-	name := state.Fold(w.meta.Host(w.ev)) // names as large as an event would make values that no topic takes
+	name := w.fold(w.meta.Host(w.ev))
 	if name == "" {
 		w.counts.hostless++
 	}
@@ -179,21 +187,38 @@ func (w *Worker) process(r *Record) {
 	w.take(r, w.hostOf(name), w.refOf(r, ms, sub))
 }
 
+// fold shortens a name that is longer than any real one: names as large as an event would make keys and values that
+// no topic takes.
+func (w *Worker) fold(name string) string {
+	if len(name) > state.MaxNameBytes {
+		w.counts.folded++
+		return state.Fold(name)
+	}
+	return name
+}
+
 // take runs an event that was decoded, after everything that the record clock makes due was done.
 func (w *Worker) take(r *Record, h *host, ref sequence.Ref) {
+	late := w.arrive(h, ref.Time)
+	w.match(r, h, ref, late)
+	w.runHost(h)
+}
+
+// arrive moves the host's watermark by the time of an event of it, and tells whether the event comes behind it.
+func (w *Worker) arrive(h *host, t int64) (late bool) {
 	if !h.pending() {
 		// The store doesn't keep the watermarks of hosts that nothing waits for. Forgetting them here as well is
 		// what makes a run that was killed decide as one that was not.
 		h.mark = minMark
 	}
 	h.advance(w.clock.now, w.lateness)
-	late := ref.Time <= h.mark
-	h.observe(ref.Time, w.clock.now, w.lateness)
+	late = t <= h.mark
+	// While the record clock waits for a jump to be confirmed, the record's own time is nearer to the truth.
+	h.observe(t, max(w.clock.now, w.recordTime), w.lateness)
 	if h.pending() {
 		w.touch(h)
 	}
-	w.match(r, h, ref, late)
-	w.runHost(h)
+	return late
 }
 
 // noTime is the event time of a record that has none.
@@ -212,36 +237,39 @@ func (w *Worker) decode(r *Record) (reason, detail string) {
 // observeClock moves the record clock. A file's lines have no broker timestamp: event.ingested stands in, else
 // the event's own time.
 func (w *Worker) observeClock(r *Record, host string, eventTime int64) {
-	switch {
-	case r.Clock != ClockEvent:
-		w.clock.observe(r.Time, r.Clock, host)
-	case eventTime != noTime:
-		if ingested, _, ok := w.meta.IngestTime(w.ev); ok {
-			eventTime = ingested
+	w.recordTime = r.Time
+	if r.Clock == ClockEvent {
+		if eventTime == noTime {
+			return
 		}
-		w.clock.observe(eventTime, ClockEvent, host)
+		w.recordTime = eventTime
+		if ingested, _, ok := w.meta.IngestTime(w.ev); ok {
+			w.recordTime = ingested
+		}
 	}
+	w.recordTime = min(max(w.recordTime, 0), latestTime)
+	w.clock.observe(w.recordTime, r.Clock, host)
 	w.counts.clock = w.clock.now
 }
 
-// refOf returns the event's place in the order, its time clamped to what the record clock makes believable.
+// refOf returns the event's place in the order, its time clamped to what is believable.
 func (w *Worker) refOf(r *Record, ms int64, sub int32) sequence.Ref {
-	ref := sequence.Ref{ID: state.Fold(w.meta.ID(w.ev))}
-	ref.Ordinal = sequence.Ordinal{
-		Time: ms, SubMillis: sub, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-	}
+	ref := sequence.Ref{ID: w.fold(w.meta.ID(w.ev))}
+	ref.Ordinal = sequence.Ordinal{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	ref.Time, ref.SubMillis = w.believable(ms, sub)
 	ref.Sequence, ref.HasSeq = w.meta.Sequence(w.ev)
-	if latest := w.latestBelievable(); ms > latest {
-		w.counts.clamped++
-		ref.Time, ref.SubMillis = latest, 0
-	}
 	w.counts.newest = max(w.counts.newest, ref.Time)
 	return ref
 }
 
-// latestBelievable is the latest event time that the record clock makes believable.
-func (w *Worker) latestBelievable() int64 {
-	return w.clock.now + w.cfg.Order.FutureTolerance.Milliseconds()
+// believable clamps an event time that is ahead of both the record clock and the time of its own record.
+func (w *Worker) believable(ms int64, sub int32) (int64, int32) {
+	latest := max(w.clock.now, w.recordTime) + w.cfg.Order.FutureTolerance.Milliseconds()
+	if ms <= latest {
+		return ms, sub
+	}
+	w.counts.clamped++
+	return latest, 0
 }
 
 // match runs the rule set over the decoded event: single-event matches become alerts at once, candidates of
@@ -255,32 +283,39 @@ func (w *Worker) match(r *Record, h *host, ref sequence.Ref, late bool) {
 		return
 	}
 	for _, b := range w.candidates(hits.Sequences, ref) {
-		if len(b.cands) == 0 {
-			continue
+		if len(b.cands) > 0 {
+			b.ref.ID = strings.Clone(b.ref.ID)
+			w.keepEvidence(b.ref, r.Value)
+			w.place(b, h, late)
 		}
-		b.ref.ID = string([]byte(b.ref.ID))
-		w.keepEvidence(b.ref, r.Value)
-		if late {
-			w.countLate(b)
-			w.feedingLate = true
-			w.feed(b, h)
-			w.feedingLate = false
-			w.release(b.ref)
-			continue
-		}
-		w.enqueue(h, b)
 	}
+}
+
+// place puts a candidate where it has to wait for its host's watermark, or feeds it where it came behind that.
+func (w *Worker) place(b *buffered, h *host, late bool) {
+	if b.field != "" { // the order by another timestamp has a watermark of its own
+		h = w.hostOf(h.name + "\x00" + b.field)
+		late = w.arrive(h, b.ref.Time)
+		defer w.runHost(h)
+	}
+	if !late {
+		w.enqueue(h, b)
+		return
+	}
+	w.countLate(b)
+	w.feedingLate = true
+	w.feed(b, h)
+	w.feedingLate = false
+	w.release(b.ref)
 }
 
 // enqueue puts an event into the reorder buffer of its host.
 func (w *Worker) enqueue(h *host, b *buffered) {
-	if !h.pending() {
-		w.pendingHosts++
-	}
 	b.host = h
 	h.buffer.Push(b)
 	w.buffered++
 	w.addedBuffers = append(w.addedBuffers, b)
+	w.recount(h)
 	w.touch(h)
 	w.schedule(h)
 	if w.buffered > w.cfg.Limits.Buffered {
@@ -299,35 +334,67 @@ func (w *Worker) dequeue(h *host) {
 	if b.stored {
 		w.overlay.Delete(b.key())
 	}
-	if !h.pending() {
-		w.pendingHosts--
-	}
+	w.recount(h)
 	w.touch(h)
 }
 
 // runHost does what the host's watermark has reached: first the events up to it, in order, then the deadlines.
 func (w *Worker) runHost(h *host) {
-	for h.buffer.Len() > 0 && h.buffer.Top().ref.Time <= h.mark {
+	for h.ready() {
 		w.dequeue(h)
 	}
-	w.tick(h)
+	for h.ticking() {
+		w.tick(h)
+	}
 	w.schedule(h)
 }
 
-// runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough.
+// runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough. Rules may join
+// events across hosts, so the events of all of them are fed in one order, and so are their deadlines.
 func (w *Worker) runDue() {
+	if w.due.Len() == 0 || w.due.Top().clock > w.clock.now {
+		return
+	}
+	w.awake = w.awake[:0]
+	buffers := minheap.New(func(a, b *host) bool { return a.buffer.Top().before(b.buffer.Top()) })
 	for w.due.Len() > 0 && w.due.Top().clock <= w.clock.now {
 		d := w.due.Pop()
-		h := d.h
-		if d.clock != h.due {
+		if d.clock != d.h.due {
 			continue
 		}
-		h.due = math.MaxInt64
-		h.advance(w.clock.now, w.lateness)
-		if h.pending() {
-			w.touch(h)
+		d.h.due = math.MaxInt64
+		d.h.advance(w.clock.now, w.lateness)
+		w.awake = append(w.awake, d.h)
+		if d.h.pending() {
+			w.touch(d.h)
 		}
-		w.runHost(h)
+		if d.h.ready() {
+			buffers.Push(d.h)
+		}
+	}
+	drain(&buffers, (*host).ready, w.dequeue)
+	timers := minheap.New(func(a, b *host) bool { return a.timers.Top().before(b.timers.Top()) })
+	for _, h := range w.awake {
+		if h.ticking() {
+			timers.Push(h)
+		}
+	}
+	drain(&timers, (*host).ticking, w.tick)
+	for _, h := range w.awake {
+		w.schedule(h)
+	}
+}
+
+// drain does one thing for the first host of the heap, again and again, until no host has anything left to do.
+func drain(hosts *minheap.Heap[*host], more func(*host) bool, do func(*host)) {
+	for hosts.Len() > 0 {
+		h := hosts.Top()
+		do(h)
+		if more(h) {
+			hosts.Fix()
+		} else {
+			hosts.Pop()
+		}
 	}
 }
 

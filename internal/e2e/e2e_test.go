@@ -72,7 +72,7 @@ func seeds(t *testing.T, n, short int) []uint64 {
 	t.Helper()
 	var list []uint64
 	if text := os.Getenv("WEIR_E2E_SEEDS"); text != "" {
-		for _, s := range strings.Split(text, ",") {
+		for s := range strings.SplitSeq(text, ",") {
 			seed, err := strconv.ParseUint(s, 10, 64)
 			if err != nil {
 				t.Fatalf("WEIR_E2E_SEEDS: %v", err)
@@ -184,7 +184,7 @@ func (r *trial) writeRules() (dir string) {
 }
 
 // until polls a condition until it holds.
-func (r *trial) until(what string, within time.Duration, holds func() bool) bool {
+func (r *trial) until(what string, within time.Duration, holds func() bool) {
 	r.t.Helper()
 	deadline := time.After(within)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -193,11 +193,10 @@ func (r *trial) until(what string, within time.Duration, holds func() bool) bool
 		select {
 		case <-deadline:
 			r.t.Errorf("seed %d: %s: not within %v", r.seed, what, within)
-			return false
+			return
 		case <-tick.C:
 		}
 	}
-	return true
 }
 
 // awaitTopic waits until a member has made the topics, so that the first events find them at work.
@@ -343,12 +342,12 @@ func (r *trial) line(rec *kgo.Record) string {
 	if err := json.Unmarshal(rec.Value, &doc); err != nil {
 		r.t.Fatal(err)
 	}
-	line := doc.Rule.ID
+	line := []string{doc.Rule.ID}
 	for _, e := range doc.Weir.Events {
 		if e.Missing {
 			e.ID = "-"
 		}
-		line += " " + e.ID
+		line = append(line, e.ID)
 	}
-	return line
+	return strings.Join(line, " ")
 }

@@ -85,7 +85,7 @@ func (p *process) start() {
 	p.ended = ended
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() //nolint:errcheck // who waits looks at the process's state
+		_ = cmd.Wait() // who waits looks at the process's state
 	}()
 }
 
@@ -99,7 +99,7 @@ func (p *process) signal(s syscall.Signal) {
 	case <-p.ended:
 		p.t.Errorf("member %d has ended by itself: %v", p.number, p.cmd.ProcessState)
 	default:
-		_ = p.cmd.Process.Signal(s) //nolint:errcheck // it may end at this very moment
+		_ = p.cmd.Process.Signal(s) // it may end at this very moment
 	}
 }
 
@@ -152,7 +152,7 @@ func (p *process) terminate() {
 // end kills what still runs.
 func (p *process) end() {
 	if p.cmd != nil {
-		_ = p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+		_ = p.cmd.Process.Kill() // it may have ended
 		p.wait()
 	}
 }

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -111,8 +112,8 @@ func TestMemberJoinsAndLeaves(t *testing.T) {
 // TestSilentPartitionsMoveTwice: two rebalances pass while nothing is read. Then the wall clock decides absences:
 // each by the owner of the partition alone.
 func TestSilentPartitionsMoveTwice(t *testing.T) {
-	c := fakeCluster(t, 4)
-	hosts := hostNames(12)
+	c := fakeCluster(t, 12) // each member that joins takes some away from each that is there
+	hosts := hostNames(24)
 	a := c.start(t, c.config(), t.TempDir())
 	a.awaitReady(t)
 	for _, h := range hosts {
@@ -190,7 +191,7 @@ func TestLostEndOfTransaction(t *testing.T) {
 		c.fake.KeepControl()
 		if n := calls.Add(1); n == 2 || n == 3 {
 			lost.Add(1)
-			return nil, fmt.Errorf("connection cut"), true
+			return nil, errors.New("connection cut"), true
 		}
 		return nil, nil, false
 	})
@@ -272,8 +273,8 @@ func TestHostOnTwoPartitions(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	c.startWith(t, c.config(), t.TempDir(), kafka.NewMetrics(reg))
 	for i := range int32(6) {
-		c.send(t, &kgo.Record{Topic: c.input, Partition: i % 2, Value: []byte(doc("stray", fmt.Sprint(i), "process", "x", 1, 0))})
-		c.send(t, &kgo.Record{Topic: c.input, Partition: 0, Value: []byte(doc("home", fmt.Sprint(i), "process", "x", 1, 0))})
+		c.send(t, &kgo.Record{Topic: c.input, Partition: i % 2, Value: []byte(doc("stray", strconv.Itoa(int(i)), "process", "x", 1, 0))})
+		c.send(t, &kgo.Record{Topic: c.input, Partition: 0, Value: []byte(doc("home", strconv.Itoa(int(i)), "process", "x", 1, 0))})
 	}
 	c.awaitRead(t, c.input)
 	metric := func() int {

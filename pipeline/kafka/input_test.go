@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -105,11 +104,15 @@ func TestTopicProblems(t *testing.T) {
 			[]string{"t-alerts does not exist", "kafka-topics.sh --bootstrap-server", "--create --topic t-alerts --partitions 2", "--config max.message.bytes=2097152"},
 		},
 		"changelog has other partitions": {
-			func(t *testing.T, c *cluster, cfg *kafka.Config) { c.createTopic(t, cfg.ChangelogTopic, 3) },
+			func(t *testing.T, c *cluster, cfg *kafka.Config) {
+				t.Helper()
+				c.createTopic(t, cfg.ChangelogTopic, 3)
+			},
 			[]string{"changelog t-changelog has 3 partitions but the input has 2", "delete t-changelog"},
 		},
 		"inputs differ": {
 			func(t *testing.T, c *cluster, cfg *kafka.Config) {
+				t.Helper()
 				c.createTopic(t, "wide", 5)
 				cfg.Topics = append(cfg.Topics, "wide")
 			},
@@ -147,6 +150,6 @@ func runBriefly(t *testing.T, cfg kafka.Config) error {
 	case err := <-done:
 		return err
 	case <-time.After(20 * time.Second):
-		return fmt.Errorf("no error within 20 s")
+		return errors.New("no error within 20 s")
 	}
 }

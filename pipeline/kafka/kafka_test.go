@@ -29,7 +29,7 @@ var ruleFiles = map[string]string{
 	"slow":   `sequence by host.id with maxspan=3s [process where process.name == "slow"] ![process where process.name == "fast"]`,
 }
 
-func testSet(t testing.TB) *rules.Set {
+func testSet(t *testing.T) *rules.Set {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"single", "chain", "silent", "slow"} {
@@ -63,7 +63,7 @@ type cluster struct {
 	fake    *kfake.Cluster
 }
 
-func fakeCluster(t testing.TB, partitions int32) *cluster {
+func fakeCluster(t *testing.T, partitions int32) *cluster {
 	t.Helper()
 	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
 	if err != nil {
@@ -75,7 +75,7 @@ func fakeCluster(t testing.TB, partitions int32) *cluster {
 	return c
 }
 
-func newCluster(t testing.TB, brokers []string, prefix string, partitions int32) *cluster {
+func newCluster(t *testing.T, brokers []string, prefix string, partitions int32) *cluster {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000),
 		kgo.ProducerBatchMaxBytes(9_000_000), kgo.RecordPartitioner(keyedOrManual()))
@@ -110,7 +110,7 @@ func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
 	return p.keyed.Partition(r, n)
 }
 
-func (c *cluster) createTopic(t testing.TB, topic string, partitions int32) {
+func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
 	t.Helper()
 	logAppend, largest := "LogAppendTime", "10000000"
 	resp, err := c.admin.CreateTopic(t.Context(), partitions, 1,
@@ -129,14 +129,14 @@ func (c *cluster) config() kafka.Config {
 	}
 }
 
-func (c *cluster) produce(t testing.TB, host string, docs ...string) {
+func (c *cluster) produce(t *testing.T, host string, docs ...string) {
 	t.Helper()
 	for _, d := range docs {
 		c.send(t, &kgo.Record{Topic: c.input, Key: []byte(host), Value: []byte(d)})
 	}
 }
 
-func (c *cluster) send(t testing.TB, records ...*kgo.Record) {
+func (c *cluster) send(t *testing.T, records ...*kgo.Record) {
 	t.Helper()
 	if err := c.cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -150,12 +150,12 @@ type member struct {
 }
 
 // start runs a service until stop is called.
-func (c *cluster) start(t testing.TB, cfg kafka.Config, dir string) *member {
+func (c *cluster) start(t *testing.T, cfg kafka.Config, dir string) *member {
 	t.Helper()
 	return c.startWith(t, cfg, dir, nil)
 }
 
-func (c *cluster) startWith(t testing.TB, cfg kafka.Config, dir string, metrics *kafka.Metrics) *member {
+func (c *cluster) startWith(t *testing.T, cfg kafka.Config, dir string, metrics *kafka.Metrics) *member {
 	t.Helper()
 	store, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
 	if err != nil {
@@ -182,12 +182,13 @@ func (c *cluster) startWith(t testing.TB, cfg kafka.Config, dir string, metrics 
 	return m
 }
 
-func pipelineConfig(t testing.TB) *pipeline.Config {
+func pipelineConfig(t *testing.T) *pipeline.Config {
+	t.Helper()
 	return &pipeline.Config{Set: testSet(t), Alerts: alert.NewECS(alert.Options{MaxBytes: 900_000}), Order: pipeline.Order{Lateness: 200 * time.Millisecond}}
 }
 
 // until polls a condition until it holds or the time is over.
-func until(t testing.TB, what string, holds func() bool) {
+func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -201,13 +202,13 @@ func until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-func (m *member) awaitReady(t testing.TB) {
+func (m *member) awaitReady(t *testing.T) {
 	t.Helper()
 	until(t, "member is ready", func() bool { ok, _ := m.Ready(); return ok })
 }
 
 // awaitRead waits until the group has committed all of the input topics.
-func (c *cluster) awaitRead(t testing.TB, topics ...string) {
+func (c *cluster) awaitRead(t *testing.T, topics ...string) {
 	t.Helper()
 	until(t, "everything is read", func() bool {
 		ends, err := c.admin.ListEndOffsets(t.Context(), topics...)
@@ -227,7 +228,7 @@ func (c *cluster) awaitRead(t testing.TB, topics ...string) {
 	})
 }
 
-type testLog struct{ t testing.TB }
+type testLog struct{ t *testing.T }
 
 func (l testLog) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(p)))
@@ -235,7 +236,7 @@ func (l testLog) Write(p []byte) (int, error) {
 }
 
 // committed reads a topic read_committed up to its present end.
-func (c *cluster) committed(t testing.TB, topic string) []*kgo.Record {
+func (c *cluster) committed(t *testing.T, topic string) []*kgo.Record {
 	t.Helper()
 	ends, err := c.admin.ListEndOffsets(t.Context(), topic)
 	if err != nil {
@@ -274,13 +275,13 @@ func (c *cluster) committed(t testing.TB, topic string) []*kgo.Record {
 }
 
 // awaitAlerts waits for a number of alerts and returns them by rule and host, sorted.
-func (c *cluster) awaitAlerts(t testing.TB, n int) []string {
+func (c *cluster) awaitAlerts(t *testing.T, n int) []string {
 	t.Helper()
 	until(t, fmt.Sprintf("%d alerts", n), func() bool { return len(c.committed(t, c.prefix+"-alerts")) >= n })
 	return c.alerts(t)
 }
 
-func (c *cluster) alerts(t testing.TB) []string {
+func (c *cluster) alerts(t *testing.T) []string {
 	t.Helper()
 	var got []string
 	for _, r := range c.committed(t, c.prefix+"-alerts") {

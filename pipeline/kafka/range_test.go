@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,12 +192,9 @@ func eventIDs(t *testing.T, body string) string {
 	if err := json.Unmarshal([]byte(body), &doc); err != nil {
 		t.Fatal(err)
 	}
-	ids := ""
-	for i, e := range doc.Weir.Events {
-		if i > 0 {
-			ids += ","
-		}
-		ids += e.ID
+	var ids []string
+	for _, e := range doc.Weir.Events {
+		ids = append(ids, e.ID)
 	}
-	return ids
+	return strings.Join(ids, ",")
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // writeRule writes a rule file whose id is its name.
-func writeRule(t testing.TB, dir, name, query string) {
+func writeRule(t *testing.T, dir, name, query string) {
 	t.Helper()
 	text := fmt.Sprintf(`[metadata]
 creation_date = "2026/11/21"

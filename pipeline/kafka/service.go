@@ -97,10 +97,12 @@ func (s *Service) Run(ctx context.Context) error {
 		began := s.deps.Now()
 		err := s.runClient(ctx)
 		s.setStatus(false, "stopped")
-		if ctx.Err() != nil {
-			return nil
-		}
-		if fatal(err) {
+		switch {
+		case errors.Is(err, errStore):
+			return err
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // the end was asked for, and what fails by it is no trouble
+		case fatal(err):
 			return err
 		}
 		s.deps.Metrics.restarted()
@@ -167,7 +169,7 @@ func (s *Service) connect(ctx context.Context) error {
 		s.admin.Close()
 		return err
 	}
-	opts := append(common, s.cfg.groupOptions()...)
+	opts := slices.Concat(common, s.cfg.groupOptions())
 	opts = append(opts,
 		kgo.OnPartitionsAssigned(s.onAssigned), kgo.OnPartitionsRevoked(s.onRevoked), kgo.OnPartitionsLost(s.onRevoked))
 	if s.session, err = kgo.NewGroupTransactSession(opts...); err != nil {

@@ -45,9 +45,27 @@ func (h *Heap[T]) Pop() T {
 	return top
 }
 
+// Retain drops the items for which keep is false.
+func (h *Heap[T]) Retain(keep func(T) bool) {
+	kept := h.items[:0]
+	for _, item := range h.items {
+		if keep(item) {
+			kept = append(kept, item)
+		}
+	}
+	clear(h.items[len(kept):])
+	h.items = kept
+	for i := len(h.items)/2 - 1; i >= 0; i-- {
+		h.sink(i)
+	}
+}
+
 // Fix restores the order after the item on top has changed.
-func (h *Heap[T]) Fix() {
-	for i := 0; ; {
+func (h *Heap[T]) Fix() { h.sink(0) }
+
+// sink moves the item at i down to where it belongs.
+func (h *Heap[T]) sink(i int) {
+	for {
 		smallest := i
 		for _, child := range [...]int{2*i + 1, 2*i + 2} {
 			if child < len(h.items) && h.less(h.items[child], h.items[smallest]) {
