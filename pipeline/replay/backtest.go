@@ -51,6 +51,9 @@ type Result struct {
 // batchSize is the number of records between two commits to the throw-away state. It is not seen in the result.
 const batchSize = 4096
 
+// batchBytes bounds the memory of a batch.
+const batchBytes = 16 << 20
+
 // Backtest runs all records of src through the engine, one worker per partition, and ends the input.
 func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	o.Config.EnsureDefaults()
@@ -73,6 +76,7 @@ type backtest struct {
 	order   []int32
 	pending map[int32][]pipeline.Record
 	held    int
+	bytes   int
 	result  *Result
 }
 
@@ -89,7 +93,8 @@ func (b *backtest) run(ctx context.Context, src Source) error {
 		b.result.Bytes += uint64(len(r.Value))
 		b.pending[r.Partition] = append(b.pending[r.Partition], r)
 		b.held++
-		if b.held >= batchSize {
+		b.bytes += len(r.Value)
+		if b.held >= batchSize || b.bytes >= batchBytes {
 			if err := b.flush(); err != nil {
 				return err
 			}
@@ -131,7 +136,7 @@ func (b *backtest) flush() error {
 			return err
 		}
 	}
-	b.held = 0
+	b.held, b.bytes = 0, 0
 	if b.o.Progress != nil {
 		b.o.Progress(b.result.Records, b.result.Bytes)
 	}

@@ -39,6 +39,7 @@ type File struct {
 	buf     []byte
 	array   *json.Decoder
 	started bool
+	ended   bool
 }
 
 // Expand returns the files behind paths: a folder stands for the event files in it, sorted by name, and "-" for
@@ -64,11 +65,16 @@ func Expand(paths []string) ([]string, error) {
 		}
 		out = append(out, found...)
 	}
+	for i, p := range out {
+		if slices.Contains(out[:i], p) {
+			return nil, fmt.Errorf("events: %s is given twice", p)
+		}
+	}
 	return out, nil
 }
 
-// eventFiles finds the event files of a folder: *.ndjson, *.jsonl and *.json, also .gz and .zst. JSON files
-// that hold neither events nor an array of objects, such as manifests, have to be left out by the caller's choice of paths.
+// eventFiles finds the event files of a folder and those below it: *.ndjson and *.jsonl, also .gz and .zst. Files
+// that end in .json are as often something else; they have to be named one by one.
 func eventFiles(dir string) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -84,7 +90,7 @@ func eventFiles(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	if len(found) == 0 {
+	if len(found) == 0 { // say so rather than replay nothing
 		return nil, fmt.Errorf("events: no .ndjson or .jsonl file (plain, .gz or .zst) in folder %s", dir)
 	}
 	slices.Sort(found)
@@ -196,8 +202,14 @@ func (f *File) readLine() ([]byte, error) {
 	return f.buf, err
 }
 
-// detectArray sees whether the file is an array of documents: its first character is a bracket.
+// detectArray sees whether the file is an array of documents: its first character is a bracket. A byte order mark
+// before it is passed over.
 func (f *File) detectArray() error {
+	if mark, err := f.r.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
+		if _, err := f.r.Discard(3); err != nil {
+			return err
+		}
+	}
 	for {
 		b, err := f.r.Peek(1)
 		if err != nil {
@@ -222,9 +234,26 @@ func (f *File) detectArray() error {
 	}
 }
 
+var errAfterArray = errors.New("there is something behind the array")
+
+// endArray makes sure that the file ends with its array.
+func (f *File) endArray() error {
+	if _, err := f.array.Token(); err != nil {
+		return fmt.Errorf("events: %s: the array has no end: %w", f.name, io.ErrUnexpectedEOF)
+	}
+	f.ended = true
+	if _, err := f.array.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("events: %s: %w", f.name, errAfterArray)
+	}
+	return io.EOF
+}
+
 func (f *File) nextElement() (Doc, error) {
-	if !f.array.More() {
+	if f.ended {
 		return Doc{}, io.EOF
+	}
+	if !f.array.More() {
+		return Doc{}, f.endArray()
 	}
 	var raw json.RawMessage
 	if err := f.array.Decode(&raw); err != nil {

@@ -60,6 +60,7 @@ type fileSource struct {
 	heads minheap.Heap[*head] // by record time
 	timer *timer
 	files []*File
+	merge bool
 }
 
 // head is a file and its next record.
@@ -80,7 +81,14 @@ func (h *head) before(i *head) bool {
 
 // OpenFiles returns a source over event files, in file order; several files are merged by record time.
 func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
-	s := &fileSource{timer: newTimer(), heads: minheap.New((*head).before)}
+	return openFiles(paths, stdin, len(paths) > 1)
+}
+
+// Concat returns a source over event files one after the other.
+func Concat(paths []string, stdin io.Reader) (Source, error) { return openFiles(paths, stdin, false) }
+
+func openFiles(paths []string, stdin io.Reader, merge bool) (Source, error) {
+	s := &fileSource{timer: newTimer(), heads: minheap.New((*head).before), merge: merge}
 	for i, p := range paths {
 		f, err := OpenFile(p, stdin)
 		if err != nil {
@@ -88,7 +96,7 @@ func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
 		}
 		s.files = append(s.files, f)
 		h := &head{file: f, order: i, clock: math.MinInt64}
-		if err := s.pull(h, len(paths) > 1); err != nil {
+		if err := s.pull(h); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		if h.isOpen {
@@ -99,7 +107,7 @@ func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
 }
 
 // pull reads the next record of a file.
-func (s *fileSource) pull(h *head, timed bool) error {
+func (s *fileSource) pull(h *head) error {
 	d, err := h.file.Next()
 	if errors.Is(err, io.EOF) {
 		h.isOpen = false
@@ -110,7 +118,7 @@ func (s *fileSource) pull(h *head, timed bool) error {
 	}
 	h.isOpen = true
 	h.next = record(d)
-	if timed {
+	if s.merge {
 		if _, ingested, ok := s.timer.times(h.next.Value); ok {
 			h.clock = max(h.clock, ingested)
 		}
@@ -125,7 +133,7 @@ func (s *fileSource) Next() (pipeline.Record, error) {
 	}
 	h := s.heads.Top()
 	r := h.next
-	if err := s.pull(h, len(s.files) > 1); err != nil {
+	if err := s.pull(h); err != nil {
 		return r, err
 	}
 	if h.isOpen {
