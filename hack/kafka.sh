@@ -88,43 +88,47 @@ choose_ports() {
 
 configure() {
     cat >"$run/server.properties" <<PROPERTIES
-process.roles=broker,controller
+# This node is its own controller.
 node.id=1
+process.roles=controller,broker
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
-log.dirs=$run/data
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=CONTROLLER://127.0.0.1:$controller,PLAINTEXT://127.0.0.1:$port
 
-# One node, so one copy of everything; few partitions, so that it starts and stops fast.
-num.partitions=1
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+# Folders, and a thread or two for each kind of work: it shares the machine with the tests.
+log.dirs=$run/data
+background.threads=2
+num.io.threads=4
+num.network.threads=2
 
 # A topic that a test forgot to create, or that Weir ought to have created, must be an error.
 auto.create.topics.enable=false
 
+# Nobody to copy to.
+default.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+offsets.topic.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.min.isr=1
+
+# Few partitions: it starts and stops fast.
+transaction.state.log.num.partitions=4
+offsets.topic.num.partitions=4
+num.partitions=1
+
 # Tests kill members and wait for the others to take over: nothing waits longer than it must.
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.min.session.timeout.ms=1000
+group.initial.rebalance.delay.ms=0
 
 # Compaction runs within a test's patience.
-log.cleaner.backoff.ms=1000
-log.cleaner.dedupe.buffer.size=8388608
 log.retention.check.interval.ms=10000
-
-num.network.threads=2
-num.io.threads=4
-background.threads=2
+log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.backoff.ms=1000
 PROPERTIES
 }
 

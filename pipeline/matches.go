@@ -144,10 +144,14 @@ func (w *Worker) deadLetter(r *Record, reason, detail string) {
 	w.counts.deadLetters[reason]++
 	sum := sha256.Sum256(r.Value)
 	kept := r.Value[:min(len(r.Value), w.cfg.Limits.DeadLetterBytes)]
-	w.keptBytes += len(kept)
+	key := r.Key
+	if len(key) > w.cfg.Limits.DeadLetterBytes {
+		key = nil
+	}
+	w.keptBytes += len(kept) + len(key)
 	w.out.DeadLetters = append(w.out.DeadLetters, DeadLetter{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Reason: reason, Detail: detail,
-		Value: slices.Clone(kept), Length: len(r.Value), SHA256: hex.EncodeToString(sum[:]),
+		Key: slices.Clone(key), Value: slices.Clone(kept), Length: len(r.Value), SHA256: hex.EncodeToString(sum[:]),
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/rules"
 )
 
 // Metrics are the counters and gauges of the workers of a process. Labels are bounded: rules, partitions, reasons
@@ -213,6 +214,30 @@ func (c *counts) flushFields(w *Worker) {
 		if n -= c.seenUncoerced[slot]; n > 0 {
 			path := w.cfg.Set.Schema().Field(event.Slot(slot)).Path
 			w.cfg.Metrics.uncoerced.WithLabelValues(path).Add(float64(n))
+		}
+	}
+}
+
+// begin makes the series of a partition, so that the first increase of a counter is one that Prometheus sees.
+func (m *Metrics) begin(partition int32, set *rules.Set) {
+	if m == nil {
+		return
+	}
+	p := strconv.Itoa(int(partition))
+	for _, v := range []*prometheus.CounterVec{
+		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow,
+		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded,
+	} {
+		v.WithLabelValues(p)
+	}
+	for _, reason := range []string{ReasonMalformed, ReasonNotObject, ReasonTooDeep, ReasonTooLarge, ReasonNoTimestamp} {
+		m.deadLetters.WithLabelValues(p, reason)
+	}
+	for _, c := range set.Rules() {
+		m.matches.WithLabelValues(c.Rule.ID)
+		if c.Sequence() {
+			m.evicted.WithLabelValues(c.Rule.ID)
+			m.matchesCut.WithLabelValues(c.Rule.ID)
 		}
 	}
 }

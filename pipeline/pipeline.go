@@ -27,11 +27,12 @@ const (
 	ClockCreate
 )
 
-// Record is one record of the input. Value may alias a fetch buffer: the worker copies what it keeps.
+// Record is one record of the input. Key and Value may alias a fetch buffer: the worker copies what it keeps.
 type Record struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	Key       []byte // as the producer set it, for dead letters only; nil without one
 	Value     []byte
 	Time      int64 // milliseconds since the epoch; unused with ClockEvent
 	Clock     ClockSource
@@ -71,7 +72,7 @@ type Limits struct {
 	MatchesPerEvent int // of one rule, completed by one event under different join keys; default 100
 	Buffered        int // events in the reorder buffer; the oldest are released early; default 100,000
 	Hosts           int // hosts remembered without anything pending; default 100,000
-	DeadLetterBytes int // of a record, kept in its dead letter; default 64 KiB
+	DeadLetterBytes int // of a record's value, kept in its dead letter; a longer key is left out; default 64 KiB
 }
 
 // EnsureDefaults fills in what is zero and prepares what all workers share. Call it once, before NewWorker.
@@ -126,6 +127,7 @@ type DeadLetter struct {
 	Offset    int64
 	Reason    string // one of the Reason constants
 	Detail    string // what exactly was wrong, with the position in the record
+	Key       []byte // of the record; nil without one, or where it is longer than Limits.DeadLetterBytes
 	Value     []byte // the first Limits.DeadLetterBytes of the record
 	Length    int    // of the whole record
 	SHA256    string // of the whole record, hex

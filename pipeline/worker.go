@@ -91,6 +91,7 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 	w.evictionLogged = make([]bool, len(machines))
 	w.counts = newCounts(len(machines), cfg.Set.Schema().Len())
 	w.forget()
+	cfg.Metrics.begin(number, cfg.Set)
 	return w, nil
 }
 

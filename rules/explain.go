@@ -29,7 +29,32 @@ type Explanation struct {
 	// Partition says where the rule's events must meet.
 	Partition  string   `json:"partition"`
 	Unhonoured []string `json:"unhonoured"`
+	// State is what a sequence keeps while it is unfinished, nil for an event query.
+	State *StateCost `json:"state,omitempty"`
 }
+
+// StateCost says what the partials of a sequence hold. Sizes are estimates for event ids of 36 characters, without the
+// join key; the events themselves are on disk and not counted.
+type StateCost struct {
+	// Key holds the join keys as stage 1 names them: there is a state for each tuple of their values.
+	Key []string `json:"key"`
+	// Events is the most events that one partial holds: all but the one that completes it, or all where the sequence
+	// ends in an absence.
+	Events int `json:"events"`
+	// Begun is the most partials under one key that have got to different stages.
+	Begun int `json:"begun"`
+	// BytesFirst is the memory of a partial of one event, BytesFull that of one with Events.
+	BytesFirst int `json:"bytes_first"`
+	BytesFull  int `json:"bytes_full"`
+	// Waits is set where the sequence ends in an absence: complete ones wait under their key until it is certain.
+	Waits bool `json:"waits"`
+}
+
+// What a live partial takes in memory: the benchmark of pipeline/sequence measures it.
+const (
+	bytesFirst   = 192
+	bytesFurther = 130
+)
 
 // ExplainedField is a field that the rule reads. Type is "unknown" where the field table doesn't have it.
 type ExplainedField struct {
@@ -70,6 +95,7 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 	e.Fields = s.explainFields(stages)
 	e.Partition = "each event is matched where it arrives"
 	if e.Sequence {
+		e.State = stateCost(c.Query, e.Stages[0].By)
 		e.SpanSource = "maxspan"
 		if c.Query.MaxSpan == 0 {
 			e.SpanSource = "lookback"
@@ -80,6 +106,22 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 		}
 	}
 	return e, true
+}
+
+func stateCost(q *eql.Query, by []string) *StateCost {
+	st := &StateCost{Key: append([]string{}, by...), BytesFirst: bytesFirst}
+	for _, stage := range q.Stages {
+		st.Waits = stage.Missing
+		if !stage.Missing {
+			st.Events += stage.Runs
+		}
+	}
+	st.Begun = st.Events - 1
+	if !st.Waits {
+		st.Events--
+	}
+	st.BytesFull = bytesFirst + bytesFurther*(st.Events-1)
+	return st
 }
 
 func (s *Set) explainStage(c *Compiled, i int, st *eql.Stage) ExplainedStage {

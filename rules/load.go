@@ -36,7 +36,7 @@ func (o *LoadOptions) EnsureDefaults() {
 	if o.Types == nil {
 		o.Types = ecs.TypeOf
 		if o.Fields == nil {
-			o.Fields = ecsFields{}
+			o.Fields = ecs.Table{}
 		}
 	}
 }
@@ -246,12 +246,3 @@ func warnDuplicate(f, winner *File) {
 	f.Problems = append(f.Problems, p)
 	sortProblems(f.Problems)
 }
-
-// ecsFields is the table of the Elastic Common Schema and of known integrations.
-type ecsFields struct{}
-
-// Known reports whether there is a field at path.
-func (ecsFields) Known(path string) bool { return ecs.Known(path) }
-
-// Nearest returns the known field that is most like path, "" where none is close.
-func (ecsFields) Nearest(path string) string { return ecs.Nearest(path) }

@@ -148,7 +148,27 @@ func TestRender(t *testing.T) {
 }
 
 func TestLoadFields(t *testing.T) {
-	f := loadOne(t, head+`
+	f := loadOne(t, head+allFields)
+	if f.Rule == nil || len(f.Problems) > 0 {
+		t.Fatal(f.Problems)
+	}
+	if diff := cmp.Diff(allFieldsLoaded(), f.Rule, cmpopts.IgnoreUnexported(rules.Rule{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := f.Rule.LookbackMillis(); got != 540_000 {
+		t.Errorf("got lookback %d, want 540000", got)
+	}
+	if got := f.Rule.IntervalMillis(); got != 600_000 {
+		t.Errorf("got interval %d, want 600000", got)
+	}
+	unhonoured := []string{"alert_suppression", "exceptions_list", "max_signals", "severity_mapping", "risk_score_mapping", "rule_name_override"}
+	if diff := cmp.Diff(unhonoured, f.Rule.Unhonoured()); diff != "" {
+		t.Errorf("unhonoured (-want +got):\n%s", diff)
+	}
+}
+
+// allFields is the text of a rule, below head, that has every field there is.
+const allFields = `
 description = "d"
 author = ["a"]
 license = "l"
@@ -222,12 +242,11 @@ min_stack_comments = "c"
 [transform]
 [[transform.osquery]]
 label = "l"
-`)
-	if f.Rule == nil || len(f.Problems) > 0 {
-		t.Fatal(f.Problems)
-	}
-	score := (*int)(nil)
-	want := &rules.Rule{
+`
+
+// allFieldsLoaded returns the rule that head and allFields say.
+func allFieldsLoaded() *rules.Rule {
+	return &rules.Rule{
 		Path: "r.toml", Line: 30,
 		Metadata: rules.Metadata{
 			Maturity: "production", CreationDate: "2026/01/01", UpdatedDate: "2026/01/02", Integration: []string{"endpoint"},
@@ -252,25 +271,12 @@ label = "l"
 		ExceptionsList:      []rules.ExceptionList{{ID: "e", ListID: "el", NamespaceType: "single", Type: "detection"}},
 		MaxSignals:          5,
 		SeverityMapping:     []rules.SeverityMapping{{Field: "event.severity", Operator: "equals", Value: "21", Severity: "low"}},
-		RiskScoreMapping:    []rules.RiskScoreMapping{{Field: "event.risk_score", Operator: "equals", RiskScore: score}},
+		RiskScoreMapping:    []rules.RiskScoreMapping{{Field: "event.risk_score", Operator: "equals", RiskScore: nil}},
 		RuleNameOverride:    "process.name",
 		RelatedIntegrations: []rules.RelatedIntegration{{Package: "endpoint", Version: "^8"}},
 		RequiredFields:      []rules.RequiredField{{Name: "process.name", Type: "keyword", ECS: true}},
 		InvestigationFields: rules.InvestigationFields{FieldNames: []string{"host.id"}},
 		TimelineID:          "ti", TimelineTitle: "tt",
-	}
-	if diff := cmp.Diff(want, f.Rule, cmpopts.IgnoreUnexported(rules.Rule{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := f.Rule.LookbackMillis(); got != 540_000 {
-		t.Errorf("got lookback %d, want 540000", got)
-	}
-	if got := f.Rule.IntervalMillis(); got != 600_000 {
-		t.Errorf("got interval %d, want 600000", got)
-	}
-	unhonoured := []string{"alert_suppression", "exceptions_list", "max_signals", "severity_mapping", "risk_score_mapping", "rule_name_override"}
-	if diff := cmp.Diff(unhonoured, f.Rule.Unhonoured()); diff != "" {
-		t.Errorf("unhonoured (-want +got):\n%s", diff)
 	}
 }
 

@@ -27,12 +27,20 @@ type Problem struct {
 	Column   int      `json:"column"`
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"`
-	// Hint says what to write instead, where that is known.
-	Hint string `json:"hint,omitempty"`
+	// Hint says what to write instead, where that is known. In JSON it belongs to the message: see Text.
+	Hint string `json:"-"`
 	// EndColumn is behind the last marked character of the line; it is Column where there is only a point.
 	EndColumn int `json:"-"`
 	// Snippet is the source line, without its end.
 	Snippet string `json:"-"`
+}
+
+// Text returns the message with its hint in one line.
+func (p Problem) Text() string {
+	if p.Hint == "" {
+		return p.Message
+	}
+	return p.Message + "; " + p.Hint
 }
 
 // Render writes the problem as compilers do: position, severity and message, then the source line, a caret under what is

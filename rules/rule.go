@@ -53,7 +53,7 @@ type Rule struct {
 	From     string `toml:"from"`
 	To       string `toml:"to"`
 	Interval string `toml:"interval"`
-	// TimestampOverride only sets the range that a scheduled search looks at.
+	// TimestampOverride is for scheduled searches: it narrows what they read. A stream has no such range.
 	TimestampOverride                 string `toml:"timestamp_override"`
 	TimestampOverrideFallbackDisabled bool   `toml:"timestamp_override_fallback_disabled"`
 	// TimestampField is the event time of the rule's sequences; empty means @timestamp.
@@ -231,8 +231,8 @@ func (r *Rule) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// StateHash identifies the rule's partials in the state: it is made of the rule's id and of what Hash covers, so that a
-// rule whose normalised query did not change keeps its partials over a reload.
+// StateHash names the rule's partials in the state. It covers the rule's id and all that Hash does: partials outlive a
+// reload as long as the query means the same.
 func (r *Rule) StateHash() [8]byte {
 	sum := r.digest(r.ID)
 	return [8]byte(sum[:8])

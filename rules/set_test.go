@@ -246,6 +246,7 @@ sequence by host.id [process where process.name : ("nc", "ncat") and event.type 
 		},
 		HostLocal: true, MaxSpanMillis: 360_000, SpanSource: "lookback",
 		Partition: "the join keys imply the host: events are matched where they arrive",
+		State:     &rules.StateCost{Key: []string{"host.id"}, Events: 2, Begun: 2, BytesFirst: 192, BytesFull: 322},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -76,6 +76,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err := a.renderErrors(collection.Files); err != nil {
 		return err
 	}
+	a.warnLoaded(collection)
 	c, err := f.kafka.load()
 	if err != nil {
 		return err

@@ -105,7 +105,7 @@ func (r *backtestReport) json() backtestJSON {
 		Seconds: r.took.Seconds(), EventsPerSec: r.rate(), DeadLetters: r.result.DeadLetters,
 		Late:           r.counter("weir_late_events_total"),
 		UnknownStreams: r.counter("weir_unknown_stream_events_total"),
-		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped},
+		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped + r.files.unsupported},
 	}
 	for _, rr := range r.rows() {
 		row := ruleJSON{
@@ -167,6 +167,9 @@ func (r *backtestReport) summary() string {
 	}
 	if r.files.skipped > 0 {
 		notes = append(notes, count(r.files.skipped, "rule file")+" skipped by type")
+	}
+	if r.files.unsupported > 0 {
+		notes = append(notes, count(r.files.unsupported, "rule file")+" not supported yet")
 	}
 	if r.files.errors > 0 {
 		notes = append(notes, count(r.files.errors, "rule file")+" with errors, not run")

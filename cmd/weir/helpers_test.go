@@ -13,6 +13,7 @@ import (
 	"github.com/weir-eql/weir/internal/term"
 	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/pipeline/kafka"
+	"github.com/weir-eql/weir/rules"
 )
 
 func TestPosition(t *testing.T) {
@@ -68,7 +69,7 @@ func TestValueJSON(t *testing.T) {
 func TestQueryProblem(t *testing.T) {
 	text := "process where\n  näme == 1"
 	pos := strings.Index(text, "==")
-	p := queryProblem(text, &ast.Error{Span: ast.Span{Pos: pos, End: pos + 2}, Msg: "no"})
+	p := queryProblem(text, rules.SeverityError, &ast.Error{Span: ast.Span{Pos: pos, End: pos + 2}, Msg: "no"})
 	got := []int{p.Line, p.Column, p.EndColumn}
 	if want := []int{2, 8, 10}; !cmp.Equal(got, want) {
 		t.Errorf("line, column, end = %v, want %v", got, want)

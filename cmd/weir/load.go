@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/rules/detections"
 )
@@ -51,7 +55,31 @@ func (f *ruleFlags) load() (*rules.Collection, error) {
 
 // tally counts files by status and their warnings.
 type tally struct {
-	ok, errors, skipped, warnings int
+	ok, errors, warnings int
+	skipped              int // rules of other types
+	unsupported          int // EQL rules that can't run yet
+}
+
+// left says in words how many files are no rules that could run, though nothing is wrong with them.
+func (t tally) left() string {
+	text := fmt.Sprintf("%d skipped by type", t.skipped)
+	if t.unsupported > 0 {
+		text += fmt.Sprintf(", %d not supported yet", t.unsupported)
+	}
+	return text
+}
+
+// unsupported returns what a rule of EQL was skipped for, "" for all other files.
+func unsupported(f *rules.File) string {
+	if f.Status != rules.StatusSkipped {
+		return ""
+	}
+	for _, p := range f.Problems {
+		if p.Message == replay.ErrSample.Error() {
+			return p.Message
+		}
+	}
+	return ""
 }
 
 func tallyFiles(files []*rules.File) tally {
@@ -63,7 +91,11 @@ func tallyFiles(files []*rules.File) tally {
 		case rules.StatusError:
 			t.errors++
 		case rules.StatusSkipped:
-			t.skipped++
+			if unsupported(f) != "" {
+				t.unsupported++
+			} else {
+				t.skipped++
+			}
 		}
 		for _, p := range f.Problems {
 			if p.Severity == rules.SeverityWarning {
@@ -87,6 +119,49 @@ func (a *app) renderErrors(files []*rules.File) error {
 		}
 	}
 	return nil
+}
+
+// duplicates returns the files whose rule doesn't run because another file with its id does, each with that file's rule.
+func duplicates(c *rules.Collection) map[*rules.File]*rules.Rule {
+	chosen := map[string]*rules.Rule{}
+	for _, r := range c.Rules {
+		chosen[r.ID] = r
+	}
+	out := map[*rules.File]*rules.Rule{}
+	for _, f := range c.Files {
+		if winner := chosen[f.RuleID]; f.Rule != nil && winner != nil && winner != f.Rule {
+			out[f] = winner
+		}
+	}
+	return out
+}
+
+// warnLoaded says of the rules that load what weir run logs of them: those that don't run because of their id or their
+// kind, and in one line what isn't honoured.
+func (a *app) warnLoaded(c *rules.Collection) {
+	twice := duplicates(c)
+	asking, keys := 0, map[string]struct{}{}
+	for _, f := range c.Files {
+		if winner, ok := twice[f]; ok {
+			a.warn("%s: duplicate rule id %s: %s wins, this rule does not run", f.Path, f.RuleID, winner.Path)
+		}
+		if reason := unsupported(f); reason != "" {
+			a.warn("%s: this rule does not run: %s", f.Path, reason)
+		}
+	}
+	for _, r := range c.Rules {
+		asked := r.Unhonoured()
+		if len(asked) > 0 {
+			asking++
+		}
+		for _, k := range asked {
+			keys[k] = struct{}{}
+		}
+	}
+	if asking > 0 {
+		a.warn("%s for what is not honoured yet (%s): see weir rules list", plural(asking, "rule asks", "rules ask"),
+			strings.Join(slices.Sorted(maps.Keys(keys)), ", "))
+	}
 }
 
 // compile puts the rules of a collection into a set.

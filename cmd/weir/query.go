@@ -29,8 +29,9 @@ JSON lines, in the order in which they were completed:
 
   {"join_keys":[…],"events":[{"index":N,"source":{…}},…]}
 
-index is the event's position in the input, from 0; {"missing":true} stands for a missing stage. Events are sorted by event
-time, then tiebreaker, then position. Missing stages at the end of the input are decided there.
+index is the event's position in the input, from 0 and on from file to file in the order given; {"missing":true} stands for a
+missing stage. Events are sorted by event time, then tiebreaker, then position. Missing stages at the end of the input are
+decided there.
 
 ` + eventsHelp,
 		Example: `  weir query 'process where process.name == "nc"' --events events.ndjson
@@ -54,7 +55,7 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	if err != nil {
 		return err
 	}
-	src, err := replay.OpenFiles(files, a.stdin)
+	src, err := replay.Concat(files, a.stdin)
 	if err != nil {
 		return err
 	}
@@ -62,12 +63,15 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	res, err := replay.Query(text, watch(cmd.Context(), src, bar), o)
 	err = errors.Join(err, src.Close())
 	if wrong, ok := errors.AsType[ast.Errors](err); ok {
-		if err := renderQueryErrors(a, text, wrong); err != nil {
+		if err := a.renderQuery(text, rules.SeverityError, wrong); err != nil {
 			return err
 		}
 		return fmt.Errorf("the query has %s", count(len(wrong), "error"))
 	}
 	if err != nil {
+		return err
+	}
+	if err := a.renderQuery(text, rules.SeverityWarning, res.Warnings); err != nil {
 		return err
 	}
 	if err := a.printMatches(res.Matches); err != nil {
@@ -91,24 +95,24 @@ func (a *app) warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, "%s %s\n", a.err.Yellow("warning:"), fmt.Sprintf(format, args...))
 }
 
-// renderQueryErrors shows what is wrong with a query as it was typed.
-func renderQueryErrors(a *app, text string, wrong ast.Errors) error {
-	for _, e := range wrong {
-		if err := queryProblem(text, e).Render(a.stderr, "query"); err != nil {
+// renderQuery shows the findings in a query as it was typed.
+func (a *app) renderQuery(text string, severity rules.Severity, found []*ast.Error) error {
+	for _, e := range found {
+		if err := queryProblem(text, severity, e).Render(a.stderr, "query"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// queryProblem places an error of a query in its lines.
-func queryProblem(text string, e *ast.Error) rules.Problem {
+// queryProblem places a finding in a query in its lines.
+func queryProblem(text string, severity rules.Severity, e *ast.Error) rules.Problem {
 	pos := min(max(e.Pos, 0), len(text))
 	start := strings.LastIndexByte(text[:pos], '\n') + 1
 	line, _, _ := strings.Cut(text[start:], "\n")
 	p := rules.Problem{
 		Line: strings.Count(text[:start], "\n") + 1, Column: utf8.RuneCountInString(text[start:pos]) + 1,
-		Severity: rules.SeverityError, Message: e.Msg, Hint: e.Hint, Snippet: line,
+		Severity: severity, Message: e.Msg, Hint: e.Hint, Snippet: line,
 	}
 	p.EndColumn = p.Column
 	if stop := min(e.End, start+len(line)); stop > pos {

@@ -19,7 +19,8 @@ Rules of other types than EQL are skipped and not checked. Files of test cases b
 The exit code is 1 where a file has errors; warnings keep no rule from running.
 
 With -o json one object per file is printed, one a line:
-  {"path","rule_id","name","type","status":"ok|error|skipped","problems":[{"line","column","severity","message"}]}`,
+  {"path","rule_id","name","type","status":"ok|error|skipped","problems":[{"line","column","severity","message"}]}
+A hint, such as "did you mean ==?", is the end of the message there.`,
 		Example: `  weir rules lint rules/
   weir rules lint -o json rules/ my.toml | jq -r 'select(.status=="error").path'`,
 		Args: cobra.MinimumNArgs(1),
@@ -49,8 +50,10 @@ func (a *app) lintJSON(files []*rules.File) error {
 	enc.SetEscapeHTML(false)
 	for _, f := range files {
 		own := *f
-		if own.Problems == nil {
-			own.Problems = []rules.Problem{}
+		own.Problems = make([]rules.Problem, len(f.Problems))
+		for i, p := range f.Problems {
+			p.Message = p.Text()
+			own.Problems[i] = p
 		}
 		if err := enc.Encode(own); err != nil {
 			return err
@@ -75,7 +78,7 @@ func (a *app) lintText(files []*rules.File, quiet bool) error {
 	if t.errors > 0 {
 		errs = a.out.Red(errs)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %d skipped by type; %s\n",
-		count(len(files), "file"), t.ok, errs, t.skipped, count(t.warnings, "warning"))
+	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %s; %s\n",
+		count(len(files), "file"), t.ok, errs, t.left(), count(t.warnings, "warning"))
 	return err
 }

@@ -30,6 +30,8 @@ type listed struct {
 	// Replaced says that another file with the same id runs instead.
 	Replaced    bool     `json:"replaced,omitempty"`
 	NotHonoured []string `json:"not_honoured"`
+
+	reason string // of an EQL rule that can't run yet
 }
 
 func newRulesListCommand(a *app) *cobra.Command {
@@ -75,6 +77,7 @@ func listRules(c *rules.Collection) ([]listed, error) {
 	for _, f := range c.Files {
 		row := listed{
 			ID: f.RuleID, Name: f.Name, Path: f.Path, Status: f.Status, Type: f.Type, Index: []string{}, NotHonoured: []string{},
+			reason: unsupported(f),
 		}
 		if f.Rule != nil {
 			row.fill(f.Rule, set.Rule(f.RuleID))
@@ -137,8 +140,8 @@ func (a *app) listTable(rows []listed, c *rules.Collection) error {
 		return err
 	}
 	f := tallyFiles(c.Files)
-	_, err := fmt.Fprintf(a.stdout, "\n%s: %s can run, %d with errors, %d skipped by type\n",
-		count(len(rows), "file"), count(len(c.Rules), "rule"), f.errors, f.skipped)
+	_, err := fmt.Fprintf(a.stdout, "\n%s: %s can run, %d with errors, %s\n",
+		count(len(rows), "file"), count(len(c.Rules), "rule"), f.errors, f.left())
 	return err
 }
 
@@ -164,7 +167,10 @@ func (l *listed) notes() string {
 	if l.Rekey {
 		notes = append(notes, "re-key")
 	}
-	if l.Status == rules.StatusSkipped && l.Type != "" {
+	switch {
+	case l.reason != "":
+		notes = append(notes, l.reason)
+	case l.Status == rules.StatusSkipped && l.Type != "":
 		notes = append(notes, "type "+l.Type)
 	}
 	if len(l.NotHonoured) > 0 {

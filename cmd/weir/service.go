@@ -150,14 +150,12 @@ func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
 // logRules says what runs, what doesn't, and what runs otherwise than its author might think.
 func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 	t := tallyFiles(c.Files)
-	log.Info("rules loaded", slog.Int("rules", len(c.Rules)), slog.Int("skipped", t.skipped), slog.Int("errors", t.errors),
+	log.Info("rules loaded", slog.Int("rules", len(c.Rules)), slog.Int("skipped", t.skipped),
+		slog.Int("not_supported", t.unsupported), slog.Int("errors", t.errors),
 		slog.Int("atoms", set.Atoms()), slog.Int("fields", set.Schema().Len()))
-	chosen := map[string]*rules.Rule{}
-	for _, r := range c.Rules {
-		chosen[r.ID] = r
-	}
+	twice := duplicates(c)
 	for _, f := range c.Files {
-		logFile(log, f, chosen)
+		logFile(log, f, twice[f])
 	}
 	for _, compiled := range set.Rules() {
 		rule := slog.Group("rule", slog.String("id", compiled.Rule.ID), slog.String("name", compiled.Rule.Name))
@@ -170,21 +168,25 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 	}
 }
 
-func logFile(log *slog.Logger, f *rules.File, chosen map[string]*rules.Rule) {
+// logFile says why a file's rule doesn't run; winner is the rule of its id that runs instead, if there is one.
+func logFile(log *slog.Logger, f *rules.File, winner *rules.Rule) {
 	path := slog.String("path", f.Path)
+	reason := unsupported(f)
 	switch {
+	case reason != "":
+		log.Warn("rule file skipped", path, slog.String("reason", reason), slog.String("name", f.Name))
 	case f.Status == rules.StatusSkipped:
 		log.Info("rule file skipped", path, slog.String("type", f.Type), slog.String("name", f.Name))
 	case f.Status == rules.StatusError:
 		for _, p := range f.Problems {
 			if p.Severity == rules.SeverityError {
 				log.Error("rule does not run", path, slog.Int("line", p.Line), slog.Int("column", p.Column),
-					slog.String("problem", p.Message))
+					slog.String("problem", p.Text()))
 			}
 		}
-	case f.Rule != nil && chosen[f.RuleID] != nil && chosen[f.RuleID] != f.Rule:
+	case winner != nil:
 		log.Warn("duplicate rule id: another file wins", path, slog.String("rule_id", f.RuleID),
-			slog.String("winner", chosen[f.RuleID].Path))
+			slog.String("winner", winner.Path))
 	}
 }
 
@@ -241,7 +243,7 @@ func registerRules(reg prometheus.Registerer, t tally, running int) {
 	reg.MustRegister(g, n)
 	g.WithLabelValues(string(rules.StatusOK)).Set(float64(t.ok))
 	g.WithLabelValues(string(rules.StatusError)).Set(float64(t.errors))
-	g.WithLabelValues(string(rules.StatusSkipped)).Set(float64(t.skipped))
+	g.WithLabelValues(string(rules.StatusSkipped)).Set(float64(t.skipped + t.unsupported))
 	n.Set(float64(running))
 }
 
@@ -271,6 +273,7 @@ func (a *app) newEngine(
 			Order: pipeline.Order{Lateness: c.Order.Lateness, FutureTolerance: c.Order.FutureTolerance},
 			Limits: pipeline.Limits{
 				EventBytes: c.Limits.EventBytes, PartialsPerRule: c.Limits.PartialsPerRule, Partials: c.Limits.Partials,
+				PerKey: c.Limits.PerKey, MatchesPerEvent: c.Limits.MatchesPerEvent,
 				Buffered: c.Limits.Buffered, Hosts: c.Limits.Hosts,
 			},
 			Metrics: pipeline.NewMetrics(registry), Logger: log, Now: a.now,

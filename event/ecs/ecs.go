@@ -65,6 +65,15 @@ func Nearest(path string) string {
 	return nearest
 }
 
+// Table is the table as a value, for those who take any table of fields. It has no state.
+type Table struct{}
+
+// Known is Known.
+func (Table) Known(path string) bool { return Known(path) }
+
+// Nearest is Nearest.
+func (Table) Nearest(path string) string { return Nearest(path) }
+
 // find returns the letter of the type of path, from its own line or from what its parents say.
 func find(path string) (letter byte, ok bool) {
 	if letter, ok = line(path); ok && letter != '-' {

@@ -5,6 +5,7 @@ package config
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,7 @@ type TLS struct {
 
 // SASL says how to authenticate.
 type SASL struct {
-	Mechanism    string `yaml:"mechanism" doc:"plain, scram-sha-256 or scram-sha-512; empty for none"`
+	Mechanism    string `yaml:"mechanism" doc:"plain, scram-sha-256 or scram-sha-512, in any letter case; empty for none"`
 	Username     string `yaml:"username" doc:"user name"`
 	Password     Secret `yaml:"password" doc:"password; better in the environment or a file"`
 	PasswordFile string `yaml:"password_file" doc:"file that holds the password"`
@@ -101,6 +102,8 @@ type Limits struct {
 	EventBytes      int `yaml:"event_bytes" doc:"larger records go to the dead letters"`
 	PartialsPerRule int `yaml:"partials_per_rule" doc:"unfinished sequences of one rule; the oldest goes first"`
 	Partials        int `yaml:"partials" doc:"unfinished sequences of all rules"`
+	PerKey          int `yaml:"per_key" doc:"unfinished sequences of one rule under one join key; at more, all of them go"`
+	MatchesPerEvent int `yaml:"matches_per_event" doc:"alerts of one rule that one event completes under different join keys; the rest is cut and counted"`
 	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer"`
 	Hosts           int `yaml:"hosts" doc:"hosts remembered without anything pending"`
 }
@@ -164,7 +167,8 @@ func Default() *Config {
 		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second, Delivery: ExactlyOnce,
 
 		Limits: Limits{
-			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, Buffered: 100_000, Hosts: 100_000,
+			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, PerKey: 1000, MatchesPerEvent: 100,
+			Buffered: 100_000, Hosts: 100_000,
 		},
 		Alerts:  Alerts{MaxBytes: DefaultAlertBytes},
 		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 4 << 20, BatchRecords: 20_000},
@@ -176,6 +180,7 @@ func Default() *Config {
 
 // derive fills in what depends on other settings.
 func (c *Config) derive() {
+	c.SASL.Mechanism = strings.ToLower(c.SASL.Mechanism) // Kafka's own name is SCRAM-SHA-256
 	if c.Topics.Changelog == "" {
 		c.Topics.Changelog = c.Group + "-changelog"
 	}

@@ -75,7 +75,7 @@ func TestEverything(t *testing.T) {
 		"order.lateness": "3s", "order.future_tolerance": "1m", "commit.interval": "1s",
 		"session_timeout": "11s", "transaction_timeout": "12s", "delivery": "exactly_once",
 		"limits.event_bytes": "10_000", "limits.partials_per_rule": "1", "limits.partials": "2", "limits.buffered": "3",
-		"limits.hosts": "4", "alerts.max_bytes": "5000", "fetch.max_bytes": "6000", "fetch.max_partition_bytes": "5999",
+		"limits.hosts": "4", "limits.per_key": "5", "limits.matches_per_event": "6", "alerts.max_bytes": "5000", "fetch.max_bytes": "6000", "fetch.max_partition_bytes": "5999",
 		"fetch.batch_records": "7", "http.address": "127.0.0.1:1", "http.pprof": "true", "log.level": "debug", "log.format": "json",
 	}
 	var file strings.Builder
@@ -99,7 +99,7 @@ commit: {interval: 1s}
 session_timeout: 11s
 transaction_timeout: 12s
 delivery: exactly_once
-limits: {event_bytes: 10_000, partials_per_rule: 1, partials: 2, buffered: 3, hosts: 4}
+limits: {event_bytes: 10_000, partials_per_rule: 1, partials: 2, buffered: 3, hosts: 4, per_key: 5, matches_per_event: 6}
 alerts: {max_bytes: 5000}
 fetch: {max_bytes: 6000, max_partition_bytes: 5999, batch_records: 7}
 http: {address: "127.0.0.1:1", pprof: true}
@@ -262,9 +262,25 @@ func TestUnknownOverride(t *testing.T) {
 	}
 }
 
-// TestUnknownVariable shows that a variable that is nearly a setting is a warning, and that those of Kubernetes are nothing.
+// TestMechanism shows that SASL mechanisms may be written as Kafka writes them.
+func TestMechanism(t *testing.T) {
+	for text, want := range map[string]string{"SCRAM-SHA-256": "scram-sha-256", "Scram-SHA-512": "scram-sha-512", "PLAIN": "plain"} {
+		c, err := load(t, minimal+"sasl: {mechanism: "+text+", username: u, password: p}\n")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if c.SASL.Mechanism != want {
+			t.Errorf("%s: mechanism = %s, want %s", text, c.SASL.Mechanism, want)
+		}
+	}
+}
+
+// TestUnknownVariable shows that a variable of no setting is a warning, and that those of Kubernetes are nothing.
 func TestUnknownVariable(t *testing.T) {
-	c, err := load(t, minimal, "WEIR_LOG_LEVELS=debug", "WEIR_SERVICE_HOST=10.0.0.1", "WEIR_SERVICE_PORT_METRICS=8686")
+	c, err := load(t, minimal, "WEIR_LOG_LEVELS=debug", "WEIR_XYZZY=secret", "WEIR_SERVICE_HOST=10.0.0.1", "WEIR_SERVICE_PORT=8686",
+		"WEIR_SERVICE_PORT_METRICS=8686", "WEIR_PORT=tcp://10.0.0.1:8686", "WEIR_PORT_8686_TCP=tcp://10.0.0.1:8686",
+		"WEIR_PORT_8686_TCP_PROTO=tcp", "WEIR_METRICS_SERVICE_HOST=10.0.0.2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +288,10 @@ func TestUnknownVariable(t *testing.T) {
 	for _, w := range c.Warnings {
 		got = append(got, w.String())
 	}
-	if diff := cmp.Diff([]string{"WEIR_LOG_LEVELS: no setting has this name (did you mean WEIR_LOG_LEVEL?)"}, got); diff != "" {
+	want := []string{
+		"WEIR_LOG_LEVELS: no setting has this name (did you mean WEIR_LOG_LEVEL?)", "WEIR_XYZZY: no setting has this name",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -128,6 +129,10 @@ func (l *loader) paths(prefix string) []string {
 	return out
 }
 
+// serviceLink is what Kubernetes names the variables that it sets for services called weir or weir-something: their host,
+// their ports, and the same again as Docker's links had them.
+var serviceLink = regexp.MustCompile(`^WEIR_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
 func (l *loader) readEnviron(environ []string) {
 	byName := map[string]field{}
 	var names []string
@@ -148,9 +153,11 @@ func (l *loader) readEnviron(environ []string) {
 			l.set(f, origin{where: name}, f.set(value))
 			continue
 		}
-		// No error: Kubernetes sets WEIR_SERVICE_HOST and the like for a service that is named weir.
-		if near := nearest(name, names); near != "" {
-			l.c.Warnings = append(l.c.Warnings, Problem{Where: name, Message: "no setting has this name", Hint: suggest(near)})
+		// A warning, no error: the variable may be someone else's.
+		if !serviceLink.MatchString(name) {
+			l.c.Warnings = append(l.c.Warnings, Problem{
+				Where: name, Message: "no setting has this name", Hint: suggest(nearest(name, names)),
+			})
 		}
 	}
 }

@@ -229,6 +229,8 @@ func (l *loader) validateSizes() {
 		{"limits.event_bytes", c.Limits.EventBytes, 1024, 64 << 20},
 		{"limits.partials_per_rule", c.Limits.PartialsPerRule, 1, most},
 		{"limits.partials", c.Limits.Partials, 1, most},
+		{"limits.per_key", c.Limits.PerKey, 1, most},
+		{"limits.matches_per_event", c.Limits.MatchesPerEvent, 1, most},
 		{"limits.buffered", c.Limits.Buffered, 1, most},
 		{"limits.hosts", c.Limits.Hosts, 1, most},
 		{"alerts.max_bytes", c.Alerts.MaxBytes, 4096, 16 << 20},

@@ -1,6 +1,6 @@
 // Package alert turns a match into the document that is published for it. A Builder makes one form of
 // document; the ECS form is here. The package knows neither the pipeline nor Kafka nor rule files, and it
-// never reads the clock: everything but weir.detected_at and weir.latency_ms follows from the match alone, to the byte.
+// never reads the clock: the match alone decides every byte but those of weir.detected_at and weir.latency_ms.
 package alert
 
 import (

@@ -82,7 +82,8 @@ type draft struct {
 
 	maxText    int             // texts longer than this many bytes are cut; 0 means none
 	keepEvents int             // weir.events[] keeps this many; the rest of the middle is left out
-	leftOut    map[string]bool // paths that had to go for size
+	leftOut    map[string]bool // parts that had to go for size, other than fields in common
+	cut        map[string]bool // paths of fields in common that had to go for size; a.* is all of a that is dispensable
 }
 
 // stage is one entry of weir.events[].
@@ -162,15 +163,12 @@ func (d *draft) host() string {
 
 // build assembles the document from the parts that are still in it.
 func (d *draft) build() object {
-	doc := make(object, len(d.common)+8)
-	for k, v := range d.common {
-		if !d.leftOut[k] {
-			doc[k] = v
-		}
-	}
+	common := d.trim(d.common, "")
+	doc := make(object, len(common)+8)
+	maps.Copy(doc, common)
 	r := d.m.Rule
 	doc["@timestamp"] = d.stages[d.completed].stamp
-	doc["event"] = d.event()
+	doc["event"] = d.event(common)
 	doc["message"] = d.message
 	doc["rule"] = d.rule()
 	d.set(doc, "threat", threat(r.Threat, doc["threat"]))
@@ -201,10 +199,10 @@ func (d *draft) set(o object, k string, v any) {
 	o[k] = v
 }
 
-func (d *draft) event() object {
+func (d *draft) event(common object) object {
 	out := object{}
-	if common, ok := d.common["event"].(object); ok && !d.leftOut["event"] {
-		out = maps.Clone(common)
+	if o, ok := common["event"].(object); ok {
+		out = maps.Clone(o)
 	}
 	r := d.m.Rule
 	out["kind"] = "alert"
@@ -260,7 +258,7 @@ func (d *draft) rule() object {
 	if r.Version != 0 {
 		out["version"] = strconv.Itoa(r.Version)
 	}
-	d.set(out, "description", r.Description)
+	d.set(out, "description", tidy(r.Description))
 	d.set(out, "reference", r.References)
 	d.set(out, "ruleset", r.Ruleset)
 	d.set(out, "license", r.License)
@@ -271,8 +269,8 @@ func (d *draft) rule() object {
 func (d *draft) weir() object {
 	r := d.m.Rule
 	rule := object{"severity": r.Severity, "risk_score": r.RiskScore}
-	d.set(rule, "false_positives", r.FalsePositives)
-	d.set(rule, "note", r.Note)
+	d.set(rule, "false_positives", tidyAll(r.FalsePositives))
+	d.set(rule, "note", tidy(r.Note))
 	d.set(rule, "hash", r.Hash)
 	d.set(rule, "building_block", r.BuildingBlock)
 	out := object{
@@ -295,8 +293,10 @@ func (d *draft) weir() object {
 	if n := len(d.stages) - d.keepEvents; n > 0 {
 		out["events_left_out"] = n
 	}
-	if len(d.leftOut) > 0 {
-		out["left_out"] = slices.Sorted(maps.Keys(d.leftOut))
+	if len(d.leftOut)+len(d.cut) > 0 {
+		names := slices.AppendSeq(slices.Collect(maps.Keys(d.leftOut)), maps.Keys(d.cut))
+		slices.Sort(names)
+		out["left_out"] = slices.Compact(names)
 	}
 	return out
 }

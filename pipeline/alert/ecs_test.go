@@ -26,11 +26,11 @@ func detectedAt() time.Time { return time.UnixMilli(execTime + 350).UTC() }
 func netcatRule() *alert.Rule {
 	return &alert.Rule{
 		ID: "a1b2c3d4-0000-4000-8000-000000000001", Name: "Listener in a container",
-		Description: "A container started to listen for connections with netcat.",
+		Description: "\nA container started to listen for connections with netcat.\n",
 		Severity:    "high", RiskScore: 73, Version: 3,
 		References: []string{"https://example.com/listeners"}, Tags: []string{"Domain: Container", "OS: Linux"},
-		Author: []string{"Weir"}, FalsePositives: []string{"Debugging by the container's owners."},
-		License: "Apache-2.0", Note: "## Triage\nSee who opened the shell.", Ruleset: "weir", Hash: "f00d",
+		Author: []string{"Weir"}, FalsePositives: []string{"\n    Debugging by the\n    container's owners.\n    ", " \n"},
+		License: "Apache-2.0", Note: "\n  ## Triage\n\n  - See who opened the shell.\n      - Did they stay?\n", Ruleset: "weir", Hash: "f00d",
 		Threat: []alert.Threat{
 			{
 				Framework: "MITRE ATT&CK",

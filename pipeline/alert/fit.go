@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,7 +15,7 @@ func (d *draft) fit(maxBytes int) ([]byte, error) {
 	if err != nil || maxBytes <= 0 || len(body) <= maxBytes {
 		return body, err
 	}
-	d.leftOut = map[string]bool{}
+	d.leftOut, d.cut = map[string]bool{}, map[string]bool{}
 	cuts := []func(excess int) bool{
 		d.cutSources, d.cutCommon, d.cutRule, d.cutMiddle,
 		func(int) bool { d.maxText = 256; return false },
@@ -57,36 +58,115 @@ func (d *draft) cutSources(excess int) bool {
 	return false
 }
 
-// cutCommon leaves the largest of the fields in common out, whole top-level objects at a time, but not
-// those by which an alert is found.
+// cutCommon leaves the largest of the fields in common out until excess bytes are saved. It reports whether
+// there may be more to cut.
 func (d *draft) cutCommon(excess int) bool {
-	type part struct {
-		name string
-		size int
-	}
 	var parts []part
-	for _, k := range slices.Sorted(maps.Keys(d.common)) {
-		switch k {
-		case "@timestamp", "message", "rule", "weir", "tags", "threat", "related":
+	common := d.trim(d.common, "")
+	for _, k := range slices.Sorted(maps.Keys(common)) {
+		if indispensable(k) {
 			continue
 		}
-		if d.leftOut[k] {
-			continue
+		if p, ok := largestPart(k, common[k], 0); ok {
+			parts = append(parts, p)
 		}
-		b, err := encode(d.common[k])
-		if err != nil {
-			continue
-		}
-		parts = append(parts, part{k, len(b)})
 	}
-	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.size, a.size) })
-	for n, p := range parts {
-		d.leftOut[p.name] = true
-		if excess -= p.size; excess <= 0 {
-			return n+1 < len(parts)
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.saves, a.saves) })
+	for _, p := range parts {
+		if whole, all := strings.CutSuffix(p.path, "*"); all {
+			maps.DeleteFunc(d.cut, func(path string, _ bool) bool { return strings.HasPrefix(path, whole) })
 		}
+		d.cut[p.path] = true
+		if excess -= p.saves; excess <= 0 {
+			break
+		}
+	}
+	return len(parts) > 0
+}
+
+// part is something among the fields in common that can be left out: a field, an object, or with an asterisk
+// what is dispensable of an object.
+type part struct {
+	path  string
+	saves int // bytes
+}
+
+// indispensable reports whether a field stays until the last: an alert is found by it, or the alert has its own.
+func indispensable(path string) bool {
+	switch path {
+	case "host.id", "host.name", "container.id", "user.name", "process.name", "process.executable",
+		"@timestamp", "message", "rule", "weir", "tags", "threat", "related",
+		"event.kind", "event.id", "event.action", "event.severity", "event.risk_score", "event.dataset",
+		"event.start", "event.end", "event.category":
+		return true
 	}
 	return false
+}
+
+// maxCutDepth is how deep a part may lie below the top.
+const maxCutDepth = 4
+
+// largestPart returns what to leave out of a value: one child, however deep, that makes more than half of it, else
+// the whole of it but for what is indispensable. ok is false where nothing would be saved.
+func largestPart(path string, v any, depth int) (p part, ok bool) {
+	body, err := encode(v)
+	if err != nil {
+		return part{}, false
+	}
+	whole := part{path, len(body) + 1}
+	o, isObject := v.(object)
+	if !isObject {
+		return whole, true
+	}
+	var largest string
+	size, rest, holds := 0, 0, false
+	for _, k := range slices.Sorted(maps.Keys(o)) {
+		if indispensable(path + "." + k) {
+			holds = true
+			continue
+		}
+		child, err := encode(o[k])
+		if err != nil {
+			return part{}, false
+		}
+		rest += len(k) + len(child) + len(`"":,`)
+		if len(child) > size {
+			largest, size = k, len(child)
+		}
+	}
+	if size > len(body)/2 && depth < maxCutDepth && (holds || len(o) > 1) {
+		return largestPart(path+"."+largest, o[largest], depth+1)
+	}
+	if holds {
+		p = part{path + ".*", rest - len(path) - len(`".*",`)}
+		return p, p.saves > 0
+	}
+	return whole, true
+}
+
+// trim returns the fields in common without those that had to go for size.
+func (d *draft) trim(o object, prefix string) object {
+	if len(d.cut) == 0 {
+		return o
+	}
+	all := prefix != "" && d.cut[prefix+"*"]
+	out := make(object, len(o))
+	for k, v := range o {
+		path := prefix + k
+		if !indispensable(path) {
+			if all || d.cut[path] {
+				continue
+			}
+			if child, ok := v.(object); ok && len(child) > 0 {
+				if child = d.trim(child, path+"."); len(child) == 0 {
+					continue
+				}
+				v = child
+			}
+		}
+		out[k] = v
+	}
+	return out
 }
 
 // cutRule leaves out what the rule's file says too, one part at a time.

@@ -118,6 +118,59 @@ func TestAlwaysFits(t *testing.T) {
 	}
 }
 
+// One large field doesn't take with it what an alert is found by, nor its neighbours.
+func TestLargeField(t *testing.T) {
+	const small = `"host":{"id":"h1","name":"node","os":{"type":"linux"}%s},"container":{"id":"c1","image":{"name":"nginx"%s}},` +
+		`"user":{"name":"root","id":"0"},"process":{"name":"nc","executable":"/bin/nc","pid":7%s},"note":"x"`
+	large := strings.Repeat("x", 20_000)
+	many := ""
+	for i := range 2000 {
+		many += fmt.Sprintf(`,"f%d":%d`, i, i)
+	}
+	cases := []struct {
+		name                   string
+		host, image, process   string // fields that are added to small
+		leftOut                []any
+		osType, imageName, pid any
+		missing                string
+	}{
+		{
+			name: "child", host: `,"blob":"` + large + `"`, leftOut: []any{"host.blob"},
+			osType: "linux", imageName: "nginx", pid: 7.0, missing: "host.blob",
+		},
+		{
+			name: "grandchild", image: `,"layers":"` + large + `"`, leftOut: []any{"container.image.layers"},
+			osType: "linux", imageName: "nginx", pid: 7.0, missing: "container.image.layers",
+		},
+		{
+			name: "many children", process: many, leftOut: []any{"process.*"},
+			osType: "linux", imageName: "nginx", missing: "process.f0",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			m := alert.Match{Rule: netcatRule(), Events: []alert.Event{{
+				ID: "e", Topic: "t", Time: execTime, Source: []byte("{" + fmt.Sprintf(small, c.host, c.image, c.process) + "}"),
+			}}}
+			body := build(t, alert.Options{MaxBytes: 5000}, m).Body
+			f := fields(t, body)
+			want := map[string]any{
+				"host.id": "h1", "host.name": "node", "container.id": "c1", "user.name": "root",
+				"process.name": "nc", "process.executable": "/bin/nc", "note": "x",
+				"host.os.type": c.osType, "container.image.name": c.imageName, "process.pid": c.pid,
+				"weir.left_out": c.leftOut, "weir.rule.hash": "f00d", c.missing: nil,
+			}
+			got := map[string]any{}
+			for path := range want {
+				got[path] = at(f, path)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDeepSource(t *testing.T) {
 	for _, depth := range []int{50, 10_000} {
 		source := `{"a":` + strings.Repeat(`{"b.c":`, depth) + "1" + strings.Repeat("}", depth) + "}"

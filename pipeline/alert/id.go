@@ -29,7 +29,8 @@ func ID(ruleID string, joinKeys []event.Value, identities []string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Identity returns the identity of an event: its event.id where it has one, else topic/partition/offset.
+// Identity returns what tells an event from all others: its event.id, or for want of one its place in the log as
+// topic/partition/offset.
 func Identity(eventID, topic string, partition int32, offset int64) string {
 	if eventID != "" {
 		return eventID

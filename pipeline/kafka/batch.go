@@ -104,6 +104,7 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
 	for _, r := range p.Records {
 		if !r.Attrs.IsControl() {
 			m.records = append(m.records, toRecord(r))
+			m.newest = max(m.newest, r.Timestamp.UnixMilli())
 			records++
 		}
 	}
@@ -115,10 +116,10 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
 	return records
 }
 
-// toRecord takes over what the pipeline needs of a record; the value stays the client's.
+// toRecord takes over what the pipeline needs of a record; key and value stay the client's.
 func toRecord(r *kgo.Record) pipeline.Record {
 	rec := pipeline.Record{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value,
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
 		Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate,
 	}
 	if r.Attrs.TimestampType() == 1 {
@@ -184,7 +185,10 @@ func (s *Service) idle(ctx context.Context) error {
 	s.endsAt = now
 	// A partition may also be silent because fetching it is slow: only the broker knows.
 	ends, err := listed(s.admin.ListEndOffsets(ctx, s.cfg.Topics...))
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil //nolint:nilerr // the end was asked for
+	case err != nil:
 		s.log.Warn("the ends of the input topics are not known: the wall clock moves nothing", slog.Any("error", err))
 		return nil
 	}
@@ -265,7 +269,11 @@ func (s *Service) commit(polled int) error {
 	if err := s.committed(p.last); err != nil {
 		return err
 	}
-	s.deps.Metrics.committed(s.deps.Now().Sub(began), s.members, s.deps.Store)
+	now := s.deps.Now()
+	s.deps.Metrics.committed(now, now.Sub(began), s.members, s.deps.Store)
+	for _, m := range s.members {
+		m.newest = 0
+	}
 	return nil
 }
 
@@ -289,6 +297,13 @@ func (s *Service) aborted(cause error) error {
 
 // committed hands the alerts on and applies each worker's changes to the local store.
 func (s *Service) committed(changelog map[int32]int64) error {
+	for _, m := range s.members {
+		letters := m.worker.Output().DeadLetters
+		for i := range letters {
+			s.dead.note(&letters[i])
+		}
+	}
+	s.dead.report(s.deps.Now(), s.log)
 	if s.deps.OnAlert != nil {
 		for _, n := range s.sortedMembers() {
 			for _, a := range s.members[n].worker.Output().Alerts {
@@ -381,7 +396,7 @@ func alertRecord(topic string, a *pipeline.Alert) *kgo.Record {
 }
 
 func deadLetterRecord(topic string, d *pipeline.DeadLetter) *kgo.Record {
-	return &kgo.Record{Topic: topic, Value: d.Value, Headers: []kgo.RecordHeader{
+	return &kgo.Record{Topic: topic, Key: d.Key, Value: d.Value, Headers: []kgo.RecordHeader{
 		{Key: "weir.reason", Value: []byte(d.Reason)},
 		{Key: "weir.detail", Value: []byte(d.Detail)},
 		{Key: "weir.topic", Value: []byte(d.Topic)},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -49,4 +50,16 @@ func (s *Service) replaced(id identity) {
 	if s.identity == id {
 		s.revoked = true
 	}
+}
+
+// noteFenced says what is behind an error by which the broker refuses our transactional id: somebody else has taken
+// it over since.
+func (s *Service) noteFenced(err error) {
+	// Brokers before 2.8 say "invalid producer epoch" where newer ones say "fenced".
+	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+		return
+	}
+	s.log.Error("fenced: another process runs under this instance name, or this one stood still for longer than transaction_timeout; "+
+		"if it happens again, give each member of the group an instance name of its own",
+		slog.String("group", s.cfg.Group), slog.String("instance", s.cfg.Instance), slog.String("transactional_id", s.cfg.transactionalID()))
 }

@@ -157,6 +157,12 @@ func (c *cluster) start(t *testing.T, cfg kafka.Config, dir string) *member {
 
 func (c *cluster) startWith(t *testing.T, cfg kafka.Config, dir string, metrics *kafka.Metrics) *member {
 	t.Helper()
+	return c.startDeps(t, cfg, dir, kafka.Deps{Metrics: metrics, Now: time.Now, Logger: slog.New(slog.NewTextHandler(testLog{t}, nil))})
+}
+
+// startDeps runs a service with some of its dependencies given.
+func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kafka.Deps) *member {
+	t.Helper()
 	store, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -164,8 +170,8 @@ func (c *cluster) startWith(t *testing.T, cfg kafka.Config, dir string, metrics 
 	p := pipelineConfig(t)
 	p.Now = time.Now
 	p.EnsureDefaults()
-	log := slog.New(slog.NewTextHandler(testLog{t}, nil)).With(slog.String("instance", cfg.Instance))
-	m := &member{Service: kafka.New(cfg, kafka.Deps{Pipeline: p, Store: store, Metrics: metrics, Logger: log, Now: time.Now})}
+	deps.Pipeline, deps.Store, deps.Logger = p, store, deps.Logger.With(slog.String("instance", cfg.Instance))
+	m := &member{Service: kafka.New(cfg, deps)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()

@@ -14,6 +14,7 @@ type Metrics struct {
 	commits       prometheus.Histogram
 	transactions  *prometheus.HistogramVec
 	lag           *prometheus.GaugeVec
+	recordLag     *prometheus.GaugeVec
 	restore       *prometheus.GaugeVec
 	partitions    prometheus.Gauge
 	rebalances    prometheus.Counter
@@ -38,6 +39,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_consumer_lag_records", Help: "Records between the committed position and the end of the log.",
 		}, []string{"topic", "partition"}),
+		recordLag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_record_lag_seconds",
+			Help: "Wall clock minus the broker's time of the newest record in a commit; stays where it was while no record comes.",
+		}, []string{"partition"}),
 		restore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_restore_remaining_records", Help: "Changelog records that a partition's restore still has to read.",
 		}, []string{"partition"}),
@@ -57,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
-	reg.MustRegister(m.commits, m.transactions, m.lag, m.restore, m.partitions, m.rebalances, m.restarts,
+	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.restarts,
 		m.hostConflicts, m.stateSize)
 	return m
 }
@@ -98,13 +103,16 @@ func (m *Metrics) transaction(took time.Duration, committed bool) {
 	m.transactions.WithLabelValues(outcome).Observe(took.Seconds())
 }
 
-// committed observes one commit, the lag that it leaves, and now and then the size of the store.
-func (m *Metrics) committed(took time.Duration, members map[int32]*member, store *state.Store) {
+// committed observes one commit at now, the lag that it leaves, and now and then the size of the store.
+func (m *Metrics) committed(now time.Time, took time.Duration, members map[int32]*member, store *state.Store) {
 	if m == nil {
 		return
 	}
 	m.commits.Observe(took.Seconds())
 	for n, mem := range members {
+		if mem.newest != 0 {
+			m.recordLag.WithLabelValues(strconv.Itoa(int(n))).Set(float64(now.UnixMilli()-mem.newest) / 1000)
+		}
 		for topic, end := range mem.ends {
 			m.lag.WithLabelValues(topic, strconv.Itoa(int(n))).Set(float64(end - mem.positions[topic]))
 			if mem.lastSeen.Sub(m.sized) > 10*time.Second {
@@ -123,5 +131,6 @@ func (m *Metrics) forget(partition int32) {
 	}
 	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
 	m.lag.DeletePartialMatch(label)
+	m.recordLag.DeletePartialMatch(label)
 	m.restore.DeletePartialMatch(label)
 }

@@ -20,6 +20,9 @@ const deleteRetention = 24 * time.Hour
 // restoreChunk is the number of changelog records that are applied to the local store at once.
 const restoreChunk = 10_000
 
+// restorePatience is how long a partition's restore may stand still before the log says what it waits for.
+const restorePatience = 10 * time.Second
+
 // restore brings the local state of partitions up to the committed state on the changelog: from the checkpoint
 // where the local state can be trusted, else from the beginning.
 //
@@ -80,6 +83,7 @@ type restoring struct {
 	next    int64 // changelog offset to read next
 	end     int64 // where the restore is complete
 	overlay state.Overlay
+	moved   time.Time // when it last got on, or the log last said that it doesn't
 }
 
 // plan decides from where a partition has to be read.
@@ -102,7 +106,7 @@ func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) error {
 	}
 	from = max(from, start.Offset)
 	if from < end.Offset {
-		r.todo[n] = &restoring{part: part, next: from, end: end.Offset}
+		r.todo[n] = &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}
 	}
 	s.deps.Metrics.restoreRemaining(n, max(0, end.Offset-from))
 	return nil
@@ -150,11 +154,13 @@ func (r *restorer) run(ctx context.Context) error {
 	}
 	defer cl.Close()
 	for len(r.todo) > 0 {
-		fetches := cl.PollFetches(ctx)
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := cl.PollFetches(wait)
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fetches.Err(); err != nil {
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		var errs []error
@@ -162,9 +168,26 @@ func (r *restorer) run(ctx context.Context) error {
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
+		r.noteWaiting()
 	}
 	s.log.Info("state restored", slog.Int("changelog_records", r.records))
 	return nil
+}
+
+// noteWaiting logs the partitions whose restore stands still: reading committed stops at a transaction that is open.
+func (r *restorer) noteWaiting() {
+	s := r.service
+	now := s.deps.Now()
+	for n, t := range r.todo {
+		if now.Sub(t.moved) < restorePatience {
+			continue
+		}
+		t.moved = now
+		s.log.Warn("the restore waits for an open transaction on the changelog to end, of a member that is gone or busy: "+
+			"it ends with that member's transaction_timeout at the latest",
+			slog.String("topic", s.cfg.ChangelogTopic), slog.Int("partition", int(n)),
+			slog.Int64("offset", t.next), slog.Int64("end", t.end))
+	}
 }
 
 // take puts the records of one partition into its overlay, and applies that when it is large or complete.
@@ -172,6 +195,9 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 	t, ok := r.todo[p.Partition]
 	if !ok {
 		return nil
+	}
+	if len(p.Records) > 0 {
+		t.moved = r.service.deps.Now()
 	}
 	for _, rec := range p.Records {
 		t.next = rec.Offset + 1

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -31,6 +30,7 @@ type Service struct {
 	source  source
 	members map[int32]*member
 	seen    *hostTable
+	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
 
 	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
@@ -58,6 +58,7 @@ type member struct {
 	lastSeen  time.Time        // when the last record came, or the worker was loaded
 	clockSeen time.Time        // up to when the wall clock moved the record clock
 	changelog int64            // next offset on the changelog
+	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
 	saved     time.Time        // when the last checkpoint went to the local store
 }
 
@@ -65,7 +66,7 @@ type member struct {
 func New(cfg Config, deps Deps) *Service {
 	cfg.EnsureDefaults()
 	deps.Pipeline.EnsureDefaults()
-	return &Service{cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), status: "starting"}
+	return &Service{cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, status: "starting"}
 }
 
 // Ready reports whether the member has joined the group and restored the state of its partitions, with a word on
@@ -106,7 +107,8 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		}
 		s.deps.Metrics.restarted()
-		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff), hint(err))
+		s.noteFenced(err)
+		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff))
 		s.setStatus(false, "waiting to connect again: "+err.Error())
 		select {
 		case <-ctx.Done():
@@ -121,14 +123,6 @@ func (s *Service) Run(ctx context.Context) error {
 
 // errStore marks errors of the local store.
 var errStore = errors.New("local store")
-
-// hint says what is likely behind an error, an empty attribute where nothing is known.
-func hint(err error) slog.Attr {
-	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
-		return slog.String("hint", "another process runs under the same group and instance, or this one stood still for longer than the transaction timeout")
-	}
-	return slog.Attr{}
-}
 
 func fatal(err error) bool { return errors.Is(err, ErrTopics) || errors.Is(err, errStore) }
 
@@ -301,6 +295,7 @@ func (m *member) rewind(now time.Time) {
 	m.records = m.records[:0]
 	clear(m.positions)
 	clear(m.ends)
+	m.newest = 0
 	m.lastSeen, m.clockSeen = now, now
 }
 

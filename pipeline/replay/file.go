@@ -257,6 +257,9 @@ func (f *File) nextElement() (Doc, error) {
 	}
 	var raw json.RawMessage
 	if err := f.array.Decode(&raw); err != nil {
+		if errors.Is(err, io.EOF) { // the end of the file is not the end of the array
+			err = io.ErrUnexpectedEOF
+		}
 		return Doc{}, fmt.Errorf("events: %s: element %d: %w", f.name, f.line, err)
 	}
 	at := f.line

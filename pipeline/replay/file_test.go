@@ -108,6 +108,7 @@ func TestBrokenFilesAreErrors(t *testing.T) {
 	whole := compressed(t, "{\"a\":1}\n{\"b\":2}\n", func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
 	for name, data := range map[string][]byte{
 		"an array without end":    []byte(`[{"a":1},{"b":2}`),
+		"an array cut at a comma": []byte(`[{"a":1},`),
 		"an array cut in half":    []byte(`[{"a":1},{"b`),
 		"text behind an array":    []byte(`[{"a":1}] {"b":2}`),
 		"a gzip file cut in half": whole[:len(whole)-10],

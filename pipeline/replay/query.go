@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/eql/ast"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/event/ecs"
 	"github.com/weir-eql/weir/pipeline/sequence"
@@ -43,6 +44,9 @@ type QueryResult struct {
 	// Undecodable counts the documents that are not JSON objects, Timeless those without a usable timestamp:
 	// neither can match a sequence.
 	Undecodable, Timeless int
+	// Warnings are findings in the query that didn't keep it from running, such as fields that no table knows and no
+	// document has.
+	Warnings []*ast.Error
 }
 
 // queryDoc is one document with its place in the order.
@@ -66,6 +70,9 @@ func Query(text string, src Source, o QueryOptions) (*QueryResult, error) {
 	if err := q.read(src, res); err != nil {
 		return nil, err
 	}
+	if res.Warnings, err = q.warnings(text, o); err != nil {
+		return nil, err
+	}
 	q.sort()
 	if q.query.Kind == eql.EventQuery {
 		res.Matches = q.events()
@@ -86,6 +93,7 @@ type query struct {
 	memo    *eql.Memo
 	machine *sequence.Machine
 	docs    []queryDoc
+	present []bool // by slot: a document has a value for it
 }
 
 func newQuery(text string, o QueryOptions) (*query, error) {
@@ -106,7 +114,8 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	}
 	env := eql.NewEnv(schema, eql.EnvOptions{NoSharing: o.NoOptimise, NoOptimise: o.NoOptimise})
 	var err error
-	if q.query, err = env.Compile(text, eql.QueryOptions{CategoryField: o.EventCategoryField}); err != nil {
+	options := eql.QueryOptions{CategoryField: o.EventCategoryField, Fields: unknownFields{schema: schema}}
+	if q.query, err = env.Compile(text, options); err != nil {
 		return nil, err
 	}
 	switch q.query.Kind {
@@ -119,6 +128,7 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 		return nil, ErrSample
 	}
 	q.decoder, q.ev, q.memo = event.NewDecoder(schema), event.New(schema), env.NewMemo()
+	q.present = make([]bool, schema.Len())
 	return q, nil
 }
 
@@ -149,6 +159,9 @@ func (q *query) read(src Source, res *QueryResult) error {
 			res.Undecodable++
 			continue
 		}
+		for slot := range q.present {
+			q.present[slot] = q.present[slot] || len(q.ev.Values(event.Slot(slot))) > 0
+		}
 		d.at.Time, d.at.SubMillis, d.timed = q.meta.Time(q.ev)
 		d.at.Offset = int64(d.index)
 		if !d.timed {
@@ -159,6 +172,47 @@ func (q *query) read(src Source, res *QueryResult) error {
 		}
 		q.docs = append(q.docs, d)
 	}
+}
+
+// unknownFields puts the fields that the table doesn't know into the schema, so that reading finds out whether documents
+// have them. It knows all fields: before the documents are read there is nothing to warn of.
+type unknownFields struct {
+	ecs.Table
+
+	schema *event.Schema
+}
+
+// Known takes note of the field.
+func (f unknownFields) Known(path string) bool {
+	if !f.Table.Known(path) {
+		f.schema.Add(path)
+	}
+	return true
+}
+
+// inputFields is the table of fields with those that the documents have: custom data has fields of its own.
+type inputFields struct {
+	ecs.Table
+
+	schema  *event.Schema
+	present []bool
+}
+
+// Known reports whether the table or a document has the field.
+func (f inputFields) Known(path string) bool {
+	return f.Table.Known(path) || f.present[f.schema.Lookup(path)]
+}
+
+// warnings compiles the query once more, now that it is known which fields the documents have.
+func (q *query) warnings(text string, o QueryOptions) ([]*ast.Error, error) {
+	env := eql.NewEnv(event.NewSchema(q.schema.Type), eql.EnvOptions{})
+	again, err := env.Compile(text, eql.QueryOptions{
+		CategoryField: o.EventCategoryField, Fields: inputFields{schema: q.schema, present: q.present},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return again.Warnings, nil
 }
 
 func (q *query) decode(raw []byte) bool {
