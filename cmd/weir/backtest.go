@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,7 +67,7 @@ The exit code is 1 where rules didn't load: the others were run.`,
 }
 
 func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) error {
-	if err := f.kafka.check(*f.events); err != nil {
+	if err := f.kafka.check(append(slices.Clone(*f.events), more...)); err != nil {
 		return err
 	}
 	collection, err := f.rules.load()

@@ -19,12 +19,12 @@ const eventsHelp = `Events are read from NDJSON files, one document a line, or f
 "-" is standard input, a folder stands for the event files in it.`
 
 func eventsFlag(cmd *cobra.Command) *[]string {
-	return cmd.Flags().StringArray("events", nil, "event file or folder, - for standard input; repeat it, or name more files behind")
+	return cmd.Flags().StringArray("events", nil, "event file or folder, - for standard input; repeat it, or name files without it")
 }
 
-// eventFiles returns the files behind --events and the arguments that follow it.
+// eventFiles returns the files behind --events and those that are named without it.
 func eventFiles(events, more []string) ([]string, error) {
-	if len(events) == 0 {
+	if len(events)+len(more) == 0 {
 		return nil, errors.New("no events: name files with --events FILE")
 	}
 	for _, p := range more {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -51,6 +52,22 @@ func (f *ruleFlags) load() (*rules.Collection, error) {
 		parts = append(parts, c)
 	}
 	return rules.Merge(parts...), nil
+}
+
+// besideCases puts the rule files in the place of the files of cases that stand beside them: foo.toml for foo_test.toml.
+func besideCases(paths []string) []string {
+	out := make([]string, 0, len(paths))
+	for _, p := range paths {
+		if stem, cases := strings.CutSuffix(p, "_test.toml"); cases {
+			if info, err := os.Stat(stem + ".toml"); err == nil && !info.IsDir() {
+				p = stem + ".toml"
+			}
+		}
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // tally counts files by status and their warnings.

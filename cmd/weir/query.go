@@ -37,7 +37,12 @@ decided there.
 		Example: `  weir query 'process where process.name == "nc"' --events events.ndjson
   weir query 'sequence by host.id with maxspan=1m [process where true] [network where true]' --events a.ndjson.gz b.ndjson.gz
   zcat *.gz | weir query 'any where event.action == "exec"' --events -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("weir query needs the EQL query as its first argument, in quotes")
+			}
+			return nil
+		},
 	}
 	events := eventsFlag(cmd)
 	var o replay.QueryOptions

@@ -31,7 +31,7 @@ RULE is a rule file, or the id of a rule (its beginning is enough) or its name, 
 	f := addRuleFlags(cmd)
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		c, id, err := a.findRule(f, args[0])
+		c, id, err := a.findRule(f, besideCases(args)[0])
 		if err != nil {
 			return err
 		}

@@ -11,9 +11,9 @@ import (
 
 func newRulesLintCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "lint P…",
+		Use:   "lint [P…]",
 		Short: "Check rule files",
-		Long: `Check rule files, and folders of them: do they load, does the query compile, are all keys and fields known?
+		Long: `Check rule files, and folders of them, or the shipped rules: do they load, does the query compile, are all keys and fields known?
 
 Rules of other types than EQL are skipped and not checked. Files of test cases beside rules are left to weir rules test.
 The exit code is 1 where a file has errors; warnings keep no rule from running.
@@ -23,12 +23,11 @@ With -o json one object per file is printed, one a line:
 A hint, such as "did you mean ==?", is the end of the message there.`,
 		Example: `  weir rules lint rules/
   weir rules lint -o json rules/ my.toml | jq -r 'select(.status=="error").path'`,
-		Args: cobra.MinimumNArgs(1),
 	}
 	quiet := cmd.Flags().BoolP("quiet", "q", false, "show errors only, no warnings")
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		c, err := (&ruleFlags{paths: args}).load()
+		c, err := (&ruleFlags{paths: besideCases(args)}).load()
 		if err != nil {
 			return err
 		}

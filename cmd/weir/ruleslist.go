@@ -39,7 +39,8 @@ func newRulesListCommand(a *app) *cobra.Command {
 		Use:   "list [P…]",
 		Short: "List rules with what they need",
 		Long: `List rule files, or the shipped rules: severity, kind, index patterns, whether the rule runs, and what it asks for that is not
-honoured yet. "re-key" marks sequences whose join keys don't imply the host: only events of one partition are joined.`,
+honoured yet. "re-key" marks sequences whose join keys don't imply the host: only events of one partition are joined.
+The exit code is 1 where rules didn't load.`,
 		Example: `  weir rules list
   weir rules list rules/ -o json`,
 	}
@@ -61,9 +62,13 @@ honoured yet. "re-key" marks sequences whose join keys don't imply the host: onl
 					return err
 				}
 			}
-			return nil
+		} else if err := a.listTable(rows, c); err != nil {
+			return err
 		}
-		return a.listTable(rows, c)
+		if c.Errors() > 0 {
+			return errFindings
+		}
+		return nil
 	}
 	return cmd
 }

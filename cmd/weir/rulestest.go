@@ -45,7 +45,7 @@ The exit code is 1 where a case fails.`,
 	format := outputFlag(cmd, "text", "json", "junit")
 	verbose := cmd.Flags().BoolP("verbose", "v", false, "name the cases that passed too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := (&ruleFlags{paths: args}).load()
+		c, err := (&ruleFlags{paths: besideCases(args)}).load()
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (t *testRun) text(a *app, verbose bool) error {
 		for _, c := range r.Cases {
 			switch {
 			case !c.Pass():
-				failureText(&b, a, r.Path, c)
+				failureText(&b, a, r.Result, c)
 			case verbose:
 				fmt.Fprintf(&b, "     %s %s\n", s.Green("ok"), c.Case.Name)
 			}
@@ -178,36 +178,6 @@ func (t *testRun) text(a *app, verbose bool) error {
 	b.WriteByte('\n')
 	_, err := io.WriteString(a.stdout, b.String())
 	return err
-}
-
-// failureText shows one failed case: what is absent and what is too much.
-func failureText(b *strings.Builder, a *app, path string, c ruletest.CaseResult) {
-	fmt.Fprintf(b, "     %s:%d: %q\n", path, c.Case.Line, c.Case.Name)
-	if c.Err != nil {
-		fmt.Fprintf(b, "       %v\n", c.Err)
-		return
-	}
-	for _, m := range c.Absent {
-		fmt.Fprintf(b, "       %s\n", a.out.Red(fmt.Sprintf("- expected %v, was not found", m)))
-	}
-	for _, m := range c.Unexpected {
-		fmt.Fprintf(b, "       %s\n", a.out.Green(fmt.Sprintf("+ found    %v, was not expected", m)))
-	}
-	for _, m := range slices.Concat(c.Absent, c.Unexpected) {
-		for _, i := range m {
-			if i >= 0 && i < len(c.Case.Events) {
-				fmt.Fprintf(b, "       %s\n", a.out.Faint(fmt.Sprintf("event %d: %s", i, shorten(c.Case.Events[i], a.out.Columns()-20))))
-			}
-		}
-	}
-}
-
-func shorten(doc []byte, width int) string {
-	text := []rune(string(doc))
-	if len(text) > width {
-		return string(text[:width-1]) + "…"
-	}
-	return string(text)
 }
 
 // caseJSON is one case in the JSON form.

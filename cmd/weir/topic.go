@@ -44,7 +44,7 @@ func (f *topicFlags) given() bool { return len(f.topics) > 0 }
 func (f *topicFlags) check(events []string) error {
 	switch {
 	case f.given() && len(events) > 0:
-		return errors.New("--events and --topic exclude each other")
+		return errors.New("event files (--events) and --topic exclude each other")
 	case !f.given() && (f.config != "" || f.from != "" || f.to != "" || len(f.brokers) > 0):
 		return errors.New("--brokers, --config, --from and --to need --topic")
 	}
@@ -60,7 +60,11 @@ func (f *topicFlags) load() (*config.Config, error) {
 	if len(f.brokers) > 0 {
 		src.Overrides = append(src.Overrides, config.Override{Flag: "--brokers", Path: "brokers", Value: strings.Join(f.brokers, ",")})
 	}
-	return config.LoadConnection(src)
+	c, err := config.LoadConnection(src)
+	if err != nil && f.config == "" && len(f.brokers) == 0 && os.Getenv("WEIR_BROKERS") == "" {
+		return nil, errors.New("--topic needs --brokers HOST:PORT, or --config with the brokers of weir run")
+	}
+	return c, err
 }
 
 func (a *app) openTopic(ctx context.Context, f topicFlags, c *config.Config, set *rules.Set) (backtestSource, error) {

@@ -165,7 +165,7 @@ type Deps struct {
 	Store    *state.Store
 	Metrics  *Metrics // nil counts nothing
 	Logger   *slog.Logger
-	// Now is the wall clock, for checkpoints and silent partitions.
+	// Now is the wall clock, for checkpoints, silent partitions, what is measured and how often something is logged.
 	Now func() time.Time
 	// OnAlert is called with each alert after its transaction was committed; nil ignores them.
 	OnAlert func(pipeline.Alert)

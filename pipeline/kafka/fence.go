@@ -55,7 +55,7 @@ func (s *Service) replaced(id identity) {
 // noteFenced says what is behind an error by which the broker refuses our transactional id: somebody else has taken
 // it over since.
 func (s *Service) noteFenced(err error) {
-	// Brokers before 2.8 say "invalid producer epoch" where newer ones say "fenced".
+	// The broker refuses records with the one, and the end of a transaction with the other.
 	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
 		return
 	}
