@@ -28,7 +28,7 @@ var (
 
 // Is reports whether the fault is ErrTooDeep or ErrNotObject.
 func (e *SyntaxError) Is(target error) bool {
-	return (target == ErrTooDeep || target == ErrNotObject) && e.Msg == target.Error() //nolint:errorlint // sentinels of this package
+	return (target == ErrTooDeep || target == ErrNotObject) && e.Msg == target.Error()
 }
 
 // Decoder projects JSON documents onto the fields of a Schema in one pass, which also checks the syntax of

@@ -93,7 +93,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err != nil {
 		return err
 	}
-	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry()}
+	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry(), place: src.place}
 	err = errors.Join(a.replay(ctx, f.alerts, src, c, set, report), src.Close())
 	if err != nil {
 		return err
@@ -111,7 +111,8 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 type backtestSource struct {
 	replay.Source
 
-	reported func(pipeline.Alert) bool // nil: all alerts
+	reported func(pipeline.Alert) bool              // nil: all alerts
+	place    func(name string, offset int64) string // of a record in its file, nil for topics
 }
 
 func (a *app) openBacktest(
@@ -128,6 +129,7 @@ func (a *app) openBacktest(
 	if err != nil {
 		return backtestSource{}, err
 	}
+	place := placer(src)
 	bar := term.NewProgress(a.stderr, a.err, "replaying", totalSize(files))
 	src = watch(ctx, src, bar)
 	if f.sort {
@@ -135,7 +137,7 @@ func (a *app) openBacktest(
 			return backtestSource{}, err
 		}
 	}
-	return backtestSource{Source: src}, nil
+	return backtestSource{Source: src, place: place}, nil
 }
 
 // replay runs the engine and leaves what it found in report.

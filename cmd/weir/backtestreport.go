@@ -26,14 +26,20 @@ type backtestReport struct {
 	registry *prometheus.Registry
 	result   *replay.Result
 	took     time.Duration
-	shown    int // dead letters that were named
+	shown    int                                    // dead letters that were named
+	place    func(name string, offset int64) string // of an event in its file, nil for topics
 }
 
 // shownDeadLetters is the number of dead letters that are named one by one.
 const shownDeadLetters = 5
 
 func (r *backtestReport) deadLetter(d pipeline.DeadLetter) error {
-	if r.shown++; r.shown <= shownDeadLetters {
+	if r.shown++; r.shown > shownDeadLetters {
+		return nil
+	}
+	if r.place != nil {
+		r.app.warn("%s: %s", r.place(d.Topic, d.Offset), cmp.Or(d.Detail, d.Reason))
+	} else {
 		r.app.warn("%s, partition %d, offset %d: %s", d.Topic, d.Partition, d.Offset, cmp.Or(d.Detail, d.Reason))
 	}
 	return nil
@@ -160,7 +166,7 @@ func (r *backtestReport) summary() string {
 		float64(r.result.Bytes)/1e6, r.took.Seconds(), r.rate())
 	var notes []string
 	if n := r.counter("weir_late_events_total"); n > 0 {
-		notes = append(notes, fmt.Sprintf("%d late", n))
+		notes = append(notes, fmt.Sprintf("%d late (%s)", n, r.lateHint()))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.result.DeadLetters)) {
 		notes = append(notes, fmt.Sprintf("%s (%s)", count(r.result.DeadLetters[reason], "dead letter"), reason))
@@ -178,6 +184,14 @@ func (r *backtestReport) summary() string {
 		b.WriteString("\n" + strings.Join(notes, ", "))
 	}
 	return b.String()
+}
+
+// lateHint says what late events are and what helps.
+func (r *backtestReport) lateHint() string {
+	if r.place != nil {
+		return "events behind their host's order by record time; see --lateness and --sort"
+	}
+	return "events behind their host's order by record time; see --lateness"
 }
 
 func plural(n int, one, many string) string {

@@ -81,3 +81,11 @@ func (w *watched) Next() (pipeline.Record, error) {
 	}
 	return r, err
 }
+
+// placer returns what says where a record of src stands in its file.
+func placer(src replay.Source) func(name string, offset int64) string {
+	if p, ok := src.(replay.Placer); ok {
+		return p.Place
+	}
+	return func(name string, offset int64) string { return fmt.Sprintf("%s:%d", name, offset+1) }
+}

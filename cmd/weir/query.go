@@ -82,11 +82,14 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	if err := a.printMatches(res.Matches); err != nil {
 		return err
 	}
-	a.noteSkipped(res)
+	a.noteSkipped(res, placer(src))
 	return nil
 }
 
-func (a *app) noteSkipped(res *replay.QueryResult) {
+func (a *app) noteSkipped(res *replay.QueryResult, place func(name string, offset int64) string) {
+	for _, d := range res.Skipped {
+		a.warn("%s: skipped: %v", place(d.Topic, d.Offset), d.Err)
+	}
 	if res.Undecodable > 0 {
 		a.warn("%s of %d skipped: not a JSON object", count(res.Undecodable, "document"), res.Events)
 	}

@@ -147,7 +147,7 @@ func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
 	return collection, set, err
 }
 
-// logRules says what runs, what doesn't, and what runs otherwise than its author might think.
+// logRules says what runs, what doesn't run though nothing is wrong with it, and what runs otherwise than its author might think.
 func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 	t := tallyFiles(c.Files)
 	log.Info("rules loaded", slog.Int("rules", len(c.Rules)), slog.Int("skipped", t.skipped),
@@ -168,7 +168,7 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 	}
 }
 
-// logFile says why a file's rule doesn't run; winner is the rule of its id that runs instead, if there is one.
+// logFile says why a file's rule doesn't run, errors aside; winner is the rule of its id that runs instead, if there is one.
 func logFile(log *slog.Logger, f *rules.File, winner *rules.Rule) {
 	path := slog.String("path", f.Path)
 	reason := unsupported(f)
@@ -177,16 +177,21 @@ func logFile(log *slog.Logger, f *rules.File, winner *rules.Rule) {
 		log.Warn("rule file skipped", path, slog.String("reason", reason), slog.String("name", f.Name))
 	case f.Status == rules.StatusSkipped:
 		log.Info("rule file skipped", path, slog.String("type", f.Type), slog.String("name", f.Name))
-	case f.Status == rules.StatusError:
-		for _, p := range f.Problems {
-			if p.Severity == rules.SeverityError {
-				log.Error("rule does not run", path, slog.Int("line", p.Line), slog.Int("column", p.Column),
-					slog.String("problem", p.Text()))
-			}
-		}
 	case winner != nil:
 		log.Warn("duplicate rule id: another file wins", path, slog.String("rule_id", f.RuleID),
 			slog.String("winner", winner.Path))
+	}
+}
+
+// logErrors says what keeps rules from running, for those who see only the log; see renderErrors.
+func logErrors(log *slog.Logger, c *rules.Collection) {
+	for _, f := range c.Files {
+		for _, p := range f.Problems {
+			if p.Severity == rules.SeverityError {
+				log.Error("rule does not run", slog.String("path", f.Path), slog.Int("line", p.Line),
+					slog.Int("column", p.Column), slog.String("problem", p.Text()))
+			}
+		}
 	}
 }
 
@@ -218,6 +223,7 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	logRules(log, collection, set)
+	logErrors(log, collection)
 	if c.Instance == "" {
 		if c.Instance, err = instance(c.State.Dir); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -61,7 +62,7 @@ func (f *topicFlags) load() (*config.Config, error) {
 		src.Overrides = append(src.Overrides, config.Override{Flag: "--brokers", Path: "brokers", Value: strings.Join(f.brokers, ",")})
 	}
 	c, err := config.LoadConnection(src)
-	if err != nil && f.config == "" && len(f.brokers) == 0 && os.Getenv("WEIR_BROKERS") == "" {
+	if err != nil && len(f.brokers) == 0 && strings.Contains(err.Error(), "brokers: is missing") {
 		return nil, errors.New("--topic needs --brokers HOST:PORT, or --config with the brokers of weir run")
 	}
 	return c, err
@@ -85,6 +86,12 @@ func (a *app) openTopic(ctx context.Context, f topicFlags, c *config.Config, set
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	r, err := kafka.OpenRange(ctx, cfg, o, log)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if len(f.topics) > 1 {
+			return backtestSource{}, fmt.Errorf("one of the topics %s does not exist", strings.Join(f.topics, ", "))
+		}
+		return backtestSource{}, fmt.Errorf("topic %s does not exist", f.topics[0])
+	}
 	if err != nil {
 		return backtestSource{}, fmt.Errorf("open %s: %w", strings.Join(f.topics, ", "), err)
 	}

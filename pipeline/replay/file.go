@@ -260,7 +260,7 @@ func (f *File) nextElement() (Doc, error) {
 		if errors.Is(err, io.EOF) { // the end of the file is not the end of the array
 			err = io.ErrUnexpectedEOF
 		}
-		return Doc{}, fmt.Errorf("events: %s: element %d: %w", f.name, f.line, err)
+		return Doc{}, fmt.Errorf("events: %s: element %d: %w", f.name, f.line+1, err)
 	}
 	at := f.line
 	f.line++

@@ -44,10 +44,22 @@ type QueryResult struct {
 	// Undecodable counts the documents that are not JSON objects, Timeless those without a usable timestamp:
 	// neither can match a sequence.
 	Undecodable, Timeless int
+	// Skipped are the first of the undecodable documents.
+	Skipped []SkippedDoc
 	// Warnings are findings in the query that didn't keep it from running, such as fields that no table knows and no
 	// document has.
 	Warnings []*ast.Error
 }
+
+// SkippedDoc is a document that is no JSON object: where it stands, as in its Record, and what is wrong with it.
+type SkippedDoc struct {
+	Topic  string
+	Offset int64
+	Err    error
+}
+
+// maxSkipped is the number of skipped documents that are kept in a result.
+const maxSkipped = 3
 
 // queryDoc is one document with its place in the order.
 type queryDoc struct {
@@ -155,8 +167,10 @@ func (q *query) read(src Source, res *QueryResult) error {
 		}
 		d := queryDoc{index: res.Events, raw: r.Value}
 		res.Events++
-		if !q.decode(r.Value) {
-			res.Undecodable++
+		if err := q.decodeErr(r.Value); err != nil {
+			if res.Undecodable++; res.Undecodable <= maxSkipped {
+				res.Skipped = append(res.Skipped, SkippedDoc{Topic: r.Topic, Offset: r.Offset, Err: err})
+			}
 			continue
 		}
 		for slot := range q.present {
@@ -215,9 +229,11 @@ func (q *query) warnings(text string, o QueryOptions) ([]*ast.Error, error) {
 	return again.Warnings, nil
 }
 
-func (q *query) decode(raw []byte) bool {
+func (q *query) decode(raw []byte) bool { return q.decodeErr(raw) == nil }
+
+func (q *query) decodeErr(raw []byte) error {
 	q.memo.Reset()
-	return q.decoder.Decode(raw, q.ev) == nil
+	return q.decoder.Decode(raw, q.ev)
 }
 
 // sort orders the documents as Elasticsearch does: milliseconds, tiebreaker with null last, position. The

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline"
@@ -79,6 +80,11 @@ func (h *head) before(i *head) bool {
 	return h.order < i.order
 }
 
+// Placer is a source that can say where a record stands in its file. Those of OpenFiles and Concat are.
+type Placer interface {
+	Place(name string, offset int64) string
+}
+
 // OpenFiles returns a source over event files, in file order; several files are merged by record time.
 func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
 	return openFiles(paths, stdin, len(paths) > 1)
@@ -142,6 +148,20 @@ func (s *fileSource) Next() (pipeline.Record, error) {
 		s.heads.Pop()
 	}
 	return r, nil
+}
+
+// Place says where in a file a record stands, as people and editors count: the line or the element of the array, from 1.
+func (s *fileSource) Place(name string, offset int64) string {
+	separator := ":"
+	for _, f := range s.files {
+		if f.name == name && f.array != nil {
+			separator = ", element "
+		}
+	}
+	if name == "-" {
+		name = "standard input"
+	}
+	return name + separator + strconv.FormatInt(offset+1, 10)
 }
 
 // Close closes the files.
