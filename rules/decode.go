@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -45,10 +45,12 @@ type parser struct {
 	file   *File
 	types  func(string) event.Type
 	fields eql.FieldTable
+	// mistyped holds the keys, in lower case, whose values were reported and left out.
+	mistyped map[string]struct{}
 }
 
 func parseFile(path string, src []byte, o LoadOptions) *File {
-	p := &parser{src: src, file: &File{Path: path}, types: o.Types, fields: o.Fields}
+	p := &parser{src: src, file: &File{Path: path}, types: o.Types, fields: o.Fields, mistyped: map[string]struct{}{}}
 	p.parse()
 	p.file.Status = cmpStatus(p.file)
 	sortProblems(p.file.Problems)
@@ -102,8 +104,7 @@ func (p *parser) parse() {
 // decode reads the whole file strictly and warns about keys that mean nothing.
 func (p *parser) decode() *Rule {
 	var doc document
-	d := toml.NewDecoder(bytes.NewReader(p.src)).DisallowUnknownFields()
-	if err := d.Decode(&doc); err != nil {
+	if err := p.decodeInto(&doc); err != nil {
 		var unknown *toml.StrictMissingError
 		if !errors.As(err, &unknown) {
 			p.decodeError(err)
@@ -155,7 +156,11 @@ func (p *parser) decodeError(err error) {
 	pos := p.src.offset(de.Position())
 	msg := strings.TrimPrefix(de.Error(), "toml: ")
 	if key := strings.Join(de.Key(), "."); key != "" {
-		msg = key + ": " + msg
+		subject := key
+		if e, ok := p.at[strings.ToLower(key)]; ok && e.value.end == e.value.pos && pos > e.value.end && !wholeList(msg) {
+			subject = "an element of " + key
+		}
+		msg = cmp.Or(typeProblem(subject, msg), key+": "+msg)
 	}
 	p.report(SeverityError, span{pos, pos}, msg, "")
 }
@@ -265,6 +270,9 @@ func (p *parser) required(key, value string) bool {
 	if strings.TrimSpace(value) != "" {
 		return true
 	}
+	if _, reported := p.mistyped["rule."+key]; reported {
+		return false
+	}
 	at := p.key("rule")
 	if e, ok := p.at["rule."+key]; ok {
 		at = e.key
@@ -285,6 +293,7 @@ func (p *parser) compile(r *Rule) {
 	for _, w := range q.Warnings {
 		p.queryProblem(text, SeverityWarning, w)
 	}
+	p.checkCategories(r, text)
 	r.normalised = q.String()
 	r.piped = len(q.Pipes) > 0
 	if err := checkQuery(q); err != nil {

@@ -130,9 +130,9 @@ func (r *backtestReport) table(w io.Writer) error {
 	style := r.app.out
 	rows := r.rows()
 	if len(rows) > 0 {
-		t := term.NewTable(term.Column{Title: "rule", Max: style.Rest(70)}, term.Column{Title: "severity"},
+		t := term.NewTable(style.Width, term.Column{Title: "rule", Flex: true}, term.Column{Title: "severity"},
 			term.Column{Title: "matches", Right: true}, term.Column{Title: "hosts", Right: true},
-			term.Column{Title: "first"}, term.Column{Title: "last"})
+			term.Column{Title: "first", Flex: true}, term.Column{Title: "last", Flex: true})
 		for _, rr := range rows {
 			first, last := "", ""
 			if rr.Matches > 0 {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,12 @@ type demoFlags struct {
 	kafka       string
 	topic       string
 	onlyProduce bool
+	given       []string // the flags as they were given, but for --seed
+}
+
+// command returns the command line that does the same again.
+func (f demoFlags) command() string {
+	return strings.Join(append([]string{"weir demo --seed " + strconv.FormatUint(f.seed, 10)}, f.given...), " ")
 }
 
 func newDemoCommand(a *app) *cobra.Command {
@@ -59,6 +67,11 @@ With --kafka the events go to a real broker instead, and --only-produce leaves t
 			return errors.New("--only-produce needs --kafka HOST:PORT")
 		case f.rate <= 0 || f.hosts <= 0 || f.length < 0 || f.attackEvery < 0:
 			return errors.New("--rate, --hosts, --for and --attack-every must be positive")
+		}
+		for _, name := range []string{"for", "rate", "hosts", "attack-every", "kafka", "topic"} {
+			if flag := cmd.Flags().Lookup(name); flag.Changed {
+				f.given = append(f.given, "--"+name+" "+flag.Value.String())
+			}
 		}
 		if !cmd.Flags().Changed("seed") {
 			f.seed = rand.Uint64()

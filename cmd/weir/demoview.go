@@ -45,8 +45,11 @@ func (v *demoView) opening() {
 	if v.f.kafka != "" {
 		broker = v.f.kafka
 	}
-	v.print(fmt.Sprintf("%s %s, %s, %.0f events/s through %s. %s\n\n", v.style.Bold("weir demo:"),
-		count(v.f.hosts, "host"), count(v.rules, "rule"), v.f.rate, broker, v.style.Faint("Ctrl-C ends it.")))
+	const title = "weir demo:"
+	text := fmt.Sprintf("%s %s, %s, %.0f events/s through %s. Ctrl-C ends it.", title,
+		count(v.f.hosts, "host"), count(v.rules, "rule"), v.f.rate, broker)
+	lines := strings.Join(term.Wrap(text, v.style.Columns()), "\n")
+	v.print(v.style.Bold(title) + strings.TrimPrefix(lines, title) + "\n\n")
 }
 
 // alert prints an alert.
@@ -73,13 +76,20 @@ func (v *demoView) alert(a pipeline.Alert) {
 const (
 	blockIndent = 10
 	blockLabel  = 11
+	blockTitle  = 19 // time and severity
 )
 
 // alertBlock lays an alert out for an analyst: what and how bad, in a sentence, where, which technique, and the events.
 func alertBlock(style term.Style, s alert.Summary, zone *time.Location) string {
 	var b strings.Builder
 	width := min(style.Columns(), 120)
-	fmt.Fprintf(&b, "%s  %s %s\n", style.Faint(s.Time.In(zone).Format("15:04:05")), style.Badge(s.Severity), style.Bold(s.RuleName))
+	for i, l := range term.Wrap(s.RuleName, width-blockTitle) {
+		if i == 0 {
+			fmt.Fprintf(&b, "%s  %s %s\n", style.Faint(s.Time.In(zone).Format("15:04:05")), style.Badge(s.Severity), style.Bold(l))
+		} else {
+			fmt.Fprintf(&b, "%*s%s\n", blockTitle, "", style.Bold(l))
+		}
+	}
 	// The sentence ends with the rule and its severity, which stand above.
 	message := strings.TrimSuffix(s.Message, fmt.Sprintf(": %s (%s, %.0f)", s.RuleName, s.Severity, s.RiskScore))
 	for _, l := range term.Wrap(message, width-blockIndent) {
@@ -167,7 +177,7 @@ func (v *demoView) summary(feed *demoFeed, took time.Duration) {
 		return cmp.Or(cmp.Compare(b.risk, a.risk), cmp.Compare(b.alerts, a.alerts), strings.Compare(a.name, b.name))
 	})
 	if len(rows) > 0 {
-		t := term.NewTable(term.Column{Title: "rule", Max: v.style.Rest(36)}, term.Column{Title: "severity"},
+		t := term.NewTable(v.style.Width, term.Column{Title: "rule", Flex: true}, term.Column{Title: "severity"},
 			term.Column{Title: "risk", Right: true}, term.Column{Title: "alerts", Right: true}, term.Column{Title: "hosts", Right: true})
 		for _, r := range rows {
 			t.Row(r.name, v.style.Severity(r.severity), strconv.Itoa(r.risk), strconv.Itoa(r.alerts), strconv.Itoa(len(r.hosts)))
@@ -176,16 +186,19 @@ func (v *demoView) summary(feed *demoFeed, took time.Duration) {
 		v.print("\n")
 	}
 	produced := feed.produced.Load()
-	v.print(fmt.Sprintf("%s in %.0f s (%.0f/s), %s, %s", count(int(produced), "event"), took.Seconds(),
-		float64(produced)/max(took.Seconds(), 0.001), count(int(feed.attacks.Load()), "attack"), count(total, "alert")))
+	text := fmt.Sprintf("%s in %.0f s (%.0f/s), %s, %s", count(int(produced), "event"), took.Seconds(),
+		float64(produced)/max(took.Seconds(), 0.001), count(int(feed.attacks.Load()), "attack"), count(total, "alert"))
 	if len(v.latencies) > 0 {
 		slices.Sort(v.latencies)
-		v.print(fmt.Sprintf("; from the event to the committed alert: half within %s, 99 %% within %s",
-			quantile(v.latencies, 0.5), quantile(v.latencies, 0.99)))
+		text += fmt.Sprintf("; from the event to the committed alert: half within %s, 99 %% within %s",
+			quantile(v.latencies, 0.5), quantile(v.latencies, 0.99))
 	}
-	v.print(".\n")
+	v.print(strings.Join(term.Wrap(text+".", v.style.Columns()), "\n") + "\n")
 	if v.f.length == 0 || total > 0 {
-		v.print(v.style.Faint(fmt.Sprintf("The same again: weir demo --seed %d. Next: weir run --help, weir rules list.", v.f.seed)) + "\n")
+		next := "The same again: " + v.f.command() + ". Next: weir run --help, weir rules list."
+		for _, l := range term.Wrap(next, v.style.Columns()) {
+			v.print(v.style.Faint(l) + "\n")
+		}
 	}
 }
 

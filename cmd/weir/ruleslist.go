@@ -107,37 +107,42 @@ func (l *listed) fill(r *rules.Rule, c *rules.Compiled) {
 	l.Rekey = !c.HostLocal
 }
 
-// fullWidth is the width below which the list leaves things out: rules explain takes the beginning of an id too.
-const fullWidth = 150
+// fullWidth and narrowWidth are the widths below which the list leaves things out: rules explain tells them, and takes
+// the beginning of an id too.
+// Where the width isn't known a rule has one line, and what may be long is cut to shownList characters.
+const (
+	fullWidth   = 150
+	narrowWidth = 100
+	shownList   = 60
+)
 
 func (a *app) listTable(rows []listed, c *rules.Collection) error {
 	width := a.out.Width
-	full := width <= 0 || width >= fullWidth
-	columns := []term.Column{
-		{Title: "id"},
-		{Title: "name", Max: 50},
-		{Title: "severity"},
-		{Title: "risk", Right: true},
-		{Title: "kind"},
-		{Title: "status"},
-		{Title: "notes", Max: 40},
+	full, narrow := width <= 0 || width >= fullWidth, width > 0 && width < narrowWidth
+	columns := []term.Column{{Title: "id"}, {Title: "name", Flex: true}, {Title: "severity"}}
+	if !narrow {
+		columns = append(columns, term.Column{Title: "risk", Right: true}, term.Column{Title: "kind"})
 	}
+	columns = append(columns, term.Column{Title: "status"}, term.Column{Title: "notes", Flex: true})
 	if full {
-		columns = append(columns, term.Column{Title: "index", Max: 40})
-	} else {
-		columns[1].Max, columns[6].Max = max(24, width-62), 18
+		columns = append(columns, term.Column{Title: "index", Flex: true})
 	}
-	t := term.NewTable(columns...)
+	t := term.NewTable(width, columns...)
 	for _, row := range rows {
-		id := row.ID
+		id, notes, index := row.ID, row.notes(), strings.Join(row.Index, ", ")
 		if !full {
 			id = id[:min(8, len(id))]
 		}
-		cells := []string{
-			id, cmp.Or(row.Name, row.Path), a.out.Severity(row.Severity), row.risk(), row.kind(), a.status(row), row.notes(),
+		if width <= 0 {
+			notes, index = term.Shorten(notes, shownList), term.Shorten(index, shownList)
 		}
+		cells := []string{id, cmp.Or(row.Name, row.Path), a.out.Severity(row.Severity)}
+		if !narrow {
+			cells = append(cells, row.risk(), row.kind())
+		}
+		cells = append(cells, a.status(row), notes)
 		if full {
-			cells = append(cells, strings.Join(row.Index, ", "))
+			cells = append(cells, index)
 		}
 		t.Row(cells...)
 	}
@@ -145,8 +150,12 @@ func (a *app) listTable(rows []listed, c *rules.Collection) error {
 		return err
 	}
 	f := tallyFiles(c.Files)
-	_, err := fmt.Fprintf(a.stdout, "\n%s: %s can run, %d with errors, %s\n",
+	text := fmt.Sprintf("%s: %s can run, %d with errors, %s",
 		count(len(rows), "file"), count(len(c.Rules), "rule"), f.errors, f.left())
+	if width > 0 {
+		text = strings.Join(term.Wrap(text, width), "\n")
+	}
+	_, err := fmt.Fprintf(a.stdout, "\n%s\n", text)
 	return err
 }
 

@@ -38,7 +38,8 @@ A file of cases has any number of
 
 matches holds, per match, the positions of its events in stage order, -1 for a missing stage; [] means that nothing may match.
 An event without @timestamp comes a second after the one before it. Index patterns apply to events with data_stream.* fields.
-The exit code is 1 where a case fails.`,
+Of a case that fails, each event is shown with the stages that it hits and the fields that the rule reads.
+P may name a rule file, the file of its cases, or a folder. The exit code is 1 where a case fails.`,
 		Example: `  weir rules test
   weir rules test rules/ -o junit > report.xml`,
 	}

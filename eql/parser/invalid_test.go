@@ -226,6 +226,21 @@ var invalid = []struct {
 	{`sequnce by a [x where true]`, []problem{
 		{`sequnce`, `expected where after the event category, found the keyword by (did you mean sequence?)`},
 	}},
+	{`sequence with maxspam=1m [a where true] [b where true]`, []problem{
+		{`maxspam`, `expected maxspan after with, found "maxspam" (did you mean maxspan?)`},
+	}},
+	{`sequence by c wizh maxspan=1m [a where true] [b where true]`, []problem{
+		{`wizh`, `expected [ to begin a stage of the sequence, found "wizh" (did you mean with?)`},
+	}},
+	{`sequence [a where true] with runns=2`, []problem{
+		{`runns`, `expected runs after with, found "runns" (did you mean runs?)`},
+	}},
+	{`sequence [a where true] [b where true] untils [c where true]`, []problem{
+		{`untils`, `expected another stage, until, a pipe or the end of the query, found "untils" (did you mean until?)`},
+	}},
+	{`process wher true`, []problem{
+		{`wher`, `expected where after the event category, found "wher" (did you mean where?)`},
+	}},
 	{`[process where true] [x where true]`, []problem{
 		{`[`, `a query can't begin with "[" (stages in brackets follow the word sequence)`},
 	}},

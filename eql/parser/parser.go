@@ -4,6 +4,7 @@
 package parser
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -271,7 +272,7 @@ func (p *parser) where() bool {
 	case p.tok.is("."), infixPower(p.tok) > 0:
 		p.expected("where after the event category", "a condition begins with a category: `any where "+shorten(before.value)+"…`")
 	default:
-		p.expected("where after the event category", "")
+		p.expected("where after the event category", p.meant("where"))
 	}
 	return false
 }
@@ -289,7 +290,7 @@ func (p *parser) pipes() []ast.Pipe {
 			p.skipTo("|")
 			continue
 		case name.kind == word:
-			p.errorf(name.Span, "there are head and tail", "unknown pipe %s", strconv.Quote(name.value))
+			p.errorf(name.Span, cmp.Or(p.meant("head", "tail"), "there are head and tail"), "unknown pipe %s", strconv.Quote(name.value))
 			p.skipTo("|")
 			continue
 		default:

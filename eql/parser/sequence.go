@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -186,7 +187,7 @@ func (p *parser) unexpectedInStages(what string, before int) {
 	case t.is("maxspan"):
 		p.errorf(t.Span, "write `with maxspan=…`", "expected with before maxspan")
 	case before == 0:
-		hint := p.adjoining()
+		hint := cmp.Or(p.meantWith(), p.adjoining())
 		before := p.toks[p.i-1]
 		switch {
 		case hint != "":
@@ -199,7 +200,7 @@ func (p *parser) unexpectedInStages(what string, before int) {
 	case t.is(","):
 		p.expected("another stage, until, a pipe or the end of the query", "there are no commas between stages")
 	default:
-		p.expected("another stage, until, a pipe or the end of the query", p.adjoining())
+		p.expected("another stage, until, a pipe or the end of the query", cmp.Or(p.meantWith(), p.meant("until"), p.adjoining()))
 	}
 	p.next()
 	p.skipTo("[", "![", "until", "|")
@@ -281,7 +282,7 @@ func (p *parser) option(name, otherName, otherHint string) bool {
 		p.errorf(p.tok.Span, otherHint, "%s can't stand here", otherName)
 		return false
 	default:
-		p.expected(name+" after with", "")
+		p.expected(name+" after with", p.meant(name))
 		return false
 	}
 	if p.accept("=") {

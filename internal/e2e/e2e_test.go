@@ -57,7 +57,7 @@ func TestExactlyOnce(t *testing.T) {
 		if broker == "" {
 			t.Skip("WEIR_TEST_BROKER names no broker")
 		}
-		for _, seed := range seeds(t, 8, 2) {
+		for _, seed := range seeds(t, 12, 2) {
 			t.Run(strconv.FormatUint(100+seed, 10), func(t *testing.T) {
 				t.Parallel()
 				// 6 s is the least that a broker allows by default.

@@ -46,15 +46,6 @@ func (s Style) Columns() int {
 	return s.Width
 }
 
-// Rest returns the width that is left for one column of a table where the others take used, 0 for no limit: what is
-// not for a terminal is not broken into lines.
-func (s Style) Rest(used int) int {
-	if s.Width <= 0 {
-		return 0
-	}
-	return max(20, s.Width-used)
-}
-
 // Bold returns text that stands out.
 func (s Style) Bold(text string) string { return s.paint(text, color.Bold) }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,12 +73,6 @@ func TestStyle(t *testing.T) {
 	if got := coloured.Green(""); got != "" {
 		t.Errorf("an empty text = %q", got)
 	}
-	if got := (term.Style{Width: 100}).Rest(60); got != 40 {
-		t.Errorf("Rest = %d", got)
-	}
-	if got := plain.Rest(60); got != 0 {
-		t.Errorf("Rest without a terminal = %d", got)
-	}
 }
 
 // TestDetect shows that nothing but a terminal gets colours.
@@ -98,7 +93,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	table := term.NewTable(term.Column{Title: "name", Max: 8}, term.Column{Title: "n", Right: true})
+	table := term.NewTable(0, term.Column{Title: "name", Max: 8}, term.Column{Title: "n", Right: true})
 	table.Row("a long name", "1")
 	table.Row("b", "100")
 	var b bytes.Buffer
@@ -125,5 +120,27 @@ func TestProgress(t *testing.T) {
 	bar.Done()
 	if !strings.Contains(b.String(), "reading") || !strings.HasSuffix(b.String(), "\r") {
 		t.Errorf("wrote %q", b.String())
+	}
+}
+
+// TestTableFits checks that flexible columns, the widest first, give way to the width, and that colours don't count.
+func TestTableFits(t *testing.T) {
+	style := term.Style{Colour: true}
+	for _, tc := range []struct{ width, want int }{{0, 70}, {80, 70}, {50, 50}, {34, 34}} {
+		table := term.NewTable(tc.width, term.Column{Title: "name", Flex: true}, term.Column{Title: "state"},
+			term.Column{Title: "note", Flex: true})
+		table.Row("four words of name "+strings.Repeat("x", 8), style.Red("an error"), "a note of several short words")
+		var b strings.Builder
+		if err := table.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		widest := 0
+		for line := range strings.Lines(b.String()) {
+			plain := strings.NewReplacer("\x1b[31;1m", "", "\x1b[0m", "", "\x1b[0;22m", "", "\n", "").Replace(line)
+			widest = max(widest, utf8.RuneCountInString(plain))
+		}
+		if widest > tc.want || widest < tc.want-12 {
+			t.Errorf("width %d: got %d columns, want up to %d:\n%s", tc.width, widest, tc.want, b.String())
+		}
 	}
 }

@@ -309,7 +309,7 @@ func TestMalformedMatch(t *testing.T) {
 
 func TestMessage(t *testing.T) {
 	cases := []struct{ name, source, want string }{
-		{"exec", execSource, "exec of nc -l -p 4444 (nc) by parent bash, by root, in container web-1 (image nginx:1.27) on host node-1: R (high, 73)"},
+		{"exec", execSource, "exec of nc -l -p 4444 by parent bash, by root, in container web-1 (image nginx:1.27) on host node-1: R (high, 73)"},
 		{"args only", `{"event":{"category":"process"},"process":{"args":["ls","-l"]}}`, "process event of ls -l: R (high, 73)"},
 		{"connection", netSource, "connection attempted to 203.0.113.9:443 by curl, by root, in container c0ffee (image nginx) on host node-1: R (high, 73)"},
 		{"IPv6", `{"event":{"category":["network"]},"destination":{"ip":"2001:db8::1","port":53}}`, "connection to [2001:db8::1]:53: R (high, 73)"},
@@ -339,9 +339,9 @@ func TestMessageOfLongSequence(t *testing.T) {
 	m.Events[1] = alert.Event{Missing: true}
 	m.Events[8] = netEvent()
 	got, _ := at(fields(t, build(t, alert.Options{}, m).Body), "message").(string)
-	exec := "exec of nc -l -p 4444 (nc) by parent bash"
-	want := "8 events in 1.377s, by root, in container c0ffee (image nginx) on host node-1: " + exec + ", then a missing stage, then " + exec +
-		", then " + exec + ", then 4 more, then connection attempted to 203.0.113.9:443 by curl: Listener in a container (high, 73)"
+	exec := "exec of nc -l -p 4444 by parent bash"
+	want := "8 events in 1.377s, by root, in container c0ffee (image nginx) on host node-1: " + exec + ", then " + exec +
+		", then " + exec + ", then " + exec + ", then 3 more, then connection attempted to 203.0.113.9:443 by curl: Listener in a container (high, 73)"
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}

@@ -59,19 +59,20 @@ func (d *draft) story(b *strings.Builder) {
 	}
 	b.WriteString(circumstances(d.common))
 	b.WriteString(": ")
+	told := 0
 	for i := range d.stages {
-		if len(d.stages) > maxSteps && i >= maxSteps-1 && i < len(d.stages)-1 {
-			if i == maxSteps-1 {
-				b.WriteString(", then " + strconv.Itoa(len(d.stages)-maxSteps) + " more")
+		if d.m.Events[i].Missing {
+			continue // what didn't happen is the rule's to explain
+		}
+		told++
+		if n > maxSteps && told >= maxSteps && told < n {
+			if told == maxSteps {
+				b.WriteString(", then " + strconv.Itoa(n-maxSteps) + " more")
 			}
 			continue
 		}
-		if i > 0 {
+		if told > 1 {
 			b.WriteString(", then ")
-		}
-		if d.m.Events[i].Missing {
-			b.WriteString("a missing stage")
-			continue
 		}
 		b.WriteString(cutText(deed(d.stages[i].tree), maxStep))
 	}
@@ -119,13 +120,19 @@ func process(tree object, action string) string {
 	if cmd != "" || name != "" {
 		s += " of " + clip(or(cmd, name))
 	}
-	if cmd != "" && name != "" && cmd != name {
+	if cmd != "" && name != "" && !begins(cmd, name) {
 		s += " (" + clip(name) + ")"
 	}
 	if parent := or(text(tree, "process", "parent", "name"), text(tree, "process", "parent", "executable")); parent != "" {
 		s += " by parent " + clip(parent)
 	}
 	return s
+}
+
+// begins reports whether a command line names its program, by path or not, as the process is named.
+func begins(cmd, name string) bool {
+	program, _, _ := strings.Cut(cmd, " ")
+	return program == name || strings.HasSuffix(program, "/"+name) || strings.HasSuffix(program, `\`+name)
 }
 
 // action returns event.action as a word or a few.

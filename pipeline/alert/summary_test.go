@@ -23,14 +23,14 @@ func TestSummarise(t *testing.T) {
 	want := alert.Summary{
 		ID: doc.ID, Time: end, Severity: "high", RiskScore: 73,
 		RuleID: "a1b2c3d4-0000-4000-8000-000000000001", RuleName: "Listener in a container",
-		Message: "2 events in 1.377s, by root, in container c0ffee (image nginx) on host node-1: exec of nc -l -p 4444 (nc) by parent bash, " +
-			"then a missing stage, then connection attempted to 203.0.113.9:443 by curl: Listener in a container (high, 73)",
+		Message: "2 events in 1.377s, by root, in container c0ffee (image nginx) on host node-1: exec of nc -l -p 4444 by parent bash, " +
+			"then connection attempted to 203.0.113.9:443 by curl: Listener in a container (high, 73)",
 		Host: "node-1", User: "root", Container: "c0ffee", Image: "nginx",
 		Tactics:    []string{"TA0002 Execution", "TA0011 Command and Control"},
 		Techniques: []string{"T1059 Command and Scripting Interpreter", "T1059.004 Unix Shell"},
 		Steps: []alert.Step{
 			{
-				Time: start, Action: "exec", Text: "exec of nc -l -p 4444 (nc) by parent bash",
+				Time: start, Action: "exec", Text: "exec of nc -l -p 4444 by parent bash",
 				Process: "nc", Parent: "bash", CommandLine: "nc -l -p 4444",
 			},
 			{Missing: true},

@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/weir-eql/weir/eql/ast"
+	eqlparser "github.com/weir-eql/weir/eql/parser"
+)
+
+// ecsCategories are the values that ECS allows for event.category.
+func ecsCategories() []string {
+	return []string{
+		"api", "authentication", "configuration", "database", "driver", "email", "file", "host", "iam", "intrusion_detection",
+		"library", "malware", "network", "package", "process", "registry", "session", "threat", "vulnerability", "web",
+	}
+}
+
+// checkCategories warns of event categories that ECS doesn't have: no event of an Elastic agent can be of them.
+func (p *parser) checkCategories(r *Rule, text *textMap) {
+	if r.EventCategoryOverride != "" && r.EventCategoryOverride != "event.category" {
+		return
+	}
+	statement, err := eqlparser.Parse(r.Query)
+	if err != nil {
+		return // compiling reports it
+	}
+	known := ecsCategories()
+	for _, c := range categories(statement) {
+		if c.Any || slices.Contains(known, c.Name) {
+			continue
+		}
+		hint := ""
+		if near := nearest(c.Name, known); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		p.report(SeverityWarning, span{text.offset(c.Pos), text.offset(c.End)},
+			"unknown event category "+strconv.Quote(c.Name)+": ECS has no such value of event.category", hint)
+	}
+}
+
+// categories returns the event categories of a query in their order.
+func categories(statement ast.Statement) []ast.Category {
+	var stages []ast.Stage
+	switch s := statement.(type) {
+	case *ast.EventQuery:
+		return []ast.Category{s.Filter.Category}
+	case *ast.Sequence:
+		stages = s.Stages
+		if s.Until != nil {
+			stages = append(slices.Clone(stages), *s.Until)
+		}
+	case *ast.Sample:
+		stages = s.Stages
+	}
+	out := make([]ast.Category, 0, len(stages))
+	for i := range stages {
+		out = append(out, stages[i].Filter.Category)
+	}
+	return out
+}
