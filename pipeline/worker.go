@@ -16,9 +16,10 @@ import (
 )
 
 // Worker runs the rule set over one partition and owns its state. All methods belong to one goroutine. The life
-// of a worker is Load, then for each commit Process (and Idle, or Finish at the end of the input), Changes
+// of a worker is Reload, then for each commit Process (and Idle, or Finish at the end of the input), Changes
 // and Output, then Committed, or Reload when the commit failed.
 type Worker struct {
+	// What it works with.
 	cfg      *Config
 	part     *state.Partition
 	log      *slog.Logger
@@ -32,6 +33,7 @@ type Worker struct {
 	machines []*sequence.Machine // by rule number; nil for single-event rules
 	absences []bool              // by rule number: the rule has missing stages
 
+	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
 	clockStored  recordClock // as committed
 	hosts        map[string]*host
@@ -42,26 +44,30 @@ type Worker struct {
 	byRule       []ruleQueue
 	evidence     map[place]*evidence
 	buffered     int
-	keptBytes    int
 
+	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
 	dirtyPartials  []*partial
 	dirtyHosts     []*host
 	addedBuffers   []*buffered
 	freshEvidence  []place
+	keptBytes      int
 	out            Output
 	counts         counts
 	evictionLogged []bool
-	awake          []*host
-	recordTime     int64 // of the record at hand
-	feeding        struct {
+	err            error
+
+	// What belongs to the record or the event at hand.
+	recordTime  int64
+	feedingLate bool // it came behind its host's watermark
+	feeding     struct {
 		rule   *rules.Compiled
 		event  sequence.Ordinal
-		alerts int
+		alerts int // of the rule, completed by the event
 	}
-	feedingLate bool // the event at hand came behind its host's watermark
-	err         error
 
+	// Memory that is used again.
+	awake   []*host
 	keyBuf  []byte
 	joins   [][]byte
 	before  []sequence.Ref
@@ -69,7 +75,7 @@ type Worker struct {
 	matches []sequence.Match
 }
 
-// NewWorker returns a worker for a partition with empty state: call Load before the first record.
+// NewWorker returns a worker for a partition with empty state: call Reload before the first record.
 func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error) {
 	machines, err := newMachines(cfg.Set)
 	if err != nil {
@@ -288,113 +294,6 @@ func (w *Worker) match(r *Record, h *host, ref sequence.Ref, late bool) {
 			b.ref.ID = strings.Clone(b.ref.ID)
 			w.keepEvidence(b.ref, r.Value)
 			w.place(b, h, late)
-		}
-	}
-}
-
-// place puts a candidate where it has to wait for its host's watermark, or feeds it where it came behind that.
-func (w *Worker) place(b *buffered, h *host, late bool) {
-	if b.field != "" { // the order by another timestamp has a watermark of its own
-		h = w.hostOf(h.name + "\x00" + b.field)
-		late = w.arrive(h, b.ref.Time)
-		defer w.runHost(h)
-	}
-	if !late {
-		w.enqueue(h, b)
-		return
-	}
-	w.countLate(b)
-	w.feedingLate = true
-	w.feed(b, h)
-	w.feedingLate = false
-	w.release(b.ref)
-}
-
-// enqueue puts an event into the reorder buffer of its host.
-func (w *Worker) enqueue(h *host, b *buffered) {
-	b.host = h
-	h.buffer.Push(b)
-	w.buffered++
-	w.addedBuffers = append(w.addedBuffers, b)
-	w.recount(h)
-	w.touch(h)
-	w.schedule(h)
-	if w.buffered > w.cfg.Limits.Buffered {
-		w.counts.bufferOverflow++
-		w.dequeue(h)
-	}
-}
-
-// dequeue feeds the earliest event of the host's buffer to its machines.
-func (w *Worker) dequeue(h *host) {
-	b := h.buffer.Pop()
-	w.buffered--
-	w.feed(b, h)
-	w.release(b.ref)
-	b.gone = true
-	if b.stored {
-		w.overlay.Delete(b.key())
-	}
-	w.recount(h)
-	w.touch(h)
-}
-
-// runHost does what the host's watermark has reached: first the events up to it, in order, then the deadlines.
-func (w *Worker) runHost(h *host) {
-	for h.ready() {
-		w.dequeue(h)
-	}
-	for h.ticking() {
-		w.tick(h)
-	}
-	w.schedule(h)
-}
-
-// runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough. Rules may join
-// events across hosts, so the events of all of them are fed in one order, and so are their deadlines.
-func (w *Worker) runDue() {
-	if w.due.Len() == 0 || w.due.Top().clock > w.clock.now {
-		return
-	}
-	w.awake = w.awake[:0]
-	buffers := minheap.New(func(a, b *host) bool { return a.buffer.Top().before(b.buffer.Top()) })
-	for w.due.Len() > 0 && w.due.Top().clock <= w.clock.now {
-		d := w.due.Pop()
-		if d.clock != d.h.due {
-			continue
-		}
-		d.h.due = math.MaxInt64
-		d.h.advance(w.clock.now, w.lateness)
-		w.awake = append(w.awake, d.h)
-		if d.h.pending() {
-			w.touch(d.h)
-		}
-		if d.h.ready() {
-			buffers.Push(d.h)
-		}
-	}
-	drain(&buffers, (*host).ready, w.dequeue)
-	timers := minheap.New(func(a, b *host) bool { return a.timers.Top().before(b.timers.Top()) })
-	for _, h := range w.awake {
-		if h.ticking() {
-			timers.Push(h)
-		}
-	}
-	drain(&timers, (*host).ticking, w.tick)
-	for _, h := range w.awake {
-		w.schedule(h)
-	}
-}
-
-// drain does one thing for the first host of the heap, again and again, until no host has anything left to do.
-func drain(hosts *minheap.Heap[*host], more func(*host) bool, do func(*host)) {
-	for hosts.Len() > 0 {
-		h := hosts.Top()
-		do(h)
-		if more(h) {
-			hosts.Fix()
-		} else {
-			hosts.Pop()
 		}
 	}
 }

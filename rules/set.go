@@ -13,6 +13,10 @@ import (
 // maxStages is the number of stages that a sequence may be written with: SequenceHit has a bit for each.
 const maxStages = 63
 
+// maxExpanded is the number of stages that a sequence may have after its runs are expanded: what the sequence machine
+// takes.
+const maxExpanded = 1024
+
 // UntilBit is the bit of SequenceHit.Stages that stands for the until stage.
 const UntilBit uint64 = 1 << 63
 
@@ -159,6 +163,13 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 func checkQuery(q *eql.Query) error {
 	if q.Kind == eql.Sequence && len(q.Stages) > maxStages {
 		return fmt.Errorf("the sequence has %d stages, at most %d are supported", len(q.Stages), maxStages)
+	}
+	expanded := 0
+	for _, stage := range q.Stages {
+		expanded += stage.Runs
+	}
+	if q.Kind == eql.Sequence && expanded > maxExpanded {
+		return fmt.Errorf("the sequence has %d stages after its runs are expanded, at most %d are supported", expanded, maxExpanded)
 	}
 	return nil
 }

@@ -170,9 +170,9 @@ func TestNew(t *testing.T) {
 		{"negative maxspan", sequence.Spec{Stages: []sequence.Stage{{}}, MaxSpan: -1}, "a maxspan of -1 ms is negative"},
 		{"too many runs", many(1, 101), "stage 1 runs 101 times: 1 to 100 are supported"},
 		{"negative runs", many(2, -1), "stage 1 runs -1 times: 1 to 100 are supported"},
-		{"too many stages", many(63, 1), "a sequence of 63 stages: at most 62 are supported"},
+		{"too many stages", many(64, 1), "a sequence of 64 stages: at most 63 are supported"},
 		{"too many after expansion", many(11, 100), "a sequence of 1100 stages after its runs are expanded: at most 1024 are supported"},
-		{"the largest", many(62, 16), ""},
+		{"the largest", many(63, 16), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

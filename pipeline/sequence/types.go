@@ -65,7 +65,7 @@ func (r Ref) SameEvent(s Ref) bool {
 const UntilStage = 63
 
 // MaxStages is the number of stages that a sequence may have as written, before runs are expanded.
-const MaxStages = 62
+const MaxStages = UntilStage
 
 // Hits are the stages, as numbered in the query as written, that an event satisfies under one join key.
 // Bit UntilStage is the until stage.
