@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
@@ -174,6 +176,9 @@ func (w *Worker) loadPartials() error {
 		}
 		return w.loadPartial(c, key, value)
 	})
+	for i := range w.byRule { // the store has them by key, the caps want them by age
+		slices.SortFunc(w.byRule[i].items, func(a, b *partial) int { return cmp.Compare(a.begun, b.begun) })
+	}
 	if dropped > 0 {
 		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", dropped))
 	}
@@ -187,6 +192,7 @@ func (w *Worker) loadPartial(c *rules.Compiled, key, value []byte) error {
 		return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
 	}
 	p.host = w.hostOf(hostName)
+	w.begun = max(w.begun, p.begun)
 	w.insert(p)
 	for r := range p.st.Refs {
 		w.retainStored(r)

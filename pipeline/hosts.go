@@ -133,9 +133,6 @@ func (w *Worker) hostOf(name string) *host {
 	if h, ok := w.hosts[name]; ok {
 		return h
 	}
-	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts {
-		w.forgetIdleHosts()
-	}
 	h := newHost(strings.Clone(name))
 	w.hosts[h.name] = h
 	if !strings.Contains(h.name, "\x00") { // a host, not its order by another timestamp field

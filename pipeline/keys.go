@@ -12,7 +12,7 @@ import (
 
 // What the worker keeps in the state store, key by key. Values carry whole names, because keys hold folded ones:
 //
-//	partial   host, join key, deadline, sequence.State
+//	partial   host, join key, number, deadline, sequence.State
 //	buffered  host, timestamp field, event time and the part below a millisecond
 //	evidence  the raw event
 //	host      name, newest event time, record clock then, watermark
@@ -119,6 +119,7 @@ func (b *buffered) decode(value []byte) (hostName string, err error) {
 func (p *partial) value() []byte {
 	dst := appendName(state.AppendVersion(nil), p.host.name)
 	dst = appendName(dst, string(p.join))
+	dst = binary.AppendVarint(dst, p.begun)
 	dst = binary.AppendVarint(dst, p.at)
 	return p.st.Append(dst)
 }
@@ -128,7 +129,7 @@ func (p *partial) decode(value []byte) (hostName string, err error) {
 	r := readValue(value)
 	hostName = r.name()
 	p.join = []byte(r.name())
-	p.at = r.varint()
+	p.begun, p.at = r.varint(), r.varint()
 	if r.err != nil {
 		return "", r.err
 	}

@@ -38,6 +38,12 @@ var settings = map[string]string{"created": "timestamp_field = \"event.created\"
 
 func compile(tb testing.TB, o rules.SetOptions) *rules.Set {
 	tb.Helper()
+	return compileQueries(tb, o, queries, settings)
+}
+
+// compileQueries compiles rules by their ids; settings are further lines of some of them.
+func compileQueries(tb testing.TB, o rules.SetOptions, queries, settings map[string]string) *rules.Set {
+	tb.Helper()
 	dir := tb.TempDir()
 	for id, q := range queries {
 		text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n[rule]\nauthor = [\"Weir\"]\ndescription = \"d\"\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 21\nrule_id = %q\nseverity = \"low\"\ntype = \"eql\"\n%squery = '''%s'''\n", id, id, settings[id], q)

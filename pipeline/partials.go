@@ -15,6 +15,7 @@ type partial struct {
 	join   []byte
 	st     sequence.State
 	host   *host
+	begun  int64 // its number among the partition's partials, in the order in which they began
 	at     int64 // deadline of its current timer; math.MaxInt64: none
 	stored bool  // the store has a record of it
 	dirty  bool
@@ -48,6 +49,8 @@ func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
 		return
 	}
 	if !ok {
+		w.begun++
+		p.begun = w.begun
 		w.insert(p)
 	}
 	w.settle(p, m)

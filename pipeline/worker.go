@@ -42,6 +42,7 @@ type Worker struct {
 	newHosts     []string
 	partials     map[string]*partial
 	byRule       []ruleQueue
+	begun        int64 // partials begun, to number them
 	evidence     map[place]*evidence
 	buffered     int
 
@@ -132,6 +133,9 @@ func (w *Worker) forget() {
 	w.byRule = make([]ruleQueue, len(w.machines))
 	w.evidence = map[place]*evidence{}
 	w.buffered = 0
+	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
+	w.feeding.rule, w.feeding.event, w.feeding.alerts = nil, sequence.Ordinal{}, 0
+	w.begun = 0
 	w.clearBatch()
 }
 
@@ -191,6 +195,9 @@ func (w *Worker) process(r *Record) {
 	}
 	w.observeClock(r, name, ms)
 	w.runDue()
+	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts { // here, where nobody holds a host
+		w.forgetIdleHosts()
+	}
 	w.take(r, w.hostOf(name), w.refOf(r, ms, sub))
 }
 

@@ -111,7 +111,7 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
 	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
 	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
 	if records > 0 {
-		m.lastSeen, m.clockSeen = now, now
+		m.lastSeen = now
 	}
 	return records
 }
@@ -143,7 +143,12 @@ func (s *Service) process() error {
 		if len(s.cfg.Topics) > 1 {
 			mergeTopics(m.records)
 		}
-		return m.worker.Process(m.records)
+		before := m.worker.RecordClock()
+		err := m.worker.Process(m.records)
+		if m.worker.RecordClock() != before {
+			m.clockSeen = m.lastSeen
+		} // else the silence before these records still counts: they were not believed yet
+		return err
 	})
 	for _, m := range busy {
 		clear(m.records)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,8 @@ func partitionsOf(topics kadm.TopicDetails, name string) (int32, error) {
 	switch {
 	case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
 		return 0, fmt.Errorf("%w: input topic %s does not exist: create it, keyed by host.id", ErrTopics, name)
+	case transient(t.Err):
+		return 0, fmt.Errorf("input topic %s: %w", name, t.Err)
 	case t.Err != nil:
 		return 0, fmt.Errorf("%w: input topic %s: %w", ErrTopics, name, t.Err)
 	case len(t.Partitions) == 0:
@@ -157,6 +160,9 @@ func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopi
 		}
 		return nil
 	}
+	if d, ok := details[t.name]; ok && d.Err != nil && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+		return fmt.Errorf("metadata of %s: %w", t.name, d.Err)
+	}
 	if !c.CreateTopics {
 		return fmt.Errorf("%w: %s does not exist and topics.create is false: %s", ErrTopics, t.name, t.command(c))
 	}
@@ -165,17 +171,23 @@ func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopi
 		settings[k] = &v
 	}
 	resp, err := admin.CreateTopic(ctx, t.partitions, c.ReplicationFactor, settings, t.name)
-	if err = cmpErr(err, resp.Err); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+	switch err = cmp.Or(resp.Err, err); {
+	case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
+		return nil
+	case transient(err):
+		return fmt.Errorf("%s could not be created: %w", t.name, err)
+	default:
 		return fmt.Errorf("%w: %s could not be created: %w: %s", ErrTopics, t.name, err, t.command(c))
 	}
-	return nil
 }
 
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
+// transient reports whether trying again may help: the broker says so, it is starting, or it could not be asked.
+func transient(err error) bool {
+	if err == nil {
+		return false
 	}
-	return b
+	var said *kerr.Error
+	return !errors.As(err, &said) || said.Retriable || errors.Is(err, kerr.InvalidReplicationFactor)
 }
 
 // command is what an operator types to create the topic.
