@@ -109,17 +109,22 @@ func newMachines(set *rules.Set) ([]*sequence.Machine, error) {
 		if !c.Sequence() {
 			continue
 		}
-		spec := sequence.Spec{MaxSpan: c.MaxSpan, Until: c.Query.Until != nil}
-		for _, st := range c.Query.Stages {
-			spec.Stages = append(spec.Stages, sequence.Stage{Missing: st.Missing, Runs: st.Runs})
-		}
-		m, err := sequence.New(spec)
+		m, err := NewMachine(c.Query, c.MaxSpan)
 		if err != nil {
 			return nil, fmt.Errorf("rule %s: %w", c.Rule.ID, err)
 		}
 		machines[i] = m
 	}
 	return machines, nil
+}
+
+// NewMachine returns the machine of a sequence query. maxSpan is in milliseconds, 0 where there is no bound.
+func NewMachine(q *eql.Query, maxSpan int64) (*sequence.Machine, error) {
+	spec := sequence.Spec{MaxSpan: maxSpan, Until: q.Until != nil}
+	for _, st := range q.Stages {
+		spec.Stages = append(spec.Stages, sequence.Stage{Missing: st.Missing, Runs: st.Runs})
+	}
+	return sequence.New(spec)
 }
 
 // forget drops all state in memory.

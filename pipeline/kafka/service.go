@@ -59,7 +59,6 @@ type member struct {
 	clockSeen time.Time        // up to when the wall clock moved the record clock
 	changelog int64            // next offset on the changelog
 	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
-	saved     time.Time        // when the last checkpoint went to the local store
 }
 
 // New returns a service that does nothing yet.
@@ -315,7 +314,7 @@ func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) 
 	now := s.deps.Now()
 	m := &member{
 		number: n, worker: w, positions: map[string]int64{}, ends: map[string]int64{},
-		lastSeen: now, clockSeen: now, saved: now,
+		lastSeen: now, clockSeen: now,
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {
 		m.changelog = cp.Changelog

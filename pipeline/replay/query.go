@@ -12,6 +12,7 @@ import (
 	"github.com/weir-eql/weir/eql/ast"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/event/ecs"
+	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/pipeline/sequence"
 )
 
@@ -133,7 +134,7 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	switch q.query.Kind {
 	case eql.EventQuery:
 	case eql.Sequence:
-		if q.machine, err = newMachine(q.query); err != nil {
+		if q.machine, err = pipeline.NewMachine(q.query, q.query.MaxSpan); err != nil {
 			return nil, err
 		}
 	case eql.Sample:
@@ -146,14 +147,6 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 
 // ErrSample is the error of a sample query.
 var ErrSample = errors.New("sample is not supported yet")
-
-func newMachine(q *eql.Query) (*sequence.Machine, error) {
-	spec := sequence.Spec{MaxSpan: q.MaxSpan, Until: q.Until != nil}
-	for _, st := range q.Stages {
-		spec.Stages = append(spec.Stages, sequence.Stage{Missing: st.Missing, Runs: st.Runs})
-	}
-	return sequence.New(spec)
-}
 
 // read takes in all documents and the time of each.
 func (q *query) read(src Source, res *QueryResult) error {

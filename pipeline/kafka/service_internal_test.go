@@ -1,0 +1,123 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/alert"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// TestTopicErrorsThatPass: what the broker says while it starts or moves leaders must not end the service; what only
+// an operator can mend must.
+func TestTopicErrorsThatPass(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		fatal bool
+	}{
+		{kerr.RequestTimedOut, false},
+		{kerr.InvalidReplicationFactor, false},
+		{kerr.TopicAuthorizationFailed, true},
+		{kerr.PolicyViolation, true},
+	} {
+		t.Run(c.err.Error(), func(t *testing.T) {
+			var said *kerr.Error
+			if !errors.As(c.err, &said) {
+				t.Fatal("not an error of the broker")
+			}
+			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "events"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cluster.Close()
+			cluster.ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				asked, ok := r.(*kmsg.CreateTopicsRequest)
+				resp, isResp := r.ResponseKind().(*kmsg.CreateTopicsResponse)
+				if !ok || !isResp {
+					return nil, nil, false
+				}
+				for _, q := range asked.Topics {
+					answer := kmsg.NewCreateTopicsResponseTopic()
+					answer.Topic, answer.ErrorCode = q.Topic, said.Code
+					resp.Topics = append(resp.Topics, answer)
+				}
+				return resp, nil, true
+			})
+			cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cl.Close()
+			cfg := &Config{Topics: []string{"events"}, AlertTopic: "a", DeadLetterTopic: "d", ChangelogTopic: "c", CreateTopics: true}
+			cfg.EnsureDefaults()
+			_, err = checkTopics(t.Context(), kadm.NewClient(cl), cfg)
+			if !errors.Is(err, c.err) || fatal(err) != c.fatal {
+				t.Errorf("error %v, fatal %v; want fatal %v", err, fatal(err), c.fatal)
+			}
+		})
+	}
+}
+
+// TestSilenceBeforeAnUnbelievedBurstCounts: after an hour of silence two records whose producer's time is not
+// confirmed don't move the record clock. The wall clock has to wake what they wait for within the lateness, not
+// after another hour.
+func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
+	const rule = "[rule]\nauthor = [\"Weir\"]\ndescription = \"d\"\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = \"n\"\n" +
+		"risk_score = 1\nrule_id = \"r\"\nseverity = \"low\"\ntype = \"eql\"\n" +
+		"query = 'sequence by host.id with maxspan=1m [process where process.pid == 1] [process where process.pid == 2]'\n"
+	loaded, err := rules.LoadFS(fstest.MapFS{"r.toml": {Data: []byte(rule)}}, "", rules.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := rules.NewSet(loaded.Rules, rules.SetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{})}
+	cfg.EnsureDefaults()
+	w, err := pipeline.NewWorker(cfg, state.OpenMemory().Partition(0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.UnixMilli(1_790_000_000_000)
+	s := &Service{cfg: Config{Topics: []string{"events"}}, log: slog.New(slog.DiscardHandler), seen: newHostTable()}
+	m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
+	s.members = map[int32]*member{0: m}
+	offset := int64(0)
+	feed := func(at time.Time, pids ...int) {
+		t.Helper()
+		p := kgo.FetchTopicPartition{Topic: "events"}
+		for _, pid := range pids {
+			value := fmt.Appendf(nil, `{"@timestamp":%d,"event":{"category":"process"},"host":{"id":"h"},"process":{"pid":%d}}`, at.UnixMilli(), pid)
+			p.Records = append(p.Records, &kgo.Record{Topic: "events", Offset: offset, Value: value, Timestamp: at})
+			offset++
+		}
+		m.take(p, at)
+		if err := s.process(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		feed(start, 9)
+	}
+	later := start.Add(time.Hour)
+	feed(later, 1, 2)
+	if _, due := m.idleClock(later.Add(time.Second)); due {
+		t.Error("due before the lateness is over")
+	}
+	if _, due := m.idleClock(later.Add(3 * time.Second)); !due {
+		t.Error("not due three seconds after the burst")
+	}
+}
