@@ -2,6 +2,7 @@
 # (a real Kafka broker: hack/kafka.sh). Tools are pinned in tools/go.mod and built into .build/.
 GO        ?= go
 FUZZTIME  ?= 30s
+FUZZ      ?=
 COUNT     ?= 6
 BENCH     ?= .
 DEMOFLAGS ?=
@@ -15,8 +16,8 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # A command that fails in a pipe or a loop fails its target. Only these need bash: make demo works without.
-fuzz bench cover: SHELL := bash
-fuzz bench cover: .SHELLFLAGS := -euo pipefail -c
+bench cover: SHELL := bash
+bench cover: .SHELLFLAGS := -euo pipefail -c
 
 .PHONY: help
 help: ## list the targets
@@ -71,11 +72,8 @@ tidy: ## check that go.mod and go.sum are minimal (go mod tidy mends them)
 	cd tools/composecheck && $(GO) mod tidy -diff
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME each
-	@for p in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKGS)); do \
-	  for f in $$($(GO) test -list '^Fuzz' "$$p" | grep '^Fuzz' || true); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) "$$p"; \
-	  done; done
+fuzz: ## run every fuzz target for FUZZTIME, two at once on two processors; FUZZ=REGEX chooses some
+	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZ='$(FUZZ)' hack/fuzz.sh $(PKGS)
 
 .PHONY: bench
 bench: ## benchmarks matching BENCH, COUNT runs each, into bench.txt
