@@ -180,6 +180,7 @@ func (w *Worker) loadPartials() error {
 		slices.SortFunc(w.byRule[i].items, func(a, b *partial) int { return cmp.Compare(a.begun, b.begun) })
 	}
 	if dropped > 0 {
+		w.counts.partialsDiscarded += uint64(dropped)
 		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", dropped))
 	}
 	return err
@@ -214,33 +215,43 @@ func (w *Worker) retainStored(r sequence.Ref) {
 	w.evidence[at] = &evidence{refs: 1, stored: true}
 }
 
-// loadBuffers decodes the buffered events again and matches them with the rules that are loaded now.
+// waiting is a buffered event as the store has it.
+type waiting struct {
+	event *buffered
+	host  string
+	rules []uint64 // hashes of the rules that it waits for
+}
+
+// loadBuffers decodes the buffered events again and matches them with the rules that they wait for, as far as these
+// are still there.
 func (w *Worker) loadBuffers() error {
-	var all []*buffered
-	var hosts []string
+	var all []waiting
 	err := w.part.Scan([]byte{byte(state.FamilyBuffered)}, func(key, value []byte) error {
 		k, err := state.ParseBufferedKey(key)
 		if err != nil {
 			return err
 		}
-		b := &buffered{stored: true}
-		b.ref.Partition, b.ref.Offset = k.Partition, k.Offset
-		hostName, err := b.decode(value)
-		all, hosts = append(all, b), append(hosts, hostName)
+		e := waiting{event: &buffered{stored: true}}
+		e.event.ref.Partition, e.event.ref.Offset = k.Partition, k.Offset
+		e.host, e.rules, err = e.event.decode(value)
+		all = append(all, e)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for i, b := range all {
-		if err := w.loadBuffer(w.hostOf(hosts[i]), b); err != nil {
-			return fmt.Errorf("%s/%d/%d: %w", b.ref.Topic, b.ref.Partition, b.ref.Offset, err)
+	for _, e := range all {
+		if err := w.loadBuffer(e); err != nil {
+			return fmt.Errorf("%s/%d/%d: %w", e.event.ref.Topic, e.event.ref.Partition, e.event.ref.Offset, err)
 		}
 	}
 	return nil
 }
 
-func (w *Worker) loadBuffer(h *host, b *buffered) error {
+// loadBuffer takes in one buffered event. A rule that was not there when the event came must not see it: of the events
+// of that time it would see only those that others waited for, and take what it doesn't see for missing.
+func (w *Worker) loadBuffer(e waiting) error {
+	b := e.event
 	raw, err := w.storedEvidence(placeOf(b.ref))
 	if err != nil {
 		return err
@@ -254,9 +265,16 @@ func (w *Worker) loadBuffer(h *host, b *buffered) error {
 	b.ref.ID = string([]byte(state.Fold(w.meta.ID(w.ev))))
 	b.ref.Sequence, b.ref.HasSeq = w.meta.Sequence(w.ev)
 	for _, hit := range w.matcher.Match(w.ev, w.cfg.Streams[b.ref.Topic]).Sequences {
-		if hit.Rule.Rule.TimestampField == b.field {
+		if hit.Rule.Rule.TimestampField == b.field && slices.Contains(e.rules, ruleHash(hit.Rule)) {
 			b.cands = w.appendCandidates(b.cands, hit)
 		}
+	}
+	h := w.hostOf(e.host)
+	if len(b.cands) == 0 {
+		w.counts.buffersDiscarded++
+		b.host = h
+		w.overlay.Delete(b.key())
+		return nil
 	}
 	w.retainStored(b.ref)
 	w.restoreBuffer(h, b)

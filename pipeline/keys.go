@@ -13,7 +13,8 @@ import (
 // What the worker keeps in the state store, key by key. Values carry whole names, because keys hold folded ones:
 //
 //	partial   host, join key, number, deadline, sequence.State
-//	buffered  host, timestamp field, event time and the part below a millisecond
+//	buffered  host, topic, timestamp field, event time and the part below a millisecond, then the hashes of the
+//	          rules that it waits for, of 8 bytes each, up to the end
 //	evidence  the raw event
 //	host      name, newest event time, record clock then, watermark
 //	clock     record clock
@@ -105,15 +106,29 @@ func (b *buffered) value() []byte {
 	dst = appendName(dst, b.ref.Topic)
 	dst = appendName(dst, b.field)
 	dst = binary.AppendVarint(dst, b.ref.Time)
-	return binary.AppendVarint(dst, int64(b.ref.SubMillis))
+	dst = binary.AppendVarint(dst, int64(b.ref.SubMillis))
+	for i := range b.cands {
+		if i == 0 || b.cands[i].rule != b.cands[i-1].rule { // those of one rule are neighbours
+			dst = binary.BigEndian.AppendUint64(dst, ruleHash(b.cands[i].rule))
+		}
+	}
+	return dst
 }
 
-// decode reads the value of a buffered event into b, and returns the name of its host.
-func (b *buffered) decode(value []byte) (hostName string, err error) {
+// decode reads the value of a buffered event into b, and returns the name of its host and the hashes of the rules
+// that it waits for.
+func (b *buffered) decode(value []byte) (hostName string, waiting []uint64, err error) {
 	r := readValue(value)
 	hostName, b.ref.Topic, b.field = r.name(), r.name(), r.name()
 	b.ref.Time, b.ref.SubMillis = r.varint(), int32(r.varint())
-	return hostName, r.err
+	for len(r.rest) >= 8 {
+		waiting = append(waiting, binary.BigEndian.Uint64(r.rest))
+		r.rest = r.rest[8:]
+	}
+	if len(r.rest) > 0 {
+		r.fail()
+	}
+	return hostName, waiting, r.err
 }
 
 func (p *partial) value() []byte {

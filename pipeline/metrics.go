@@ -38,6 +38,8 @@ type Metrics struct {
 	folded            *prometheus.CounterVec
 	matchesCut        *prometheus.CounterVec
 	timeless          *prometheus.CounterVec
+	partialsDiscarded *prometheus.CounterVec
+	buffersDiscarded  *prometheus.CounterVec
 }
 
 // NewMetrics registers the pipeline's metrics with reg.
@@ -78,6 +80,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		folded:            counter("folded_names_total", "Host names and event ids longer than 1 KiB, which are shortened to a prefix and a hash.", "partition"),
 		matchesCut:        counter("rule_matches_cut_total", "Matches without an alert: one event completed too many of the rule under different join keys.", "rule_id"),
 		timeless:          counter("rule_timeless_events_total", "Candidates without a value in the rule's timestamp_field.", "rule_id"),
+		partialsDiscarded: counter("partials_discarded_total", "Partials dropped because their rule was removed or its query changed.", "partition"),
+		buffersDiscarded:  counter("reorder_buffer_discarded_total", "Waiting events dropped because all rules that wanted them were removed or changed.", "partition"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
 	}
 }
@@ -89,6 +93,7 @@ type counts struct {
 	hostsForgotten, joinKeysTruncated, alertFailures        uint64
 	folded                                                  uint64
 	idleAdvances                                            uint64
+	partialsDiscarded, buffersDiscarded                     uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
@@ -155,6 +160,8 @@ func (c *counts) flush(w *Worker) {
 		{m.folded, c.folded},
 		{m.alertFailures, c.alertFailures},
 		{m.lateBySilence, c.idleAdvances},
+		{m.partialsDiscarded, c.partialsDiscarded},
+		{m.buffersDiscarded, c.buffersDiscarded},
 		{m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
 	} {
 		if v.n > 0 {
@@ -226,10 +233,12 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	p := strconv.Itoa(int(partition))
 	for _, v := range []*prometheus.CounterVec{
 		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow,
-		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded,
+		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded,
 	} {
 		v.WithLabelValues(p)
 	}
+	// A worker with another set has gone before, maybe: rules that are gone have no partials.
+	m.partials.DeletePartialMatch(prometheus.Labels{"partition": p})
 	for _, reason := range []string{ReasonMalformed, ReasonNotObject, ReasonTooDeep, ReasonTooLarge, ReasonNoTimestamp} {
 		m.deadLetters.WithLabelValues(p, reason)
 	}

@@ -96,6 +96,17 @@ func (c *Config) EnsureDefaults() {
 	}
 }
 
+// WithSet returns the configuration with another rule set, for workers that take the place of those that c made. An
+// error means that the set can't run; c isn't changed.
+func (c *Config) WithSet(set *rules.Set) (*Config, error) {
+	if _, err := newMachines(set); err != nil {
+		return nil, err
+	}
+	next := *c
+	next.Set, next.alertRules = set, alertRules(set)
+	return &next, nil
+}
+
 func orDefault[T comparable](v, fallback T) T {
 	var zero T
 	if v == zero {

@@ -151,6 +151,14 @@ func loadPath(p string, o LoadOptions) ([]*File, error) {
 
 func loadTree(fsys fs.FS, prefix string, o LoadOptions) ([]*File, error) {
 	var files []*File
+	err := walkTree(fsys, prefix, func(name string) {
+		files = append(files, loadFile(fsys, name, joinPath(prefix, name), o))
+	})
+	return files, err
+}
+
+// walkTree calls visit with the rule files of a folder.
+func walkTree(fsys fs.FS, prefix string, visit func(name string)) error {
 	var errs []error
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -169,13 +177,13 @@ func loadTree(fsys fs.FS, prefix string, o LoadOptions) ([]*File, error) {
 		if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
 			return nil // a link to a folder: not followed, it might lead back
 		}
-		files = append(files, loadFile(fsys, name, joinPath(prefix, name), o))
+		visit(name)
 		return nil
 	})
 	if err != nil {
 		errs = append(errs, fmt.Errorf("rules: %s: %w", prefix, err))
 	}
-	return files, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func joinPath(prefix, name string) string {

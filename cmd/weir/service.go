@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -117,7 +119,7 @@ func (a *app) check(c *config.Config) error {
 	for _, w := range c.Warnings {
 		a.warn("%s", w)
 	}
-	collection, set, err := configuredRules(c)
+	collection, set, err := configuredRules(c.Rules)
 	if err != nil {
 		return err
 	}
@@ -137,13 +139,13 @@ func (a *app) check(c *config.Config) error {
 }
 
 // configuredRules loads and compiles the rules of a configuration.
-func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
-	f := ruleFlags{paths: c.Rules.Paths, shipped: c.Rules.Shipped}
+func configuredRules(c config.Rules) (*rules.Collection, *rules.Set, error) {
+	f := ruleFlags{paths: c.Paths, shipped: c.Shipped}
 	collection, err := f.load()
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := compile(collection, rules.SetOptions{HostKeys: c.Rules.HostKeys})
+	set, err := compile(collection, rules.SetOptions{HostKeys: c.HostKeys})
 	return collection, set, err
 }
 
@@ -218,39 +220,31 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 	for _, w := range c.Warnings {
 		log.Warn("configuration", slog.String("problem", w.String()))
 	}
-	collection, set, err := configuredRules(c)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	loaded, err := loadRules(c.Rules)
 	if err != nil {
 		return err
 	}
-	logRules(log, collection, set)
-	logErrors(log, collection)
+	logRules(log, loaded.collection, loaded.set)
+	logErrors(log, loaded.collection)
 	if c.Instance == "" {
 		if c.Instance, err = instance(c.State.Dir); err != nil {
 			return err
 		}
 	}
 	registry := telemetry.NewRegistry()
-	registerRules(registry, tallyFiles(collection.Files), len(collection.Rules))
-	e, err := a.newEngine(c, set, registry, log, nil)
+	reloads := newReloader(c.Rules, loaded, newRuleMetrics(registry), log, a.now)
+	e, err := a.newEngine(c, loaded.set, registry, log, nil)
 	if err != nil {
 		return err
 	}
+	reloads.swap = e.service.SwapRules
+	e.reloads, e.hup = reloads, hup
 	log.Info("starting", slog.String("version", readBuild().Version), slog.String("group", c.Group),
 		slog.String("instance", c.Instance), slog.String("input", strings.Join(c.Topics.Input, ",")))
 	return errors.Join(e.run(ctx, c.HTTP), e.store.Close())
-}
-
-// registerRules adds the gauge of rule files by what became of them.
-func registerRules(reg prometheus.Registerer, t tally, running int) {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "weir_rule_files", Help: "Rule files by what became of them at the start.",
-	}, []string{"status"})
-	n := prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_rules", Help: "Rules that run."})
-	reg.MustRegister(g, n)
-	g.WithLabelValues(string(rules.StatusOK)).Set(float64(t.ok))
-	g.WithLabelValues(string(rules.StatusError)).Set(float64(t.errors))
-	g.WithLabelValues(string(rules.StatusSkipped)).Set(float64(t.skipped + t.unsupported))
-	n.Set(float64(running))
 }
 
 // engine is the service with what it works with.
@@ -259,6 +253,19 @@ type engine struct {
 	store    *state.Store
 	registry *prometheus.Registry
 	log      *slog.Logger
+	reloads  *reloader // nil: the rules stay what they are
+	hup      <-chan os.Signal
+}
+
+// ready is what /readyz says: a reload that failed is told, and takes no member out of service.
+func (e *engine) ready() (ready bool, status string) {
+	ready, status = e.service.Ready()
+	if e.reloads != nil {
+		if note := e.reloads.note(); note != "" {
+			status += "\n" + note
+		}
+	}
+	return ready, status
 }
 
 // newEngine opens the local state and makes the service. Close the store when it has ended.
@@ -302,11 +309,14 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 	})
 	if h.Address != "" {
 		server := telemetry.New(telemetry.Options{
-			Address: h.Address, Pprof: h.Pprof, Gatherer: e.registry, Ready: e.service.Ready, Logger: e.log,
+			Address: h.Address, Pprof: h.Pprof, Gatherer: e.registry, Ready: e.ready, Logger: e.log,
 		})
 		g.Go(func() error { return server.Run(ctx) })
 	}
 	g.Go(func() error { return e.maintain(ctx) })
+	if e.reloads != nil {
+		g.Go(func() error { return e.reloads.run(ctx, e.hup) })
+	}
 	return g.Wait()
 }
 

@@ -74,9 +74,11 @@ type Topics struct {
 
 // Rules says which rules run.
 type Rules struct {
-	Paths    []string `yaml:"paths" doc:"rule files and folders of them"`
-	Shipped  bool     `yaml:"shipped" doc:"run the shipped rules too; default: where rules.paths is empty"`
-	HostKeys []string `yaml:"host_keys" doc:"join keys that imply the host; default: host.id, agent.id, process.entity_id and more"`
+	Paths   []string `yaml:"paths" doc:"rule files and folders of them"`
+	Shipped bool     `yaml:"shipped" doc:"run the shipped rules too; default: where rules.paths is empty"`
+	// Reload is the time between two looks at the rule files; 0 for none.
+	Reload   time.Duration `yaml:"reload" doc:"how often rule files are looked at for changes; 0 for never: then SIGHUP alone loads them again"`
+	HostKeys []string      `yaml:"host_keys" doc:"join keys that imply the host; default: host.id, agent.id, process.entity_id and more"`
 }
 
 // State says where the local state is and how much memory it takes.
@@ -160,6 +162,7 @@ func Default() *Config {
 	return &Config{
 		Topics: Topics{Alerts: "weir-alerts", DeadLetters: "weir-dead-letters", Create: true, ReplicationFactor: -1},
 		Group:  "weir",
+		Rules:  Rules{Reload: 5 * time.Second},
 		State:  State{Dir: "weir-state", MemtableMB: 32, CacheMB: 16},
 		Order:  Order{Lateness: 2 * time.Second, FutureTolerance: 5 * time.Minute},
 		Commit: Commit{Interval: 100 * time.Millisecond},

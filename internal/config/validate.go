@@ -212,6 +212,9 @@ func (l *loader) validateTimes() {
 			l.wrong(d.path, "%s is not between %s and %s", d.value, d.min, d.max)
 		}
 	}
+	if r := c.Rules.Reload; r != 0 && (r < 100*time.Millisecond || r > 24*time.Hour) {
+		l.wrong("rules.reload", "%s is not between 100ms and 24h, and not 0, which is never", r)
+	}
 	if c.Commit.Interval >= c.TransactionTimeout {
 		l.wrong("commit.interval", "must be shorter than transaction_timeout (%s)", c.TransactionTimeout)
 	}

@@ -1,8 +1,8 @@
 //go:build unix
 
 // Package e2e_test proves exactly-once delivery with the program as it is shipped: processes of weir run are killed,
-// stopped for longer than their session and started again, with their local state and without, while a script of events
-// is sent whose alerts are known. At the end each is on the topic of alerts once, and nothing else.
+// stopped for longer than their session and started again, with their local state and without, and load their rules again,
+// while a script of events is sent whose alerts are known. At the end each is on the topic of alerts once, and nothing else.
 //
 // It runs against a broker in the test's process, and against a real one where WEIR_TEST_BROKER=host:port names it.
 // WEIR_E2E_SEEDS=3,7 runs these seeds only.
@@ -33,11 +33,7 @@ import (
 const partitions = 4
 
 func TestExactlyOnce(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "weir")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/weir")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	binary := buildWeir(t)
 	t.Run("kfake", func(t *testing.T) {
 		for _, seed := range seeds(t, 4, 1) {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
@@ -65,6 +61,16 @@ func TestExactlyOnce(t *testing.T) {
 			})
 		}
 	})
+}
+
+func buildWeir(t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "weir")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/weir")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // seeds returns those that the environment asks for, else the first n, or short of them.
@@ -102,6 +108,7 @@ type trial struct {
 	cl      *kgo.Client
 	admin   *kadm.Client
 	members [2]*process
+	rules   string // folder
 }
 
 func run(t *testing.T, binary string, brokers []string, seed uint64, session time.Duration) {
@@ -112,9 +119,9 @@ func run(t *testing.T, binary string, brokers []string, seed uint64, session tim
 		prefix: fmt.Sprintf("e2e-%d-%x", seed, time.Now().UnixNano()),
 	}
 	r.connect()
-	rules := r.writeRules()
+	r.rules = r.writeRules()
 	for i := range r.members {
-		r.members[i] = r.newProcess(binary, rules, i)
+		r.members[i] = r.newProcess(binary, i)
 		r.members[i].start()
 	}
 	t.Cleanup(func() {
@@ -173,14 +180,39 @@ func (r *trial) writeRules() (dir string) {
 	r.t.Helper()
 	dir = r.t.TempDir()
 	for id, query := range ruleQueries() {
-		text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n\n[rule]\nauthor = [\"Weir\"]\ndescription = \"A rule of the tests.\"\n"+
-			"index = [\"logs-endpoint.events.*\"]\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 47\nrule_id = %q\n"+
-			"severity = \"medium\"\ntype = \"eql\"\nquery = '''\n%s\n'''\n", id, id, query)
-		if err := os.WriteFile(filepath.Join(dir, id+".toml"), []byte(text), 0o600); err != nil {
-			r.t.Fatal(err)
-		}
+		r.writeRule(dir, id, query)
 	}
 	return dir
+}
+
+// writeRule writes a rule file, which is there as a whole or not at all.
+func (r *trial) writeRule(dir, id, query string) {
+	text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n\n[rule]\nauthor = [\"Weir\"]\ndescription = \"A rule of the tests.\"\n"+
+		"index = [\"logs-endpoint.events.*\"]\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 47\nrule_id = %q\n"+
+		"severity = \"medium\"\ntype = \"eql\"\nquery = '''\n%s\n'''\n", id, id, query)
+	name := filepath.Join(dir, id+".toml")
+	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
+		r.t.Error(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// reload writes the rules anew, each with the same meaning, and one that reads another field each time and matches nothing;
+// members load them while they work.
+func (r *trial) reload(turn uint64) {
+	for id, query := range ruleQueries() {
+		r.writeRule(r.rules, id, fmt.Sprintf("%s // %d", query, turn))
+	}
+	r.writeRule(r.rules, "nothing", fmt.Sprintf(`sequence by process.entity_id with maxspan=20s
+  [any where labels.turn%d == "x"]
+  [network where destination.port == 4444]`, turn))
+	for _, p := range r.members {
+		if p.cmd != nil && p.running() { // before it catches signals SIGHUP would end it
+			p.signal(syscall.SIGHUP)
+		}
+	}
 }
 
 // until polls a condition until it holds.
@@ -239,6 +271,10 @@ func (r *trial) disturb(ctx context.Context) {
 	for turn := uint64(0); left > 2*time.Second; turn++ {
 		if !pause(time.Second + time.Duration(r.rnd.Int64N(int64(5*time.Second)))) {
 			return
+		}
+		if r.rnd.IntN(2) == 0 {
+			r.reload(turn)
+			pause(time.Duration(r.rnd.Int64N(int64(300 * time.Millisecond))))
 		}
 		empty := (r.seed+turn)%2 == 0
 		victims := r.members[:]

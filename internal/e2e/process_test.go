@@ -25,11 +25,12 @@ type process struct {
 	config string
 	state  string
 	log    string
+	env    []string      // beside the test's
 	cmd    *exec.Cmd     // nil: not running
 	ended  chan struct{} // closed when cmd has ended
 }
 
-func (r *trial) newProcess(binary, rules string, number int) *process {
+func (r *trial) newProcess(binary string, number int) *process {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	p := &process{
@@ -59,7 +60,7 @@ session_timeout: %v
 transaction_timeout: %v
 http:
   address: ""
-`, r.brokers[0], r.prefix, number, r.prefix, r.alertTopic(), r.prefix, r.prefix, rules, p.state, lateness, r.session, r.session)
+`, r.brokers[0], r.prefix, number, r.prefix, r.alertTopic(), r.prefix, r.prefix, r.rules, p.state, lateness, r.session, r.session)
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
@@ -76,6 +77,7 @@ func (p *process) start() {
 	fmt.Fprintf(out, "%s %s\n", started, time.Now().Format(time.StampMilli))
 	p.cmd = exec.Command(p.binary, "run", "-c", p.config)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), p.env...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Error(err)
 		p.cmd = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -319,14 +320,7 @@ func (s *Service) committed(changelog map[int32]int64) error {
 	for n, offset := range changelog {
 		s.members[n].changelog = offset + 1
 	}
-	members := make([]*member, 0, len(s.members))
-	for _, m := range s.members {
-		members = append(members, m)
-	}
-	if len(members) == 0 {
-		return nil
-	}
-	err := eachWorker(members, func(m *member) error {
+	err := eachWorker(s.allMembers(), func(m *member) error {
 		return m.worker.Committed(s.checkpoint(m.positions, m.changelog))
 	})
 	if err != nil {
@@ -334,6 +328,8 @@ func (s *Service) committed(changelog map[int32]int64) error {
 	}
 	return nil
 }
+
+func (s *Service) allMembers() []*member { return slices.Collect(maps.Values(s.members)) }
 
 func (s *Service) sortedMembers() []int32 {
 	ns := make([]int32, 0, len(s.members))

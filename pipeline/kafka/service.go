@@ -40,6 +40,7 @@ type Service struct {
 	revoked  bool     // a rebalance has begun: what we own isn't known until it ends
 	ready    bool
 	status   string
+	swap     *ruleSwap // nil: none waits. It also guards changes of deps.Pipeline, which only Run makes
 }
 
 // identity is what the group knows a member by between two rebalances.
@@ -138,6 +139,9 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 	defer s.session.Close()
 	s.setStatus(false, "joining the group")
 	for ctx.Err() == nil {
+		if err := s.swapRules(); err != nil {
+			return err
+		}
 		if err := s.syncAssignment(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,75 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/rules"
+)
+
+// ruleSwap is a rule set that waits for the end of the batch at hand.
+type ruleSwap struct {
+	next *pipeline.Config
+	done chan struct{} // closed when it runs, or when a later one took its place
+}
+
+// SwapRules makes all workers go on with another rule set after the commit at hand, and returns when they do: partials
+// and waiting events of rules whose query is the same are kept, those of others are dropped. While the service has no
+// connection it waits. An error means that the set can't run, or that ctx ended first. It may be called from any
+// goroutine.
+func (s *Service) SwapRules(ctx context.Context, set *rules.Set) error {
+	s.mu.Lock()
+	next, err := s.deps.Pipeline.WithSet(set)
+	if err != nil {
+		s.mu.Unlock()
+		return fmt.Errorf("rule set: %w", err)
+	}
+	if s.swap != nil {
+		close(s.swap.done)
+	}
+	swap := &ruleSwap{next: next, done: make(chan struct{})}
+	s.swap = swap
+	s.mu.Unlock()
+	select {
+	case <-swap.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// swapRules puts the rule set that waits in the place of the one that runs. Nothing is uncommitted when it is called:
+// the workers of the new set begin where those of the old one stopped, from the local store, as after a restart.
+func (s *Service) swapRules() error {
+	s.mu.Lock()
+	swap := s.swap
+	s.swap = nil
+	if swap != nil {
+		s.deps.Pipeline = swap.next
+	}
+	s.mu.Unlock()
+	if swap == nil {
+		return nil
+	}
+	defer close(swap.done)
+	began := s.deps.Now()
+	err := eachWorker(s.allMembers(), func(m *member) error {
+		part := s.deps.Store.Partition(m.number)
+		m.worker = nil // its partials needn't be in memory twice
+		w, err := pipeline.NewWorker(swap.next, part, m.number)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errStore, err)
+		}
+		m.worker = w
+		return s.reload(w, part)
+	})
+	if err != nil {
+		return fmt.Errorf("state for the new rules: %w", err)
+	}
+	s.log.Info("rules swapped", slog.Int("rules", len(swap.next.Set.Rules())), slog.Int("partitions", len(s.members)),
+		slog.Duration("took", s.deps.Now().Sub(began).Round(time.Millisecond)))
+	return nil
+}
