@@ -90,6 +90,19 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 	return nil
 }
 
+// EndBatch ends the batch without a commit, for a worker whose state nobody will read again: all of it stays in
+// memory, and nothing goes to the store.
+func (w *Worker) EndBatch() {
+	for _, p := range w.dirtyPartials {
+		p.dirty = false
+	}
+	for _, h := range w.dirtyHosts {
+		h.dirty = false
+	}
+	w.counts.flush(w)
+	w.clearBatch()
+}
+
 // Reload drops everything that isn't committed and reads the state of the last commit back: on assignment,
 // at the start, and after a transaction that was aborted.
 func (w *Worker) Reload() error {
@@ -259,14 +272,14 @@ func (w *Worker) loadBuffer(e waiting) error {
 	if raw == nil {
 		return fmt.Errorf("its evidence is gone: %w", state.ErrCorrupt)
 	}
-	if err := w.decoder.Decode(raw, w.ev); err != nil {
+	found, err := w.preparer.again(raw, b.ref.Topic)
+	if err != nil {
 		return fmt.Errorf("its evidence: %w", err)
 	}
-	b.ref.ID = string([]byte(state.Fold(w.meta.ID(w.ev))))
-	b.ref.Sequence, b.ref.HasSeq = w.meta.Sequence(w.ev)
-	for _, hit := range w.matcher.Match(w.ev, w.cfg.Streams[b.ref.Topic]).Sequences {
-		if hit.Rule.Rule.TimestampField == b.field && slices.Contains(e.rules, ruleHash(hit.Rule)) {
-			b.cands = w.appendCandidates(b.cands, hit)
+	b.ref.ID, b.ref.Sequence, b.ref.HasSeq = found.ref.ID, found.ref.Sequence, found.ref.HasSeq
+	for _, f := range found.waiting {
+		if f.field == b.field {
+			b.cands = slices.DeleteFunc(f.cands, func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
 		}
 	}
 	h := w.hostOf(e.host)

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/state"
 )
@@ -23,8 +25,11 @@ type evidence struct {
 }
 
 // keepEvidence copies the event's document and holds one reference to it.
-func (w *Worker) keepEvidence(r sequence.Ref, raw []byte) {
-	at := placeOf(r)
+func (w *Worker) keepEvidence(b *buffered, raw []byte) {
+	if w.cfg.NoEvidence && !slices.ContainsFunc(b.cands, func(c candidate) bool { return !c.rule.HostLocal }) {
+		return
+	}
+	at := placeOf(b.ref)
 	if e, ok := w.evidence[at]; ok {
 		e.refs++
 		return

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,75 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 )
-
-// candidates turns the stages that an event hits into what it may do to which partials, one candidate per rule
-// and join key. Rules with a timestamp_field order the event by that: each such field makes an entry of its own.
-func (w *Worker) candidates(hits []rules.SequenceHit, ref sequence.Ref) []*buffered {
-	var out []*buffered
-	for _, hit := range hits {
-		field := hit.Rule.Rule.TimestampField
-		at := ref
-		if slot := hit.Rule.TimestampSlot; slot != w.meta.Timestamp {
-			ms, sub, ok := event.TimeOf(w.ev.First(slot))
-			if !ok {
-				w.counts.timeless[hit.Rule.Number]++
-				continue
-			}
-			at.Time, at.SubMillis = w.believable(ms, sub)
-		}
-		i := slices.IndexFunc(out, func(b *buffered) bool { return b.field == field })
-		if i < 0 {
-			i = len(out)
-			out = append(out, &buffered{ref: at, field: field})
-		}
-		out[i].cands = w.appendCandidates(out[i].cands, hit)
-	}
-	return out
-}
-
-// maxJoinKey is the size above which a join key is left out: a partial holds it beside the identities of its events,
-// and has to fit the changelog.
-const maxJoinKey = 16 << 10
-
-// appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
-func (w *Worker) appendCandidates(dst []candidate, hit rules.SequenceHit) []candidate {
-	first := len(dst)
-	add := func(stage *eql.Stage, bit int) {
-		var truncated bool
-		w.joins, truncated = stage.JoinKeys(w.ev, w.joins[:0])
-		for _, key := range w.joins {
-			if len(key) > maxJoinKey {
-				truncated = true
-				continue
-			}
-			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return bytes.Equal(c.join, key) })
-			if i < 0 {
-				dst = append(dst, candidate{rule: hit.Rule, join: slices.Clone(key)})
-				i = len(dst) - 1 - first
-			}
-			dst[first+i].hits = dst[first+i].hits.With(bit)
-		}
-		if truncated {
-			w.counts.joinKeysTruncated++
-		}
-	}
-	stages := sequence.Hits(hit.Stages)
-	for i, st := range hit.Rule.Query.Stages {
-		if stages.Has(i) {
-			add(st, i)
-		}
-	}
-	if stages.Has(sequence.UntilStage) {
-		add(hit.Rule.Query.Until, sequence.UntilStage)
-	}
-	return dst
-}
 
 // alertEvent builds the alert of a single-event match.
 func (w *Worker) alertEvent(c *rules.Compiled, h *host, ref sequence.Ref, raw []byte) {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/rules"
 )
 
@@ -94,22 +93,20 @@ type counts struct {
 	folded                                                  uint64
 	idleAdvances                                            uint64
 	partialsDiscarded, buffersDiscarded                     uint64
+	unknownStream                                           uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
 
-	// What the matcher's and the decoder's running counts, and the gauges, were at the last flush.
-	seenUnknown                                    uint64
-	seenEvaluations, seenCandidates, seenUncoerced []uint64
-	seenPartials                                   []int
+	// What the gauges were at the last flush.
+	seenPartials []int
 }
 
-func newCounts(rules, slots int) counts {
+func newCounts(rules int) counts {
 	return counts{
 		deadLetters: map[string]uint64{}, matches: make([]uint64, rules), evicted: make([]uint64, rules),
 		lateByRule: make([]uint64, rules), matchesCut: make([]uint64, rules), timeless: make([]uint64, rules),
-		seenEvaluations: make([]uint64, rules), seenCandidates: make([]uint64, rules), seenPartials: make([]int, rules),
-		seenUncoerced: make([]uint64, slots),
+		seenPartials: make([]int, rules),
 	}
 }
 
@@ -124,8 +121,7 @@ func (c *counts) reset() {
 	*c = counts{
 		clock: c.clock, newest: c.newest, deadLetters: c.deadLetters,
 		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule, matchesCut: c.matchesCut, timeless: c.timeless,
-		seenUnknown: c.seenUnknown, seenEvaluations: c.seenEvaluations, seenCandidates: c.seenCandidates,
-		seenUncoerced: c.seenUncoerced, seenPartials: c.seenPartials,
+		seenPartials: c.seenPartials,
 	}
 }
 
@@ -162,7 +158,7 @@ func (c *counts) flush(w *Worker) {
 		{m.lateBySilence, c.idleAdvances},
 		{m.partialsDiscarded, c.partialsDiscarded},
 		{m.buffersDiscarded, c.buffersDiscarded},
-		{m.unknownStream, w.matcher.Stats().UnknownStream - c.seenUnknown},
+		{m.unknownStream, c.unknownStream},
 	} {
 		if v.n > 0 {
 			v.vec.WithLabelValues(p).Add(float64(v.n))
@@ -180,17 +176,11 @@ func (c *counts) flush(w *Worker) {
 		m.eventLag.WithLabelValues(p).Set(float64(c.clock-c.newest) / 1000)
 	}
 	c.flushRules(w, p)
-	c.flushFields(w)
-	stats := w.matcher.Stats()
-	c.seenUnknown = stats.UnknownStream
-	copy(c.seenEvaluations, stats.Evaluations)
-	copy(c.seenCandidates, stats.Candidates)
-	copy(c.seenUncoerced, w.decoder.Uncoerced())
+	w.preparer.Report()
 }
 
 func (c *counts) flushRules(w *Worker, partition string) {
 	m := w.cfg.Metrics
-	stats := w.matcher.Stats()
 	for i, rule := range w.cfg.Set.Rules() {
 		id := rule.Rule.ID
 		for _, v := range []struct {
@@ -202,8 +192,6 @@ func (c *counts) flushRules(w *Worker, partition string) {
 			{m.timeless, c.timeless[i]},
 			{m.evicted, c.evicted[i]},
 			{m.lateByRule, c.lateByRule[i]},
-			{m.candidates, stats.Candidates[i] - c.seenCandidates[i]},
-			{m.evaluations, stats.Evaluations[i] - c.seenEvaluations[i]},
 		} {
 			if v.n > 0 {
 				v.vec.WithLabelValues(id).Add(float64(v.n))
@@ -212,15 +200,6 @@ func (c *counts) flushRules(w *Worker, partition string) {
 		if live := w.byRule[i].live; live != c.seenPartials[i] {
 			m.partials.WithLabelValues(partition, id).Set(float64(live))
 			c.seenPartials[i] = live
-		}
-	}
-}
-
-func (c *counts) flushFields(w *Worker) {
-	for slot, n := range w.decoder.Uncoerced() {
-		if n -= c.seenUncoerced[slot]; n > 0 {
-			path := w.cfg.Set.Schema().Field(event.Slot(slot)).Path
-			w.cfg.Metrics.uncoerced.WithLabelValues(path).Add(float64(n))
 		}
 	}
 }

@@ -46,8 +46,11 @@ type Config struct {
 	Streams map[string]string
 	Order   Order
 	Limits  Limits
-	Metrics *Metrics     // nil counts nothing
-	Logger  *slog.Logger // nil discards
+	// NoEvidence keeps no documents of the events of sequences that stay on one host, for alerts that are only counted:
+	// the Builder gets those events without their Source.
+	NoEvidence bool
+	Metrics    *Metrics     // nil counts nothing
+	Logger     *slog.Logger // nil discards
 	// Now is the wall clock, used for weir.detected_at and weir.latency_ms only. Nil gives alerts the time
 	// of their completing event, for output that must not differ between runs.
 	Now func() time.Time

@@ -5,10 +5,8 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/weir-eql/weir/eql"
-	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
@@ -26,10 +24,8 @@ type Worker struct {
 	lateness int64
 	number   int32
 
-	decoder  *event.Decoder
-	meta     event.Meta
-	ev       *event.Event
-	matcher  *rules.Matcher
+	preparer *Preparer // of records that come without being prepared
+	batch    Batch
 	machines []*sequence.Machine // by rule number; nil for single-event rules
 	absences []bool              // by rule number: the rule has missing stages
 
@@ -70,7 +66,6 @@ type Worker struct {
 	// Memory that is used again.
 	awake   []*host
 	keyBuf  []byte
-	joins   [][]byte
 	before  []sequence.Ref
 	after   []sequence.Ref
 	matches []sequence.Match
@@ -86,17 +81,14 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 		cfg: cfg, part: part, number: number, machines: machines,
 		log:      cfg.Logger.With(slog.Int("partition", int(number))),
 		lateness: cfg.Order.Lateness.Milliseconds(),
-		decoder:  event.NewDecoder(cfg.Set.Schema()),
-		meta:     cfg.Set.Meta(),
-		ev:       event.New(cfg.Set.Schema()),
-		matcher:  cfg.Set.NewMatcher(),
+		preparer: NewPreparer(cfg),
 		overlay:  new(state.Overlay),
 	}
 	for _, c := range cfg.Set.Rules() {
 		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
 	}
 	w.evictionLogged = make([]bool, len(machines))
-	w.counts = newCounts(len(machines), cfg.Set.Schema().Len())
+	w.counts = newCounts(len(machines))
 	w.forget()
 	cfg.Metrics.begin(number, cfg.Set)
 	return w, nil
@@ -164,62 +156,69 @@ func (w *Worker) fail(err error) {
 	}
 }
 
-// Process runs records in the order given: that of the log for each topic. An error means that the store
-// failed and the batch must not be committed; bad records are no errors, they become dead letters.
+// ownBatch is the number of records that a worker prepares before it processes them.
+const ownBatch = 256
+
+// Process prepares records and runs them in the order given: that of the log for each topic. An error means that the
+// store failed and the batch must not be committed; bad records are no errors, they become dead letters.
 func (w *Worker) Process(records []Record) error {
-	for i := range records {
-		w.process(&records[i])
+	for part := range slices.Chunk(records, ownBatch) {
+		w.batch.Records = part
+		w.preparer.Prepare(&w.batch)
+		if err := w.ProcessBatch(&w.batch, 0, len(part)); err != nil {
+			return err
+		}
+	}
+	w.batch.Records = nil
+	return nil
+}
+
+// ProcessBatch runs the records from up to to of a prepared batch, as Process does. Each record of a batch is run
+// once: what was prepared of it becomes the worker's.
+func (w *Worker) ProcessBatch(b *Batch, from, to int) error {
+	w.counts.unknownStream += b.unknown
+	b.unknown = 0
+	for i := from; i < to; i++ {
+		w.process(&b.Records[i], &b.prepared[i])
 		if w.err != nil {
-			return fmt.Errorf("partition %d offset %d: %w", w.number, records[i].Offset, w.err)
+			return fmt.Errorf("partition %d offset %d: %w", w.number, b.Records[i].Offset, w.err)
 		}
 	}
 	return nil
 }
 
-func (w *Worker) process(r *Record) {
+func (w *Worker) process(r *Record, p *prepared) {
 	w.counts.records++
 	w.counts.bytes += uint64(len(r.Value))
-	reason, detail := w.decode(r)
-	var ms int64
-	var sub int32
-	if reason == "" {
-		var ok bool
-		if ms, sub, ok = w.meta.Time(w.ev); !ok {
-			reason, detail = ReasonNoTimestamp, "the event has no @timestamp that is a date"
-		}
-	}
-	if reason != "" {
-		w.observeClock(r, "", noTime)
-		w.runDue()
-		w.deadLetter(r, reason, detail)
+	w.observeClock(r, p)
+	w.runDue()
+	if p.reason != "" {
+		w.deadLetter(r, p.reason, p.hit.detail)
 		return
 	}
-	name := w.fold(w.meta.Host(w.ev))
-	if name == "" {
+	w.counts.folded += uint64(p.folded)
+	w.counts.joinKeysTruncated += uint64(p.truncated)
+	if p.host == "" {
 		w.counts.hostless++
 	}
-	w.observeClock(r, name, ms)
-	w.runDue()
 	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts { // here, where nobody holds a host
 		w.forgetIdleHosts()
 	}
-	w.take(r, w.hostOf(name), w.refOf(r, ms, sub))
+	w.take(r, p)
 }
 
-// fold shortens a name that is longer than any real one: names as large as an event would make keys and values that
-// no topic takes.
-func (w *Worker) fold(name string) string {
-	if len(name) > state.MaxNameBytes {
-		w.counts.folded++
-		return state.Fold(name)
+// take runs an event, after everything that the record clock makes due was done.
+func (w *Worker) take(r *Record, p *prepared) {
+	h := w.hostOf(p.host)
+	at, sub := w.believable(p.time, p.sub)
+	w.counts.newest = max(w.counts.newest, at)
+	late := w.arrive(h, at)
+	if p.hit != nil {
+		ref := &p.hit.ref
+		ref.Topic, ref.Partition, ref.Offset = r.Topic, r.Partition, r.Offset
+		ref.Time, ref.SubMillis = at, sub
+		w.match(r, p.hit, h, late)
 	}
-	return name
-}
-
-// take runs an event that was decoded, after everything that the record clock makes due was done.
-func (w *Worker) take(r *Record, h *host, ref sequence.Ref) {
-	late := w.arrive(h, ref.Time)
-	w.match(r, h, ref, late)
 	w.runHost(h)
 }
 
@@ -243,42 +242,20 @@ func (w *Worker) arrive(h *host, t int64) (late bool) {
 // noTime is the event time of a record that has none.
 const noTime = math.MinInt64
 
-func (w *Worker) decode(r *Record) (reason, detail string) {
-	if len(r.Value) > w.cfg.Limits.EventBytes {
-		return ReasonTooLarge, fmt.Sprintf("%d bytes, the limit is %d", len(r.Value), w.cfg.Limits.EventBytes)
-	}
-	if err := w.decoder.Decode(r.Value, w.ev); err != nil {
-		return decodeReason(err), err.Error()
-	}
-	return "", ""
-}
-
 // observeClock moves the record clock. A file's lines have no broker timestamp: event.ingested stands in, else
 // the event's own time.
-func (w *Worker) observeClock(r *Record, host string, eventTime int64) {
+func (w *Worker) observeClock(r *Record, p *prepared) {
 	w.recordTime = r.Time
 	if r.Clock == ClockEvent {
-		if eventTime == noTime {
+		at := p.clock()
+		if at == noTime {
 			return
 		}
-		w.recordTime = eventTime
-		if ingested, _, ok := w.meta.IngestTime(w.ev); ok {
-			w.recordTime = ingested
-		}
+		w.recordTime = at
 	}
 	w.recordTime = min(max(w.recordTime, 0), latestTime)
-	w.clock.observe(w.recordTime, r.Clock, host)
+	w.clock.observe(w.recordTime, r.Clock, p.host)
 	w.counts.clock = w.clock.now
-}
-
-// refOf returns the event's place in the order, its time clamped to what is believable.
-func (w *Worker) refOf(r *Record, ms int64, sub int32) sequence.Ref {
-	ref := sequence.Ref{ID: w.fold(w.meta.ID(w.ev))}
-	ref.Ordinal = sequence.Ordinal{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	ref.Time, ref.SubMillis = w.believable(ms, sub)
-	ref.Sequence, ref.HasSeq = w.meta.Sequence(w.ev)
-	w.counts.newest = max(w.counts.newest, ref.Time)
-	return ref
 }
 
 // believable clamps an event time that is ahead of both the record clock and the time of its own record.
@@ -291,20 +268,24 @@ func (w *Worker) believable(ms int64, sub int32) (int64, int32) {
 	return latest, 0
 }
 
-// match runs the rule set over the decoded event: single-event matches become alerts at once, candidates of
-// sequences wait for the host's watermark, late ones don't.
-func (w *Worker) match(r *Record, h *host, ref sequence.Ref, late bool) {
-	hits := w.matcher.Match(w.ev, w.cfg.Streams[r.Topic])
-	for _, c := range hits.Single {
-		w.alertEvent(c, h, ref, r.Value)
+// match does what the rules make of the event: single-event matches become alerts at once, candidates of sequences
+// wait for the host's watermark, late ones don't.
+func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
+	for _, c := range hit.single {
+		w.alertEvent(c, h, hit.ref, r.Value)
 	}
-	if len(hits.Sequences) == 0 {
-		return
+	for _, c := range hit.timeless {
+		w.counts.timeless[c.Number]++
 	}
-	for _, b := range w.candidates(hits.Sequences, ref) {
+	for _, b := range hit.waiting {
+		at, sub := hit.ref.Time, hit.ref.SubMillis
+		if b.ref.Time != noTime { // by another timestamp field
+			at, sub = w.believable(b.ref.Time, b.ref.SubMillis)
+		}
+		b.ref = hit.ref
+		b.ref.Time, b.ref.SubMillis = at, sub
 		if len(b.cands) > 0 {
-			b.ref.ID = strings.Clone(b.ref.ID)
-			w.keepEvidence(b.ref, r.Value)
+			w.keepEvidence(b, r.Value)
 			w.place(b, h, late)
 		}
 	}

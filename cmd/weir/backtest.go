@@ -112,6 +112,8 @@ type backtestSource struct {
 	replay.Source
 
 	reported func(pipeline.Alert) bool              // nil: all alerts
+	progress func(records, bytes uint64)            // nil: the source shows it
+	done     func()                                 // ends what progress shows; nil: nothing to end
 	place    func(name string, offset int64) string // of a record in its file, nil for topics
 }
 
@@ -131,13 +133,16 @@ func (a *app) openBacktest(
 	}
 	place := placer(src)
 	bar := term.NewProgress(a.stderr, a.err, "replaying", totalSize(files))
-	src = watch(ctx, src, bar)
-	if f.sort {
-		if src, err = replay.Sorted(src); err != nil {
+	if f.sort { // reading takes longest there, and all of it comes first
+		if src, err = replay.Sorted(watch(ctx, src, bar)); err != nil {
 			return backtestSource{}, err
 		}
+		return backtestSource{Source: src, place: place}, nil
 	}
-	return backtestSource{Source: src, place: place}, nil
+	return backtestSource{
+		Source: src, place: place, done: bar.Done,
+		progress: func(records, bytes uint64) { bar.Set(int64(records + bytes)) }, // a line end each
+	}, nil
 }
 
 // replay runs the engine and leaves what it found in report.
@@ -150,18 +155,26 @@ func (a *app) replay(
 	}
 	limits := replay.NoCaps()
 	limits.EventBytes = c.Limits.EventBytes
+	builder := alert.NewBare() // nobody wants the documents: they are not built, and no evidence is kept for them
+	if alerts != "" {
+		builder = alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes})
+	}
 	began := a.now()
-	report.result, err = replay.Backtest(ctx, src, replay.Options{
+	report.result, err = replay.Backtest(ctx, src.Source, replay.Options{
 		Config: &pipeline.Config{
-			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes}), Streams: c.DataStreams,
+			Set: set, Alerts: builder, NoEvidence: alerts == "", Streams: c.DataStreams,
 			Order:  pipeline.Order{Lateness: c.Order.Lateness, FutureTolerance: c.Order.FutureTolerance},
 			Limits: limits, Metrics: pipeline.NewMetrics(report.registry),
 		},
 		Reported:   src.reported,
 		Alert:      func(al pipeline.Alert) error { return sink.write(al.Body) },
 		DeadLetter: report.deadLetter,
+		Progress:   src.progress,
 	})
 	report.took = a.now().Sub(began)
+	if src.done != nil {
+		src.done()
+	}
 	return errors.Join(err, sink.close())
 }
 

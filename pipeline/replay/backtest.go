@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"math"
-	"slices"
+	"runtime"
 
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/rules"
@@ -24,8 +22,13 @@ type Options struct {
 	// Reported says whether an alert belongs to the range that is replayed rather than to its warm-up; nil
 	// takes all.
 	Reported func(pipeline.Alert) bool
-	// Progress is called now and then with what was read so far; nil is silent.
+	// Progress is called now and then with what was processed so far; nil is silent.
 	Progress func(records, bytes uint64)
+	// Ahead is the number of goroutines that read, decode and match ahead of the workers; 0 means one per core. What a
+	// replay finds doesn't depend on it.
+	Ahead int
+	// ChunkBytes is about how much of a file is read and prepared in one go; 0 means 512 KiB.
+	ChunkBytes int
 }
 
 // RuleResult is what a replay found for one rule.
@@ -54,13 +57,19 @@ const batchSize = 4096
 // batchBytes bounds the memory of a batch.
 const batchBytes = 16 << 20
 
-// Backtest runs all records of src through the engine, one worker per partition, and ends the input.
+// Backtest runs all records of src through the engine, one worker per partition, and ends the input. Records are read,
+// decoded and matched ahead of the workers, on goroutines that have ended when Backtest returns.
 func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	o.Config.EnsureDefaults()
+	if o.Ahead <= 0 {
+		o.Ahead = runtime.GOMAXPROCS(0)
+	}
+	if o.ChunkBytes <= 0 {
+		o.ChunkBytes = chunkBytes
+	}
 	b := &backtest{
 		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{},
-		pending: map[int32][]pipeline.Record{},
-		result:  &Result{DeadLetters: map[string]int{}},
+		result: &Result{DeadLetters: map[string]int{}},
 	}
 	for _, c := range o.Config.Set.Rules() {
 		b.result.Rules = append(b.result.Rules, RuleResult{Rule: c, Hosts: map[string]struct{}{}})
@@ -74,36 +83,19 @@ type backtest struct {
 	store   *state.Store
 	workers map[int32]*pipeline.Worker
 	order   []int32
-	pending map[int32][]pipeline.Record
-	held    int
+	held    int // records since the last commit
 	bytes   int
 	result  *Result
 }
 
 func (b *backtest) run(ctx context.Context, src Source) error {
-	for {
-		r, err := src.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		b.result.Records++
-		b.result.Bytes += uint64(len(r.Value))
-		b.pending[r.Partition] = append(b.pending[r.Partition], r)
-		b.held++
-		b.bytes += len(r.Value)
-		if b.held >= batchSize || b.bytes >= batchBytes {
-			if err := b.flush(); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
+	var err error
+	if files, ok := src.(*fileSource); ok && !files.began && (files.merge || len(files.files) == 1) {
+		err = b.runFiles(ctx, files)
+	} else {
+		err = b.runRecords(ctx, src)
 	}
-	if err := b.flush(); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, n := range b.order {
@@ -117,30 +109,30 @@ func (b *backtest) run(ctx context.Context, src Source) error {
 	return nil
 }
 
-// flush processes and commits what was gathered.
-func (b *backtest) flush() error {
-	for _, n := range slices.Sorted(maps.Keys(b.pending)) {
-		records := b.pending[n]
-		if len(records) == 0 {
-			continue
-		}
-		w, err := b.worker(n)
-		if err != nil {
-			return err
-		}
-		if err := w.Process(records); err != nil {
-			return err
-		}
-		b.pending[n] = records[:0]
-		if err := b.commit(n); err != nil {
-			return err
-		}
+// process gives some records of a chunk, which are of one partition, to their worker.
+func (b *backtest) process(c *chunk, n int32, from, to int) error {
+	w, err := b.worker(n)
+	if err != nil {
+		return err
 	}
+	for i := from; i < to; i++ {
+		b.bytes += len(c.batch.Records[i].Value)
+	}
+	b.held += to - from
+	return w.ProcessBatch(&c.batch, from, to)
+}
+
+// full reports whether what was processed is to be committed before more comes.
+func (b *backtest) full() bool { return b.held >= batchSize || b.bytes >= batchBytes }
+
+// counted adds what was processed since the last call to the result.
+func (b *backtest) counted() {
+	b.result.Records += uint64(b.held)
+	b.result.Bytes += uint64(b.bytes)
 	b.held, b.bytes = 0, 0
 	if b.o.Progress != nil {
 		b.o.Progress(b.result.Records, b.result.Bytes)
 	}
-	return nil
 }
 
 func (b *backtest) worker(n int32) (*pipeline.Worker, error) {
@@ -172,8 +164,8 @@ func (b *backtest) commit(n int32) error {
 			}
 		}
 	}
-	w.Changes()
-	return w.Committed(state.Checkpoint{Version: state.CodecVersion})
+	w.EndBatch()
+	return nil
 }
 
 func (b *backtest) report(a pipeline.Alert) error {

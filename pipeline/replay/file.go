@@ -23,6 +23,9 @@ import (
 // maxLine bounds the memory that one line of a file may take.
 const maxLine = 256 << 20
 
+// readBuffer is smaller than a chunk, so that chunks are read into their own memory.
+const readBuffer = 128 << 10
+
 // Doc is one event of a file.
 type Doc struct {
 	Topic  string // the file's name as it was given
@@ -109,7 +112,7 @@ func OpenFile(path string, stdin io.Reader) (*File, error) {
 		f.closers = append(f.closers, file)
 		in = file
 	}
-	br := bufio.NewReaderSize(in, 1<<20)
+	br := bufio.NewReaderSize(in, readBuffer)
 	plain, err := f.decompress(br)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("events: %s: %w", path, err), f.Close())
@@ -131,14 +134,14 @@ func (f *File) decompress(br *bufio.Reader) (*bufio.Reader, error) {
 			return nil, err
 		}
 		f.closers = append(f.closers, gz)
-		return bufio.NewReaderSize(gz, 1<<20), nil
+		return bufio.NewReaderSize(gz, readBuffer), nil
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		zr, err := zstd.NewReader(br)
 		if err != nil {
 			return nil, err
 		}
 		f.closers = append(f.closers, zr.IOReadCloser())
-		return bufio.NewReaderSize(zr, 1<<20), nil
+		return bufio.NewReaderSize(zr, readBuffer), nil
 	default:
 		return br, nil
 	}
@@ -155,11 +158,8 @@ func (f *File) Close() error {
 
 // Next returns the next event, io.EOF at the end. Blank lines are passed over but counted as lines.
 func (f *File) Next() (Doc, error) {
-	if !f.started {
-		f.started = true
-		if err := f.detectArray(); err != nil {
-			return Doc{}, err
-		}
+	if err := f.start(); err != nil {
+		return Doc{}, err
 	}
 	if f.array != nil {
 		return f.nextElement()
@@ -178,6 +178,15 @@ func (f *File) Next() (Doc, error) {
 			return Doc{Topic: f.name, Offset: at, Data: line}, nil
 		}
 	}
+}
+
+// start looks at what the file begins with, once.
+func (f *File) start() error {
+	if f.started {
+		return nil
+	}
+	f.started = true
+	return f.detectArray()
 }
 
 var errLongLine = errors.New("the line is longer than 256 MiB")

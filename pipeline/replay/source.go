@@ -62,6 +62,7 @@ type fileSource struct {
 	timer *timer
 	files []*File
 	merge bool
+	began bool
 }
 
 // head is a file and its next record.
@@ -95,21 +96,29 @@ func Concat(paths []string, stdin io.Reader) (Source, error) { return openFiles(
 
 func openFiles(paths []string, stdin io.Reader, merge bool) (Source, error) {
 	s := &fileSource{timer: newTimer(), heads: minheap.New((*head).before), merge: merge}
-	for i, p := range paths {
+	for _, p := range paths {
 		f, err := OpenFile(p, stdin)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		s.files = append(s.files, f)
+	}
+	return s, nil
+}
+
+// begin reads the first record of each file.
+func (s *fileSource) begin() error {
+	s.began = true
+	for i, f := range s.files {
 		h := &head{file: f, order: i, clock: math.MinInt64}
 		if err := s.pull(h); err != nil {
-			return nil, errors.Join(err, s.Close())
+			return err
 		}
 		if h.isOpen {
 			s.heads.Push(h)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // pull reads the next record of a file.
@@ -134,6 +143,11 @@ func (s *fileSource) pull(h *head) error {
 
 // Next returns the record with the smallest record time among the files.
 func (s *fileSource) Next() (pipeline.Record, error) {
+	if !s.began {
+		if err := s.begin(); err != nil {
+			return pipeline.Record{}, err
+		}
+	}
 	if s.heads.Len() == 0 {
 		return pipeline.Record{}, io.EOF
 	}

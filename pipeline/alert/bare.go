@@ -1,0 +1,43 @@
+package alert
+
+import "time"
+
+// NewBare returns a Builder of documents that have everything but a Body, for alerts that are only counted.
+func NewBare() Builder { return bareBuilder{} }
+
+type bareBuilder struct{}
+
+// Build implements Builder. The Key is that of the ECS document where the events of the match come from one host, or
+// where the completing one has its Source.
+func (bareBuilder) Build(m Match, _ time.Time) (Document, error) {
+	if m.Rule == nil {
+		return Document{}, errNoRule
+	}
+	completed := -1
+	identities := make([]string, len(m.Events))
+	for i := range m.Events {
+		identities[i] = m.Events[i].identity()
+		if !m.Events[i].Missing {
+			completed = i
+		}
+	}
+	if completed < 0 {
+		return Document{}, errNoEvent
+	}
+	host := m.Host
+	if source := m.Events[completed].Source; len(m.Events) > 1 && source != nil {
+		if _, tree, ok := readSource(source); ok {
+			if id := text(tree, "host", "id"); id != "" {
+				host = id
+			}
+		}
+	}
+	doc := Document{
+		ID: ID(m.Rule.ID, m.JoinKeys, identities), RuleID: m.Rule.ID, Severity: m.Rule.Severity,
+		Time: m.Events[completed].Time,
+	}
+	if host != "" {
+		doc.Key = []byte(host)
+	}
+	return doc, nil
+}
