@@ -6,6 +6,7 @@ FUZZ      ?=
 COUNT     ?= 6
 BENCH     ?= .
 DEMOFLAGS ?=
+SUITES    ?= ../shared/suites
 PKGS      ?= ./...
 # The version that `weir version` shows comes from git, where this is a clone.
 BUILDVCS  := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
@@ -49,6 +50,10 @@ check-tools:
 .PHONY: rules-test
 rules-test: build ## run the tests that stand beside the shipped rules
 	bin/weir rules test rules/detections
+
+.PHONY: conformance
+conformance: build ## run the EQL test suites in SUITES, and say what passes
+	bin/weir conformance --fields internal/conformance/fields.yaml $(SUITES)
 
 .PHONY: compose-check
 compose-check: build ## load docker-compose.yml as Compose does, and check the config that it mounts

@@ -246,8 +246,14 @@ func (d *Decoder) literal(i int, n *node) int {
 	if len(d.doc)-i < len(word) || string(d.doc[i:i+len(word)]) != word {
 		return d.fail(i, "malformed literal")
 	}
-	if n != nil && n.slot >= 0 && word != "null" {
-		d.boolean(n, word)
+	if n != nil && n.slot >= 0 {
+		switch {
+		case word != "null":
+			d.boolean(n, word)
+		case n.null:
+			v, ok := d.coerceText(n.typ, d.schema.Field(n.slot).Null)
+			d.put(n, v, ok)
+		}
 	}
 	return i + len(word)
 }

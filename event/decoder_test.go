@@ -230,3 +230,40 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		t.Errorf("got %v allocations per document, want 0", got)
 	}
 }
+
+// TestNullValues sees that an explicit null, and only that, has the value that the schema gives it.
+func TestNullValues(t *testing.T) {
+	s := event.NewSchema(func(path string) event.Type {
+		if path == "count" {
+			return event.Long
+		}
+		return event.Keyword
+	})
+	s.SetNulls(func(path string) (string, bool) {
+		return map[string]string{"state": "none", "count": "-1"}[path], path == "state" || path == "count"
+	})
+	state, count, other := s.Add("state"), s.Add("count"), s.Add("other")
+	d, ev := event.NewDecoder(s), event.New(s)
+	for doc, want := range map[string]string{
+		`{"state": null, "count": null, "other": null}`:          "none/-1/",
+		`{"state": ["a", null], "count": [[null], 2]}`:           "a,none/-1,2/",
+		`{"state": [], "other": [null]}`:                         "//",
+		`{}`:                                                     "//",
+		`{"state": "none", "state": null, "count": {"x": null}}`: "none,none//",
+	} {
+		if err := d.Decode([]byte(doc), ev); err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		for _, slot := range []event.Slot{state, count, other} {
+			var texts []string
+			for _, v := range ev.Values(slot) {
+				texts = append(texts, v.Text())
+			}
+			parts = append(parts, strings.Join(texts, ","))
+		}
+		if got := strings.Join(parts, "/"); got != want {
+			t.Errorf("%s: got %q, want %q", doc, got, want)
+		}
+	}
+}

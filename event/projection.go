@@ -8,6 +8,7 @@ import "strings"
 type node struct {
 	slot  Slot
 	typ   Type
+	null  bool   // an explicit null has a value
 	sieve uint64 // a bit for each pair of length and first byte that a key has, see sieveBit
 	shift uint8
 	table []edge // open addressing, a power of two; nil without children
@@ -30,10 +31,10 @@ func newProjection(s *Schema) *node {
 		f := s.Field(Slot(i))
 		if strings.Count(f.Path, ".") >= maxSegments {
 			flat := b.child(root, f.Path)
-			flat.slot, flat.typ = Slot(i), f.Type
+			flat.slot, flat.typ, flat.null = Slot(i), f.Type, f.HasNull
 			continue
 		}
-		b.insert(root, f.Path, Slot(i), f.Type)
+		b.insert(root, f, Slot(i))
 	}
 	for n, edges := range b.children {
 		n.seal(edges)
@@ -47,7 +48,8 @@ type projection struct {
 
 // insert adds the edges that spell path from n. A node is reached by many spellings of one prefix and is the
 // same node for all of them, since the walk below always passes through its shortest spelling.
-func (b projection) insert(root *node, path string, slot Slot, typ Type) {
+func (b projection) insert(root *node, f Field, slot Slot) {
+	path := f.Path
 	ends := make([]int, 0, 8) // where each dotted prefix ends
 	for i := range len(path) {
 		if path[i] == '.' {
@@ -62,7 +64,7 @@ func (b projection) insert(root *node, path string, slot Slot, typ Type) {
 		start = end + 1
 	}
 	leaf := spine[len(spine)-1]
-	leaf.slot, leaf.typ = slot, typ
+	leaf.slot, leaf.typ, leaf.null = slot, f.Type, f.HasNull
 	start = 0
 	for from, n := range spine[:len(spine)-1] {
 		for to := from + 2; to < len(spine); to++ {

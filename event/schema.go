@@ -35,6 +35,9 @@ func (t Type) String() string {
 type Field struct {
 	Path string // dotted, as in a rule: process.parent.name
 	Type Type
+	// Null is the text that an explicit null stands for, as null_value does in a mapping, where HasNull is set.
+	Null    string
+	HasNull bool
 }
 
 // Schema gives the fields that are read from events their slots. Fields are added while rules compile;
@@ -43,6 +46,7 @@ type Schema struct {
 	fields []Field
 	byPath map[string]Slot
 	types  func(path string) Type
+	nulls  func(path string) (string, bool)
 }
 
 // NewSchema returns an empty schema. types tells the type of a field by its path; nil means that all are Unknown.
@@ -53,13 +57,21 @@ func NewSchema(types func(path string) Type) *Schema {
 	return &Schema{byPath: map[string]Slot{}, types: types}
 }
 
+// SetNulls tells which fields have a value for an explicit null: the null_value of Elasticsearch's mappings. It holds for fields
+// that are added later; nil, the default, means that a null is never a value.
+func (s *Schema) SetNulls(nulls func(path string) (text string, ok bool)) { s.nulls = nulls }
+
 // Add returns the slot of a field, and makes one where there was none.
 func (s *Schema) Add(path string) Slot {
 	if slot, ok := s.byPath[path]; ok {
 		return slot
 	}
 	slot := Slot(len(s.fields))
-	s.fields = append(s.fields, Field{Path: path, Type: s.types(path)})
+	f := Field{Path: path, Type: s.types(path)}
+	if s.nulls != nil {
+		f.Null, f.HasNull = s.nulls(path)
+	}
+	s.fields = append(s.fields, f)
 	s.byPath[path] = slot
 	return slot
 }

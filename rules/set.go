@@ -24,6 +24,8 @@ const UntilBit uint64 = 1 << 63
 type SetOptions struct {
 	// Types tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
 	Types func(path string) event.Type
+	// Nulls tells what an explicit null stands for: Schema.SetNulls. Nil means nothing.
+	Nulls func(path string) (text string, ok bool)
 	// Meta names the fields that place an event in time.
 	Meta event.MetaOptions
 	// HostKeys are the fields that imply the host: a sequence that is joined by one of them sees all its events on
@@ -106,6 +108,7 @@ type unit struct {
 func NewSet(rs []*Rule, o SetOptions) (*Set, error) {
 	o.EnsureDefaults()
 	schema := event.NewSchema(o.Types)
+	schema.SetNulls(o.Nulls)
 	s := &Set{schema: schema, meta: event.AddMeta(schema, o.Meta), env: eql.NewEnv(schema, o.Env), opts: o}
 	var errs []error
 	seen := map[string]bool{}

@@ -70,6 +70,13 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err := f.kafka.check(append(slices.Clone(*f.events), more...)); err != nil {
 		return err
 	}
+	c, err := f.kafka.load()
+	if err != nil {
+		return err
+	}
+	if f.rules.table, err = declaredFields(c, *f.rules.fields); err != nil {
+		return err
+	}
 	collection, err := f.rules.load()
 	if err != nil {
 		return err
@@ -78,14 +85,12 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 		return err
 	}
 	a.warnLoaded(collection)
-	c, err := f.kafka.load()
-	if err != nil {
-		return err
-	}
 	if f.lateness > 0 {
 		c.Order.Lateness = f.lateness
 	}
-	set, err := compile(collection, rules.SetOptions{AnyIndex: f.anyIndex, HostKeys: c.Rules.HostKeys})
+	o := f.rules.setOptions()
+	o.AnyIndex, o.HostKeys = f.anyIndex, c.Rules.HostKeys
+	set, err := compile(collection, o)
 	if err != nil {
 		return err
 	}

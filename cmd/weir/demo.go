@@ -118,7 +118,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 		return err
 	}
 	c := demoConfig(brokers, f.topic, dir)
-	_, set, err := configuredRules(c.Rules)
+	_, set, err := configuredRules(c)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-eql/weir/internal/fields"
 	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/rules/detections"
@@ -22,10 +23,12 @@ const shippedPrefix = "shipped"
 type ruleFlags struct {
 	paths   []string
 	shipped bool
+	fields  *[]string     // files of declared fields
+	table   *fields.Table // what they declare, once they are read, or was declared otherwise
 }
 
 func addRuleFlags(cmd *cobra.Command) *ruleFlags {
-	f := &ruleFlags{}
+	f := &ruleFlags{fields: fieldsFlag(cmd)}
 	cmd.Flags().StringArrayVar(&f.paths, "rules", nil, "rule file or folder of rule files; repeat it for more (default: the shipped rules)")
 	cmd.Flags().BoolVar(&f.shipped, "shipped", false, "take the shipped rules as well")
 	return f
@@ -33,9 +36,13 @@ func addRuleFlags(cmd *cobra.Command) *ruleFlags {
 
 // load reads the rules that the flags name. Files with errors are in the collection: the error says what couldn't be read at all.
 func (f *ruleFlags) load() (*rules.Collection, error) {
+	o, err := f.loadOptions()
+	if err != nil {
+		return nil, err
+	}
 	var parts []*rules.Collection
 	if len(f.paths) > 0 {
-		c, err := rules.Load(f.paths, rules.LoadOptions{})
+		c, err := rules.Load(f.paths, o)
 		if err != nil {
 			return nil, err
 		}
@@ -45,13 +52,30 @@ func (f *ruleFlags) load() (*rules.Collection, error) {
 		parts = append(parts, c)
 	}
 	if f.shipped || len(f.paths) == 0 {
-		c, err := rules.LoadFS(detections.FS(), shippedPrefix, rules.LoadOptions{})
+		c, err := rules.LoadFS(detections.FS(), shippedPrefix, o)
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, c)
 	}
 	return rules.Merge(parts...), nil
+}
+
+// loadOptions reads the files of declared fields.
+func (f *ruleFlags) loadOptions() (rules.LoadOptions, error) {
+	if f.fields != nil && f.table == nil {
+		t, err := readFields(*f.fields)
+		if err != nil {
+			return rules.LoadOptions{}, err
+		}
+		f.table = t
+	}
+	return rules.LoadOptions{Types: f.table.TypeOf, Fields: f.table}, nil
+}
+
+// setOptions are those of a set whose rules were loaded with f.
+func (f *ruleFlags) setOptions() rules.SetOptions {
+	return rules.SetOptions{Types: f.table.TypeOf, Nulls: f.table.Null}
 }
 
 // besideCases puts the rule files in the place of the files of cases that stand beside them: foo.toml for foo_test.toml.

@@ -49,7 +49,13 @@ decided there.
 	cmd.Flags().StringVar(&o.TimestampField, "timestamp-field", "", "field of the event time (default @timestamp)")
 	cmd.Flags().StringVar(&o.TiebreakerField, "tiebreaker-field", "", "field that orders events of one time (default: their position)")
 	cmd.Flags().StringVar(&o.EventCategoryField, "event-category-field", "", "field of the event category (default event.category)")
+	declared := fieldsFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		table, err := readFields(*declared)
+		if err != nil {
+			return err
+		}
+		o.Fields = table
 		return a.query(cmd, args[0], *events, args[1:], o)
 	}
 	return cmd

@@ -23,15 +23,15 @@ type loadedRules struct {
 	set        *rules.Set
 }
 
-func loadRules(c config.Rules) (*loadedRules, error) {
-	files := rules.Fingerprint(c.Paths, rules.LoadOptions{}) // before: what changes while they are read is seen later
+func loadRules(c *config.Config) (*loadedRules, error) {
+	files := rules.Fingerprint(c.Rules.Paths, rules.LoadOptions{}) // before: what changes while they are read is seen later
 	collection, set, err := configuredRules(c)
 	return &loadedRules{files: files, collection: collection, set: set}, err
 }
 
 // reloader loads the rules again when their files change or SIGHUP comes, and has the service go on with them.
 type reloader struct {
-	cfg     config.Rules
+	cfg     *config.Config
 	swap    func(context.Context, *rules.Set) error
 	log     *slog.Logger
 	now     func() time.Time
@@ -45,18 +45,18 @@ type reloader struct {
 }
 
 // newReloader returns a reloader for rules that run already.
-func newReloader(c config.Rules, running *loadedRules, m *ruleMetrics, log *slog.Logger, now func() time.Time) *reloader {
+func newReloader(c *config.Config, running *loadedRules, m *ruleMetrics, log *slog.Logger, now func() time.Time) *reloader {
 	m.loaded(running, now())
 	return &reloader{
 		cfg: c, log: log, now: now, metrics: m, running: running, seen: running.files, tried: running.files,
 	}
 }
 
-// run looks at the files every cfg.Reload, and at once when a signal comes, until ctx ends.
+// run looks at the files every rules.reload, and at once when a signal comes, until ctx ends.
 func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) error {
 	var looks <-chan time.Time
-	if r.cfg.Reload > 0 && len(r.cfg.Paths) > 0 {
-		ticker := time.NewTicker(r.cfg.Reload)
+	if r.cfg.Rules.Reload > 0 && len(r.cfg.Rules.Paths) > 0 {
+		ticker := time.NewTicker(r.cfg.Rules.Reload)
 		defer ticker.Stop()
 		looks = ticker.C
 	}
@@ -76,7 +76,7 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) error {
 // look loads the rules again when their files have changed and have been the same for two looks: somebody may be
 // in the middle of copying them. What was refused is not tried again until it changes.
 func (r *reloader) look(ctx context.Context) {
-	files := rules.Fingerprint(r.cfg.Paths, rules.LoadOptions{})
+	files := rules.Fingerprint(r.cfg.Rules.Paths, rules.LoadOptions{})
 	settled := files == r.seen
 	r.seen = files
 	if settled && files != r.tried {

@@ -32,7 +32,7 @@ func newReloading(t *testing.T) *reloading {
 	r := &reloading{t: t, dir: t.TempDir(), reg: prometheus.NewRegistry()}
 	r.write("a", `process where process.name == "a"`)
 	r.write("b", `sequence by host.id with maxspan=1m [process where true] [network where true]`)
-	cfg := config.Rules{Paths: []string{r.dir}}
+	cfg := &config.Config{Rules: config.Rules{Paths: []string{r.dir}}}
 	loaded, err := loadRules(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ Exit codes: 0 fine, 1 findings (lint errors, failed tests, rules that didn't loa
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		newDemoCommand(a), newRunCommand(a), newBacktestCommand(a), newQueryCommand(a), newRulesCommand(a),
+		newDemoCommand(a), newRunCommand(a), newBacktestCommand(a), newQueryCommand(a), newRulesCommand(a), newConformanceCommand(a),
 		newVersionCommand(a),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -35,7 +35,7 @@ RULE is a rule file, or the id of a rule (its beginning is enough) or its name, 
 		if err != nil {
 			return err
 		}
-		set, err := compile(c, rules.SetOptions{})
+		set, err := compile(c, f.setOptions())
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,11 @@ RULE is a rule file, or the id of a rule (its beginning is enough) or its name, 
 // findRule loads the rules among which name is and returns the id that it stands for.
 func (a *app) findRule(f *ruleFlags, name string) (*rules.Collection, string, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
-		c, err := rules.Load([]string{name}, rules.LoadOptions{})
+		o, err := f.loadOptions()
+		if err != nil {
+			return nil, "", err
+		}
+		c, err := rules.Load([]string{name}, o)
 		if err != nil {
 			return nil, "", err
 		}

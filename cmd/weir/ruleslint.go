@@ -25,9 +25,11 @@ A hint, such as "did you mean ==?", is the end of the message there.`,
   weir rules lint -o json rules/ my.toml | jq -r 'select(.status=="error").path'`,
 	}
 	quiet := cmd.Flags().BoolP("quiet", "q", false, "show errors only, no warnings")
+	declared := fieldsFlag(cmd)
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		c, err := (&ruleFlags{paths: besideCases(args)}).load()
+		f := &ruleFlags{paths: besideCases(args), fields: declared}
+		c, err := f.load()
 		if err != nil {
 			return err
 		}

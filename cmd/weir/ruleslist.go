@@ -44,13 +44,15 @@ The exit code is 1 where rules didn't load.`,
 		Example: `  weir rules list
   weir rules list rules/ -o json`,
 	}
+	declared := fieldsFlag(cmd)
 	format := outputFlag(cmd, "table", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		c, err := (&ruleFlags{paths: args}).load()
+		f := &ruleFlags{paths: args, fields: declared}
+		c, err := f.load()
 		if err != nil {
 			return err
 		}
-		rows, err := listRules(c)
+		rows, err := listRules(c, f.setOptions())
 		if err != nil {
 			return err
 		}
@@ -73,8 +75,8 @@ The exit code is 1 where rules didn't load.`,
 	return cmd
 }
 
-func listRules(c *rules.Collection) ([]listed, error) {
-	set, err := rules.NewSet(c.Rules, rules.SetOptions{})
+func listRules(c *rules.Collection, o rules.SetOptions) ([]listed, error) {
+	set, err := rules.NewSet(c.Rules, o)
 	if err != nil {
 		return nil, fmt.Errorf("compile rules: %w", err)
 	}

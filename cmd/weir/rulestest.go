@@ -43,14 +43,16 @@ P may name a rule file, the file of its cases, or a folder. The exit code is 1 w
 		Example: `  weir rules test
   weir rules test rules/ -o junit > report.xml`,
 	}
+	declared := fieldsFlag(cmd)
 	format := outputFlag(cmd, "text", "json", "junit")
 	verbose := cmd.Flags().BoolP("verbose", "v", false, "name the cases that passed too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := (&ruleFlags{paths: besideCases(args)}).load()
+		f := &ruleFlags{paths: besideCases(args), fields: declared}
+		c, err := f.load()
 		if err != nil {
 			return err
 		}
-		run, err := a.testRules(cmd.Context(), c)
+		run, err := a.testRules(cmd.Context(), c, f.setOptions())
 		if err != nil {
 			return err
 		}
@@ -88,7 +90,7 @@ func (t *testRun) failed() bool {
 	return t.broken > 0 || slices.ContainsFunc(t.results, func(r fileResult) bool { return r.err != nil || r.Failed() > 0 })
 }
 
-func (a *app) testRules(ctx context.Context, c *rules.Collection) (*testRun, error) {
+func (a *app) testRules(ctx context.Context, c *rules.Collection, o rules.SetOptions) (*testRun, error) {
 	if err := a.renderErrors(c.Files); err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (a *app) testRules(ctx context.Context, c *rules.Collection) (*testRun, err
 		}
 		r := fileResult{Result: ruletest.Result{Rule: f.Rule, Path: ruletest.Path(f.Path)}, err: err}
 		if err == nil {
-			r.Result, r.err = testRule(ctx, f.Rule, cases)
+			r.Result, r.err = testRule(ctx, f.Rule, cases, o)
 		}
 		r.Path = ruletest.Path(f.Path)
 		r.Rule = f.Rule
@@ -131,8 +133,8 @@ func readCases(path string) (*ruletest.File, error) {
 	return ruletest.Read(fsys, name)
 }
 
-func testRule(ctx context.Context, rule *rules.Rule, cases *ruletest.File) (ruletest.Result, error) {
-	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{})
+func testRule(ctx context.Context, rule *rules.Rule, cases *ruletest.File, o rules.SetOptions) (ruletest.Result, error) {
+	set, err := rules.NewSet([]*rules.Rule{rule}, o)
 	if err != nil {
 		return ruletest.Result{}, err
 	}

@@ -119,7 +119,7 @@ func (a *app) check(c *config.Config) error {
 	for _, w := range c.Warnings {
 		a.warn("%s", w)
 	}
-	collection, set, err := configuredRules(c.Rules)
+	collection, set, err := configuredRules(c)
 	if err != nil {
 		return err
 	}
@@ -139,13 +139,19 @@ func (a *app) check(c *config.Config) error {
 }
 
 // configuredRules loads and compiles the rules of a configuration.
-func configuredRules(c config.Rules) (*rules.Collection, *rules.Set, error) {
-	f := ruleFlags{paths: c.Paths, shipped: c.Shipped}
+func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
+	table, err := declaredFields(c, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := ruleFlags{paths: c.Rules.Paths, shipped: c.Rules.Shipped, table: table}
 	collection, err := f.load()
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := compile(collection, rules.SetOptions{HostKeys: c.HostKeys})
+	o := f.setOptions()
+	o.HostKeys = c.Rules.HostKeys
+	set, err := compile(collection, o)
 	return collection, set, err
 }
 
@@ -223,7 +229,7 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	loaded, err := loadRules(c.Rules)
+	loaded, err := loadRules(c)
 	if err != nil {
 		return err
 	}
@@ -235,7 +241,7 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 		}
 	}
 	registry := telemetry.NewRegistry()
-	reloads := newReloader(c.Rules, loaded, newRuleMetrics(registry), log, a.now)
+	reloads := newReloader(c, loaded, newRuleMetrics(registry), log, a.now)
 	e, err := a.newEngine(c, loaded.set, registry, log, nil)
 	if err != nil {
 		return err

@@ -24,7 +24,9 @@ type Config struct {
 	Topics             Topics            `yaml:"topics"`
 	Group              string            `yaml:"group" doc:"consumer group"`
 	Instance           string            `yaml:"instance" doc:"name of this member, unique in the group and the same after a restart; default: made up once and kept in state.dir"`
-	DataStreams        map[string]string `yaml:"data_streams" doc:"data stream of a topic's events that don't say theirs: topic: type-dataset-namespace"`
+	DataStreams        map[string]string `yaml:"data_streams" entry:"topic: type-dataset-namespace" doc:"data stream of a topic's events that don't say theirs: topic: type-dataset-namespace"`
+	Fields             map[string]string `yaml:"fields" entry:"path: type" doc:"types of fields of your own, as an Elasticsearch mapping has them: path: type"`
+	FieldsFiles        []string          `yaml:"fields_files" doc:"files with the types of fields of your own"`
 	Rules              Rules             `yaml:"rules"`
 	State              State             `yaml:"state"`
 	Order              Order             `yaml:"order"`

@@ -64,7 +64,12 @@ func TestEverything(t *testing.T) {
 	if err := os.WriteFile(password, []byte("hunter2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	mapping := filepath.Join(dir, "fields.yaml")
+	if err := os.WriteFile(mapping, []byte("c.d: {type: keyword, null_value: none}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	values := map[string]string{
+		"fields": "a.b=version", "fields_files": mapping,
 		"brokers": "a:1,b:2", "tls.enabled": "true", "tls.ca_file": cert, "tls.cert_file": cert, "tls.key_file": key,
 		"tls.server_name": "kafka", "tls.insecure_skip_verify": "true",
 		"sasl.mechanism": "scram-sha-512", "sasl.username": "u", "sasl.password": "", "sasl.password_file": password,
@@ -93,6 +98,7 @@ func TestEverything(t *testing.T) {
 	fmt.Fprintf(&file, "tls: {enabled: true, ca_file: %[1]s, cert_file: %[1]s, key_file: %s, server_name: kafka, insecure_skip_verify: true}\n", cert, key)
 	fmt.Fprintf(&file, "sasl:\n  mechanism: scram-sha-512\n  username: u\n  password: ''\n  password_file: %s\n", password)
 	file.WriteString("group: g\ninstance: i\ndata_streams:\n  x: logs-a-b\n")
+	fmt.Fprintf(&file, "fields: {a.b: version}\nfields_files: [%s]\n", mapping)
 	fmt.Fprintf(&file, "rules:\n  paths: %s\n  shipped: true\n  reload: 3s\n  host_keys:\n    - a.b\nstate: {dir: %s, memtable_mb: 8, cache_mb: 9}\n", dir, dir)
 	file.WriteString(`order: {lateness: 3s, future_tolerance: 1m}
 commit: {interval: 1s}
@@ -204,6 +210,10 @@ func TestProblems(t *testing.T) {
 			":4:15: data_streams: other is not among topics.input",
 			`:4:15: data_streams: "logs" is not type-dataset-namespace, such as logs-endpoint.events.process-default`,
 		}},
+		{"fields", minimal + "fields:\n  a.b: lnog\n  c: long\n", nil, []string{`:5:3: fields: a.b: unknown type "lnog": did you mean long?`}},
+		{"fields as one text", minimal + "fields: a.b\n", nil, []string{":4:9: fields: must be a mapping, as path: type"}},
+		{"fields in the environment", minimal, []string{"WEIR_FIELDS=a.b"}, []string{`WEIR_FIELDS: fields: "a.b": write path=type, separated by commas`}},
+		{"fields files", minimal + "fields_files: [/nonesuch]\n", nil, []string{":4:15: fields_files: fields: open /nonesuch: no such file or directory"}},
 		{"replication", minimal + "  replication_factor: 0\n", nil, []string{":4:23: topics.replication_factor: must be -1, the broker's default, or at least 1"}},
 		{"no rules", minimal + "rules: {shipped: false}\n", nil, []string{
 			": rules.paths: is empty and rules.shipped is false: there is nothing to run",

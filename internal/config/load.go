@@ -283,7 +283,7 @@ func (l *loader) setting(path, prefix string, key *token.Token, value ast.Node) 
 		case !ok:
 			l.set(f, at, errors.New("must be a plain value"))
 		case f.isMap():
-			l.set(f, at, errors.New("must be a mapping, as topic: type-dataset-namespace"))
+			l.set(f, at, errors.New("must be a mapping, as "+f.entry))
 		case f.isList():
 			l.set(f, at, f.setList([]string{text}))
 		default:

@@ -32,6 +32,7 @@ func Settings() []Setting {
 type field struct {
 	path  string
 	doc   string
+	entry string // of a mapping: how one is written
 	value reflect.Value
 }
 
@@ -50,7 +51,7 @@ func fields(c *Config) []field {
 				walk(v.Field(i), prefix+name+".")
 				continue
 			}
-			out = append(out, field{path: prefix + name, doc: t.Field(i).Tag.Get("doc"), value: v.Field(i)})
+			out = append(out, field{path: prefix + name, doc: t.Field(i).Tag.Get("doc"), entry: t.Field(i).Tag.Get("entry"), value: v.Field(i)})
 		}
 	}
 	walk(reflect.ValueOf(c).Elem(), "")
@@ -91,7 +92,7 @@ func (f field) set(text string) error {
 		for _, part := range splitList(text) {
 			k, v, ok := strings.Cut(part, "=")
 			if !ok {
-				return fmt.Errorf("%q: write topic=type-dataset-namespace, separated by commas", part)
+				return fmt.Errorf("%q: write %s, separated by commas", part, strings.Replace(f.entry, ": ", "=", 1))
 			}
 			m[strings.TrimSpace(k)] = strings.TrimSpace(v)
 		}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	declared "github.com/weir-eql/weir/internal/fields"
 )
 
 // wrong reports a problem with a setting at the place where it was written.
@@ -40,6 +42,7 @@ func (l *loader) validate() {
 	l.validateConnection()
 	l.validateTopics()
 	l.validateRules()
+	l.validateFields()
 	l.validateTimes()
 	l.validateSizes()
 	c := l.c
@@ -58,6 +61,21 @@ func (l *loader) validate() {
 	}
 	if c.HTTP.Pprof && c.HTTP.Address == "" {
 		l.wrong("http.pprof", "needs http.address")
+	}
+}
+
+// validateFields reads what is declared of fields, as the start will.
+func (l *loader) validateFields() {
+	var t declared.Table
+	for _, p := range l.c.FieldsFiles {
+		if err := t.Read(p); err != nil {
+			l.wrong("fields_files", "%v", err)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(l.c.Fields)) {
+		if err := t.Add(path, l.c.Fields[path]); err != nil {
+			l.wrong("fields", "%v", err)
+		}
 	}
 }
 

@@ -2,132 +2,262 @@ package conformance_test
 
 import (
 	"bytes"
-	"io/fs"
+	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-eql/weir/internal/conformance"
+	"github.com/weir-eql/weir/internal/fields"
+	"github.com/weir-eql/weir/rules"
 )
 
-// reached is the number of cases of each suite that pass, and may not become fewer.
+// reached is, by the name of a suite's file, the number of cases that pass, and may not become fewer.
 func reached() map[string]int {
 	return map[string]int{
-		"Elasticsearch: sequences":          25,
-		"Elasticsearch: missing events":     26,
-		"Elasticsearch: extra":              36,
-		"Elasticsearch: additional queries": 34,
-		"Python: queries":                   139,
-		"Python: string functions":          89,
-		"Python: folding":                   96,
-		"Generated: events":                 1000,
-		"Generated: sequences":              1000,
-		"Lucene: regular expressions":       1236,
+		"sequences.series-spec":        25,
+		"test_missing_events.toml":     26,
+		"test_extra.toml":              40,
+		"additional_test_queries.toml": 34,
+		"test_queries.toml":            139,
+		"test_string_functions.toml":   89,
+		"test_folding.toml":            96,
+		"visible_stateless.jsonl.gz":   1000,
+		"visible_sequence.jsonl.gz":    1000,
+		"lucene_regex.jsonl.gz":        1236,
 	}
 }
 
-// sharedSuites returns the suites that lie beside the repository, and skips the test where they are absent.
-func sharedSuites(t *testing.T) fs.FS {
-	t.Helper()
+func TestSuites(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "shared", "suites")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("the suites are not there: %v", err)
 	}
-	return os.DirFS(dir)
-}
-
-func TestSuites(t *testing.T) {
-	results, err := conformance.Run(sharedSuites(t))
+	var declared fields.Table
+	if err := declared.Read("fields.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := conformance.Run([]string{dir}, conformance.Options{Fields: &declared})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := reached()
 	for i := range results {
 		r := &results[i]
-		least, ok := want[r.Suite]
+		name := filepath.Base(r.Path)
+		least, ok := want[name]
 		if !ok {
-			t.Errorf("nothing says how many cases of %q pass", r.Suite)
+			t.Errorf("nothing says how many cases of %s pass", name)
 		}
-		delete(want, r.Suite)
-		report := t.Logf
+		delete(want, name)
 		if r.Passed < least {
-			t.Errorf("%s: %d cases pass, there were %d", r.Suite, r.Passed, least)
-			report = t.Errorf
+			t.Errorf("%s: %d cases pass, there were %d", name, r.Passed, least)
 		}
 		for _, f := range r.Failed[:min(len(r.Failed), 10)] {
-			report("%s: %s: %s\n%s", r.Suite, f.Case, f.Query, f.Problem)
+			t.Errorf("%s: %s: %s\ngot  %s\nwant %s", name, f.Name, f.Query, f.Got, f.Want)
 		}
+		t.Logf("%s: %d cases, %d passed, %d failed, %d don't apply", name, r.Cases(), r.Passed, len(r.Failed), len(r.NotApplicable))
 	}
 	for name := range want {
-		t.Errorf("suite %q was not run", name)
+		t.Errorf("suite %s was not run", name)
 	}
-	var table bytes.Buffer
-	conformance.Write(&table, results)
-	t.Logf("\n%s", table.String())
 }
 
-// TestFailuresAreSeen runs cases of our own whose expectations are wrong, and some that don't apply.
-func TestFailuresAreSeen(t *testing.T) {
-	data := `[{"@timestamp":1,"event_type":"a","sequence":1,"timestamp":116444736000000000,"serial_event_id":1,"name":"x"}]`
-	fsys := fstest.MapFS{
-		"elasticsearch/missing-events.json": {Data: []byte(data)},
-		"elasticsearch/test_missing_events.toml": {Data: []byte(
-			"[[queries]]\nname = \"right\"\nquery = 'a where true'\nexpected_event_ids = [1]\n" +
+// write puts files into a folder of their own; those that end in .gz are packed.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		data := []byte(text)
+		if filepath.Ext(name) == ".gz" {
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			if _, err := z.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := z.Close(); err != nil {
+				t.Fatal(err)
+			}
+			data = b.Bytes()
+		}
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// The documents of the suites below, and the line of a generated case.
+const (
+	documents = `[{"@timestamp":"1","event_type":"a","sequence":1,"name":"x","state":null,"build":"1.10.0"},
+{"@timestamp":"2","event_type":"b","sequence":2,"name":["x","y"],"build":"1.9.0"},
+{"@timestamp":"3","event_type":"b","sequence":3,"name":"y"}]`
+	python = `[{"timestamp":116444736000010000,"event_type":"a","serial_event_id":1,"name":"x"}]`
+	line   = `{"query": "sequence by k [any where true] [any where true]", "seed": 7, "events": [` +
+		`{"@timestamp": 1, "k": [1, 2]}, {"@timestamp": 1, "k": [2, 1]}], "expect": [{"join_keys": [2], "events": [0, 1]}, {"join_keys": [1], "events": [0, 1]}]}`
+)
+
+// TestFormats runs suites of our own, whose files have names of no meaning, with cases that pass, fail and don't apply.
+func TestFormats(t *testing.T) {
+	type counts struct {
+		format                  string
+		passed, failed, outside int
+	}
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  map[string]counts
+	}{
+		{"queries", map[string]string{
+			"one/t.toml": "[[queries]]\nname = \"right\"\nquery = 'a where true'\nexpected_event_ids = [1]\n" +
+				"[[queries]]\nname = \"one of two\"\nquery = 'a where true'\nexpected_event_ids = [[2], [1]]\n" +
+				"[[queries]]\nname = \"tie\"\nquery = 'sequence by name [b where true] [b where true]'\nexpected_event_ids = [2, 3]\njoin_keys = [\"y\"]\n" +
 				"[[queries]]\nname = \"wrong\"\nquery = 'a where true'\nexpected_event_ids = [2]\n" +
-				"[[queries]]\nname = \"refused\"\nquery = 'a where'\nexpected_event_ids = []\n",
-		)},
-		"elasticsearch/sequences.series-spec": {Data: []byte("good\nA1\n B2\n;\nA1 B2\n;\nbad\nA1\n B2\n;\nB2 A1\n;\n")},
-		"python-eql/test_data.json":           {Data: []byte(data)},
-		"python-eql/test_queries.toml": {Data: []byte(
-			"[[queries]]\nquery = \"a where serial_event_id = 1 and name == 'X*'\"\ncase_insensitive = true\nexpected_event_ids = [1]\n" +
+				"[[queries]]\nname = \"wrong key\"\nquery = 'sequence by name [b where true] [b where true]'\nexpected_event_ids = [2, 3]\njoin_keys = [\"x\"]\n" +
+				"[[queries]]\nname = \"too few\"\nquery = 'b where true'\nexpected_event_ids = [2]\n" +
+				"[[queries]]\nname = \"refused\"\nquery = 'a where'\nexpected_event_ids = []\n" +
+				"[[queries]]\nname = \"mapped null\"\nquery = 'a where state == \"none\"'\nexpected_event_ids = [1]\n" +
+				"[[queries]]\nname = \"version\"\nquery = 'any where build > \"1.9.5\"'\nexpected_event_ids = [1]\n" +
+				"[[queries]]\nname = \"Endgame's\"\nquery = 'any where match(name, \"x\")'\nexpected_event_ids = [1]\n",
+			"two/docs.json":  documents,
+			"two/other.json": `[{"@timestamp":"1","event_type":"z","sequence":8}]`,
+		}, map[string]counts{"one/t.toml": {"queries", 3, 4, 3}}},
+		{"python", map[string]string{
+			"p.toml": "[[queries]]\nquery = \"a where serial_event_id = 1 and name == 'X*'\"\ncase_insensitive = true\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'a where name == \"X\"'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'join [a where true] [a where true]'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'a where true | count'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'a where not (other == 5)'\nexpected_event_ids = []\n",
-		)},
-		"python-eql/test_folding.toml": {Data: []byte(
-			"[sum]\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 2\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 3\n",
-		)},
+			"events.json.gz": python,
+		}, map[string]counts{"p.toml": {"Python queries", 1, 1, 3}}},
+		{"expressions", map[string]string{
+			"x.toml": "[sum]\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 2\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 3\n",
+		}, map[string]counts{"x.toml": {"Python expressions", 1, 1, 0}}},
+		{
+			"drawings",
+			map[string]string{"s.txt": "// ours\ngood\nA1\n B2\n;\nA1 B2\n;\nbad\nk|A1\n k|B2\n;\nk|B2 A1\n;\n"},
+			map[string]counts{"s.txt": {"sequences", 1, 1, 0}},
+		},
+		{"generated", map[string]string{
+			"plain": line + "\n" + line, "packed.bin.gz": line, "list.json": "[" + line + ",\n" + line + "]",
+			"wrong.jsonl": strings.Replace(line, "[0, 1]", "[1, 0]", 1),
+		}, map[string]counts{
+			"plain": {"generated queries", 2, 0, 0}, "packed.bin.gz": {"generated queries", 1, 0, 0},
+			"list.json": {"generated queries", 2, 0, 0}, "wrong.jsonl": {"generated queries", 0, 1, 0},
+		}},
+		{"regex", map[string]string{
+			"r": `{"regex": "a.", "ignore_case": true, "inputs": ["AB", "a"], "match": [true, false]}
+{"regex": "a(", "error": true}
+{"regex": "a.", "inputs": ["ab"], "match": [false]}
+{"regex": "a#*", "inputs": ["a"], "match": [false]}`,
+		}, map[string]counts{"r": {"Lucene regex", 2, 1, 1}}},
 	}
-	results, err := conformance.Run(fsys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	type counts struct{ passed, failed, skipped int }
-	want := map[string]counts{
-		"Elasticsearch: missing events": {1, 2, 0},
-		"Elasticsearch: sequences":      {1, 1, 0},
-		"Python: queries":               {1, 1, 3},
-		"Python: folding":               {1, 1, 0},
-	}
-	for i := range results {
-		r := &results[i]
-		got := counts{r.Passed, len(r.Failed), r.Cases() - r.Passed - len(r.Failed)}
-		if got != want[r.Suite] {
-			t.Errorf("%s: got %+v, want %+v; %+v", r.Suite, got, want[r.Suite], r.Failed)
-		}
-	}
-	if len(results) != len(want) {
-		t.Errorf("got %d suites, want %d: those without a file are left out", len(results), len(want))
-	}
-	var table bytes.Buffer
-	conformance.Write(&table, results)
-	if !strings.Contains(table.String(), "1 × join is Endgame's") {
-		t.Errorf("the table doesn't give the reasons:\n%s", table.String())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.files["README.md"], tt.files["sub/empty.json"], tt.files["sub/.hidden.toml"] = "# Nothing\n", "", "[["
+			dir := write(t, tt.files)
+			results, err := conformance.Run([]string{dir}, conformance.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]counts{}
+			for i := range results {
+				r := &results[i]
+				name, err := filepath.Rel(dir, r.Path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[filepath.ToSlash(name)] = counts{r.Format, r.Passed, len(r.Failed), len(r.NotApplicable)}
+				for _, f := range r.Failed {
+					if f.Query == "" || f.Got == f.Want {
+						t.Errorf("the failure says nothing: %+v", f)
+					}
+				}
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(counts{})); diff != "" {
+				t.Errorf("results (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
-// TestDamagedSuites sees that a file that can't be read is an error, not a suite without cases.
-func TestDamagedSuites(t *testing.T) {
-	for name, data := range map[string]string{
-		"elasticsearch/test_missing_events.toml": "[[queries",
-		"elasticsearch/sequences.series-spec":    "name\nAx\n;\n",
-		"python-eql/test_folding.toml":           "[a",
-		"random/visible_sequence.jsonl.gz":       "plain",
+// TestDeclaredFields sees that cases which depend on a mapping run once it is declared.
+func TestDeclaredFields(t *testing.T) {
+	dir := write(t, map[string]string{
+		"t.toml": "[[queries]]\nname = \"null\"\nquery = 'a where state == \"none\"'\nexpected_event_ids = [1]\n" +
+			"[[queries]]\nname = \"version\"\nquery = 'any where build > \"1.9.5\"'\nexpected_event_ids = [1]\n",
+		"d.json": documents,
+	})
+	var table fields.Table
+	if err := table.Parse([]byte("build: version\nstate: {type: keyword, null_value: none}")); err != nil {
+		t.Fatal(err)
+	}
+	results, err := conformance.Run([]string{filepath.Join(dir, "t.toml")}, conformance.Options{Fields: &table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 1 || results[0].Passed != 2 {
+		t.Errorf("got %+v, want two cases that pass", results)
+	}
+}
+
+// TestMatchesOfRules compares rules with expected matches.
+func TestMatchesOfRules(t *testing.T) {
+	rule := func(id, query string) string {
+		return fmt.Sprintf("[rule]\nrule_id = %q\nname = \"r\"\nseverity = \"low\"\nrisk_score = 1\ntype = \"eql\"\nlanguage = \"eql\"\n"+
+			"index = [\"logs-none-*\"]\nquery = '''%s'''\n", id, query)
+	}
+	dir := write(t, map[string]string{
+		"rules/a.toml": rule("right", `process where process.name == "a"`),
+		"rules/b.toml": rule("wrong", `process where true`),
+		"rules/c.toml": rule("unbounded", `sequence [process where true] [process where true]`),
+		"rules/d.toml": rule("quiet", `file where true`),
+		"day.ndjson.gz": `{"@timestamp":1,"event":{"category":"process"},"process":{"name":"a"}}` + "\n\n" +
+			`{"@timestamp":2,"event":{"category":"process"},"process":{"name":"b"}}` + "\n",
+		"expected/day.json": `{"right": [[0]], "wrong": [[0]], "unbounded": [[0, 2]], "elsewhere": [[1]]}`,
+	})
+	c, err := rules.Load([]string{filepath.Join(dir, "rules")}, rules.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := conformance.Run([]string{filepath.Join(dir, "expected")}, conformance.Options{Rules: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := results[0]
+	if r.Passed != 1 || len(r.Failed) != 1 || r.Failed[0].Name != "wrong" || len(r.NotApplicable) != 2 {
+		t.Errorf("got %+v", r)
+	}
+	if results, err = conformance.Run([]string{filepath.Join(dir, "expected")}, conformance.Options{}); err != nil || results[0].Cases() != 4 ||
+		len(results[0].NotApplicable) != 4 {
+		t.Errorf("without rules: got %+v, %v", results, err)
+	}
+}
+
+// TestUnreadable sees that what can't be run is an error, not a suite without cases.
+func TestUnreadable(t *testing.T) {
+	for name, text := range map[string]string{
+		"broken.toml":   "[[queries",
+		"nothing.md":    "# Nothing\n",
+		"cut.jsonl":     line + "\n" + line[:len(line)-9],
+		"no_data.toml":  "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [1]\n",
+		"series.txt":    "name\nA1\nB\n;\n;\n",
+		"unended.txt":   "name\nA1\n;\nA1\n",
+		"matches.json":  `{"a": [[1]]}`,
+		"answers.toml":  "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [\"x\"]\n",
+		"not_there.txt": "",
 	} {
-		if results, err := conformance.Run(fstest.MapFS{name: {Data: []byte(data)}}); err == nil {
+		dir := write(t, map[string]string{name: text})
+		c := &rules.Collection{}
+		if results, err := conformance.Run([]string{filepath.Join(dir, name)}, conformance.Options{Rules: c}); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, results)
 		}
 	}

@@ -90,7 +90,7 @@ func pythonOnly(query string, insensitive bool, absent func(field string) bool) 
 // gives for it; it is empty for errors that Elasticsearch wouldn't give.
 func refusal(problem string) string {
 	switch {
-	case strings.HasPrefix(problem, "fields cannot be compared with fields"),
+	case strings.Contains(problem, "fields cannot be compared with fields"),
 		strings.Contains(problem, "takes constants on its right side"):
 		return "Elasticsearch doesn't compare fields with fields"
 	default:

@@ -1,43 +1,47 @@
 package conformance
 
 import (
-	"compress/gzip"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/pipeline/replay"
 )
 
-// eachLine decodes the lines of a compressed file of JSON documents, one after the other, and calls fn with their number.
-func eachLine[T any](fsys fs.FS, name string, fn func(number int, v *T)) error {
-	f, err := fsys.Open(name)
+// eachCase decodes the JSON documents of a file, one after the other or in one array, and calls fn with their number.
+func eachCase[T any](path string, fn func(number int, v *T)) error {
+	in, err := open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // the file was only read
-	z, err := gzip.NewReader(f)
+	defer in.Close() //nolint:errcheck // the file was only read
+	first, err := firstByte(in.Reader)
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(z)
-	for n := 1; ; n++ {
+	d := json.NewDecoder(in)
+	if first == '[' {
+		if _, err := d.Token(); err != nil {
+			return err
+		}
+	}
+	for n := 1; first != '[' || d.More(); n++ {
 		v := new(T)
 		err := d.Decode(v)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && first != '[' {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("case %d: %w", n, err)
 		}
 		fn(n, v)
 	}
+	_, err = d.Token()
+	return err
 }
 
 // generatedCase is a query that was made at random, with the answer of an independent program.
@@ -45,90 +49,73 @@ type generatedCase struct {
 	Query  string            `json:"query"`
 	Events []json.RawMessage `json:"events"`
 	Expect []struct {
-		JoinKeys []any `json:"join_keys"`
-		Events   []int `json:"events"`
+		JoinKeys []json.RawMessage `json:"join_keys"`
+		Events   []int             `json:"events"`
 	} `json:"expect"`
 }
 
-// generated runs queries that were made at random. All of them apply. Matches that one event completes may come in
-// any order among themselves: Elasticsearch's own depends on how it pages.
-func generated(fsys fs.FS, name string, r *Result) error {
-	return eachLine(fsys, name, func(number int, c *generatedCase) {
-		r.note("#"+strconv.Itoa(number), c.Query, c.check())
+// runGenerated runs queries that were made at random. All of them apply.
+func runGenerated(s *session, f *file, r *Result) error {
+	return eachCase(f.path, func(number int, c *generatedCase) {
+		r.note("#"+strconv.Itoa(number), c.Query, c.check(replay.QueryOptions{Fields: s.o.Fields}))
 	})
 }
 
-func (c *generatedCase) check() string {
+func (c *generatedCase) check(o replay.QueryOptions) outcome {
+	var want []match
+	for _, e := range c.Expect {
+		m := match{ids: e.Events}
+		for _, k := range e.JoinKeys {
+			m.keys = append(m.keys, plainText(k))
+		}
+		want = append(want, m)
+	}
 	docs := make([][]byte, len(c.Events))
 	for i, e := range c.Events {
 		docs[i] = e
 	}
-	res, err := runQuery(c.Query, docs, replay.QueryOptions{})
+	res, err := runQuery(c.Query, docs, o)
 	if err != nil {
-		return err.Error()
+		return failed(err, untied(want))
 	}
-	var got, want []answer
+	var got []match
 	for _, m := range res.Matches {
-		var events []int
+		var found match
 		for _, e := range m.Events {
 			if e.Missing {
-				events = append(events, -1)
+				found.ids = append(found.ids, -1)
 			} else {
-				events = append(events, e.Index)
+				found.ids = append(found.ids, e.Index)
 			}
 		}
-		keys := make([]string, len(m.JoinKeys))
-		for i, k := range m.JoinKeys {
-			keys[i] = keyText(k)
+		for _, k := range m.JoinKeys {
+			found.keys = append(found.keys, keyText(k))
 		}
-		got = append(got, answer{slices.Max(events), fmt.Sprint(events, keys)})
+		got = append(got, found)
 	}
-	for _, e := range c.Expect {
-		keys := make([]string, len(e.JoinKeys))
-		for i, k := range e.JoinKeys {
-			keys[i] = plainText(k)
-		}
-		want = append(want, answer{slices.Max(e.Events), fmt.Sprint(e.Events, keys)})
-	}
-	if !slices.Equal(untied(got), untied(want)) {
-		return fmt.Sprintf("got %v, want %v", got, want)
-	}
-	return ""
+	return outcome{untied(got), untied(want)}
 }
 
-// answer is one match: the position of its last event, which completed it, and its events and keys as text.
-type answer struct {
-	completed int
-	text      string
-}
-
-// untied sorts the matches of each completing event among themselves.
-func untied(answers []answer) []answer {
-	for i := 0; i < len(answers); {
-		j := i + 1
-		for j < len(answers) && answers[j].completed == answers[i].completed {
-			j++
-		}
-		slices.SortFunc(answers[i:j], func(a, b answer) int { return strings.Compare(a.text, b.text) })
-		i = j
+// plainText returns a key of an expectation as text. Numbers keep all their digits.
+func plainText(raw json.RawMessage) string {
+	var v any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
+		return string(raw)
 	}
-	return answers
-}
-
-func keyText(v event.Value) string {
-	if v.IsMissing() {
-		return "null"
-	}
-	return v.Text()
-}
-
-// plainText returns a key of an expectation as text.
-func plainText(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		return v
+	case json.Number:
+		if strings.ContainsAny(v.String(), ".eE") {
+			if f, err := v.Float64(); err == nil {
+				return strconv.FormatFloat(f, 'f', -1, 64)
+			}
+		}
+		return v.String()
 	default:
 		return fmt.Sprint(v)
 	}
@@ -143,49 +130,53 @@ type regexCase struct {
 	Error      bool     `json:"error"`
 }
 
-// luceneRegex runs patterns as conditions of queries over events that hold the texts. A pattern that Lucene
+// runRegex runs patterns as conditions of queries over events that hold the texts. A pattern that Lucene
 // refuses must be refused. What Lucene accepts applies but for the empty language repeated, which should be the empty text and
 // is not in Lucene 9.12.
-func luceneRegex(fsys fs.FS, name string, r *Result) error {
-	return eachLine(fsys, name, func(number int, c *regexCase) {
-		if !c.Error && strings.Contains(c.Regex, "#*") {
-			r.skip("the empty language repeated (#*) is a quirk of Lucene")
-			return
-		}
+func runRegex(f *file, r *Result) error {
+	return eachCase(f.path, func(number int, c *regexCase) {
+		name := "#" + strconv.Itoa(number)
 		query := "any where text regex " + literal(c.Regex)
 		if c.IgnoreCase {
 			query = "any where text regex~ " + literal(c.Regex)
 		}
-		r.note("#"+strconv.Itoa(number), query, c.check(query))
+		if !c.Error && strings.Contains(c.Regex, "#*") {
+			r.skip(name, query, "the empty language repeated (#*) is a quirk of Lucene")
+			return
+		}
+		r.note(name, query, c.check(query))
 	})
 }
 
-func (c *regexCase) check(query string) string {
+func (c *regexCase) check(query string) outcome {
+	want := make([]string, 0, len(c.Inputs))
 	docs := make([][]byte, len(c.Inputs))
 	for i, text := range c.Inputs {
 		doc, err := json.Marshal(map[string]any{"@timestamp": i + 1, "text": text})
 		if err != nil {
-			return err.Error()
+			return failed(err, "")
 		}
 		docs[i] = doc
-	}
-	res, err := runQuery(query, docs, replay.QueryOptions{})
-	if (err != nil) != c.Error {
-		return fmt.Sprintf("got error %v, want one: %v", err, c.Error)
-	}
-	if err != nil {
-		return ""
-	}
-	got := make([]bool, len(docs))
-	for _, m := range res.Matches {
-		got[m.Events[0].Index] = true
-	}
-	for i, want := range c.Match {
-		if got[i] != want {
-			return fmt.Sprintf("on %q: got %v, want %v", c.Inputs[i], got[i], want)
+		if i < len(c.Match) && c.Match[i] {
+			want = append(want, strconv.Quote(text))
 		}
 	}
-	return ""
+	expected := "matches " + strings.Join(want, ", ")
+	if c.Error {
+		expected = "an error"
+	}
+	res, err := runQuery(query, docs, replay.QueryOptions{})
+	switch {
+	case err != nil && c.Error:
+		return outcome{expected, expected}
+	case err != nil:
+		return failed(err, expected)
+	}
+	got := make([]string, len(res.Matches))
+	for i, m := range res.Matches {
+		got[i] = strconv.Quote(c.Inputs[m.Events[0].Index])
+	}
+	return outcome{"matches " + strings.Join(got, ", "), expected}
 }
 
 // literal returns text as a string of EQL.

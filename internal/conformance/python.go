@@ -1,10 +1,8 @@
 package conformance
 
 import (
-	"encoding/json"
 	"fmt"
-	"io/fs"
-	"path"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,76 +12,36 @@ import (
 	"github.com/weir-eql/weir/pipeline/replay"
 )
 
-// pythonEvents reads the events of the Python suite. Their time is in hundreds of nanoseconds since 1601.
-func pythonEvents(fsys fs.FS, name string) (*dataSet, error) {
-	d, err := readDocuments(fsys, name, "serial_event_id")
-	if err != nil {
-		return nil, err
-	}
-	const epoch, perMilli = 116_444_736_000_000_000, 10_000
-	for i, doc := range d.docs {
-		var at struct {
-			Timestamp int64 `json:"timestamp"`
-		}
-		if err := json.Unmarshal(doc, &at); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		ms := strconv.FormatInt((at.Timestamp-epoch)/perMilli, 10)
-		d.docs[i] = slices.Concat([]byte(`{"@timestamp":`+ms+`,`), doc[1:])
-	}
-	return d, nil
-}
-
-// additional runs the queries that Elasticsearch added to Python's over the same events. They are of early 2021,
-// when `:` compared values of any type: see retypeColons. What applies is decided as for Python's queries.
-func additional(fsys fs.FS, name string, r *Result) error {
-	cases, err := readQueries(fsys, name)
-	if err != nil {
-		return err
-	}
-	data, err := pythonEvents(fsys, path.Join(path.Dir(name), "..", "python-eql", "test_data.json"))
-	if err != nil {
-		return err
-	}
-	for i := range cases {
-		query := retypeColons(cases[i].Query)
-		if reason := endgameOnly(query); reason != "" {
-			r.skip(reason)
-			continue
-		}
-		r.note(cases[i].Name, query, data.check(query, &cases[i]))
-	}
-	return nil
-}
-
-// pythonQueries runs the queries of the original implementation in Elasticsearch's words: see fromPython. A query
+// runPythonQueries runs the queries of the original implementation in Elasticsearch's words: see fromPython. A query
 // applies unless endgameOnly, pythonOnly or refusal gives a reason.
-func pythonQueries(fsys fs.FS, name string, r *Result) error {
-	cases, err := readQueries(fsys, name)
+func runPythonQueries(s *session, f *file, r *Result) error {
+	cases, err := readQueries(f.path)
 	if err != nil {
 		return err
 	}
-	data, err := pythonEvents(fsys, path.Join(path.Dir(name), "test_data.json"))
+	data, err := s.documentsFor(f, cases)
 	if err != nil {
 		return err
 	}
+	r.Data = data.path
 	for i := range cases {
 		c := &cases[i]
-		reason := endgameOnly(c.Query)
-		if reason == "" {
-			reason = pythonOnly(c.Query, c.CaseInsensitive, data.absent)
-		}
-		if reason != "" {
-			r.skip(reason)
-			continue
-		}
 		query := fromPython(c.Query, c.CaseInsensitive)
-		problem := data.check(query, c)
-		if reason := refusal(problem); reason != "" {
-			r.skip(reason)
+		if reason := endgameOnly(c.Query); reason != "" {
+			_, err := data.answer(query)
+			r.refuse(c.Name, c.Query, reason, err)
 			continue
 		}
-		r.note(c.Name, query, problem)
+		if reason := pythonOnly(c.Query, c.CaseInsensitive, data.absent); reason != "" {
+			r.skip(c.Name, c.Query, reason)
+			continue
+		}
+		o := data.check(query, c)
+		if reason := refusal(o.got); reason != "" {
+			r.skip(c.Name, query, reason)
+			continue
+		}
+		r.note(c.Name, query, o)
 	}
 	return nil
 }
@@ -101,10 +59,10 @@ type foldCase struct {
 	Want       any    `toml:"expected"`
 }
 
-// pythonFolding runs expressions of constants: each becomes a query that compares it with its value. Templates, which
+// runExpressions runs expressions of constants: each becomes a query that compares it with its value. Templates, which
 // stand for many expressions, are no cases here.
-func pythonFolding(fsys fs.FS, name string, r *Result) error {
-	data, err := fs.ReadFile(fsys, name)
+func runExpressions(f *file, r *Result) error {
+	data, err := readAll(f.path)
 	if err != nil {
 		return err
 	}
@@ -112,32 +70,43 @@ func pythonFolding(fsys fs.FS, name string, r *Result) error {
 	if err := toml.Unmarshal(data, &groups); err != nil {
 		return err
 	}
-	noField := func(string) bool { return false }
-	doc := [][]byte{[]byte(`{"@timestamp":0}`)}
-	for group, g := range groups {
-		for i, c := range g.Fold.Tests {
-			reason := endgameOnly(c.Expression)
-			if reason == "" {
-				reason = pythonOnly(c.Expression, g.CaseInsensitive, noField)
-			}
-			if reason == "" {
-				reason = c.differs()
-			}
-			if reason != "" {
-				r.skip(reason)
-				continue
-			}
-			query := fmt.Sprintf("any where (%s) == %s", fromPython(c.Expression, g.CaseInsensitive), c.value())
-			problem := ""
-			if res, err := runQuery(query, doc, replay.QueryOptions{}); err != nil {
-				problem = err.Error()
-			} else if len(res.Matches) != 1 {
-				problem = "it has another value"
-			}
-			r.note(group+" "+strconv.Itoa(i+1), query, problem)
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		g := groups[group]
+		for i := range g.Fold.Tests {
+			g.Fold.Tests[i].run(group+" "+strconv.Itoa(i+1), g.CaseInsensitive, r)
 		}
 	}
 	return nil
+}
+
+func (c *foldCase) run(name string, insensitive bool, r *Result) {
+	query := fmt.Sprintf("any where (%s) == %s", fromPython(c.Expression, insensitive), c.value())
+	answer := func() (string, error) {
+		res, err := runQuery(query, [][]byte{[]byte(`{"@timestamp":0}`)}, replay.QueryOptions{})
+		if err != nil {
+			return "", err
+		}
+		return strconv.FormatBool(len(res.Matches) == 1), nil
+	}
+	if reason := endgameOnly(c.Expression); reason != "" {
+		_, err := answer()
+		r.refuse(name, c.Expression, reason, err)
+		return
+	}
+	reason := pythonOnly(c.Expression, insensitive, func(string) bool { return false })
+	if reason == "" {
+		reason = c.differs()
+	}
+	if reason != "" {
+		r.skip(name, c.Expression, reason)
+		return
+	}
+	got, err := answer()
+	if err != nil {
+		r.note(name, query, failed(err, "true"))
+		return
+	}
+	r.note(name, query, outcome{got, "true"})
 }
 
 // differs says why an expression of constants has another value in Elasticsearch.

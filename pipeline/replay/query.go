@@ -21,9 +21,27 @@ type QueryOptions struct {
 	TimestampField     string // default @timestamp
 	TiebreakerField    string // default none: position breaks ties
 	EventCategoryField string // default event.category
+	// Fields tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
+	Fields FieldTypes
 	// NoOptimise compiles without shared atoms and folding, for differential tests.
 	NoOptimise bool
 }
+
+// FieldTypes knows fields, their types, and what an explicit null of a field stands for.
+type FieldTypes interface {
+	eql.FieldTable
+	TypeOf(path string) event.Type
+	Null(path string) (text string, ok bool)
+}
+
+// ecsFields are the fields of the Elastic Common Schema and of known integrations.
+type ecsFields struct{ ecs.Table }
+
+// TypeOf is ecs.TypeOf.
+func (ecsFields) TypeOf(path string) event.Type { return ecs.TypeOf(path) }
+
+// Null knows no values for null.
+func (ecsFields) Null(string) (string, bool) { return "", false }
 
 // QueryMatch is one match of a query.
 type QueryMatch struct {
@@ -114,12 +132,16 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	if timestamp == "" {
 		timestamp = "@timestamp"
 	}
+	if o.Fields == nil {
+		o.Fields = ecsFields{}
+	}
 	schema := event.NewSchema(func(path string) event.Type {
 		if path == timestamp {
 			return event.Date
 		}
-		return ecs.TypeOf(path)
+		return o.Fields.TypeOf(path)
 	})
+	schema.SetNulls(o.Fields.Null)
 	q := &query{schema: schema, tie: event.NoSlot}
 	q.meta = event.AddMeta(schema, event.MetaOptions{Timestamp: o.TimestampField, Category: o.EventCategoryField})
 	if o.TiebreakerField != "" {
@@ -127,7 +149,7 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	}
 	env := eql.NewEnv(schema, eql.EnvOptions{NoSharing: o.NoOptimise, NoOptimise: o.NoOptimise})
 	var err error
-	options := eql.QueryOptions{CategoryField: o.EventCategoryField, Fields: unknownFields{schema: schema}}
+	options := eql.QueryOptions{CategoryField: o.EventCategoryField, Fields: unknownFields{FieldTypes: o.Fields, schema: schema}}
 	if q.query, err = env.Compile(text, options); err != nil {
 		return nil, err
 	}
@@ -184,14 +206,14 @@ func (q *query) read(src Source, res *QueryResult) error {
 // unknownFields puts the fields that the table doesn't know into the schema, so that reading finds out whether documents
 // have them. It knows all fields: before the documents are read there is nothing to warn of.
 type unknownFields struct {
-	ecs.Table
+	FieldTypes
 
 	schema *event.Schema
 }
 
 // Known takes note of the field.
 func (f unknownFields) Known(path string) bool {
-	if !f.Table.Known(path) {
+	if !f.FieldTypes.Known(path) {
 		f.schema.Add(path)
 	}
 	return true
@@ -199,7 +221,7 @@ func (f unknownFields) Known(path string) bool {
 
 // inputFields is the table of fields with those that the documents have: custom data has fields of its own.
 type inputFields struct {
-	ecs.Table
+	FieldTypes
 
 	schema  *event.Schema
 	present []bool
@@ -207,14 +229,17 @@ type inputFields struct {
 
 // Known reports whether the table or a document has the field.
 func (f inputFields) Known(path string) bool {
-	return f.Table.Known(path) || f.present[f.schema.Lookup(path)]
+	return f.FieldTypes.Known(path) || f.present[f.schema.Lookup(path)]
 }
 
 // warnings compiles the query once more, now that it is known which fields the documents have.
 func (q *query) warnings(text string, o QueryOptions) ([]*ast.Error, error) {
+	if o.Fields == nil {
+		o.Fields = ecsFields{}
+	}
 	env := eql.NewEnv(event.NewSchema(q.schema.Type), eql.EnvOptions{})
 	again, err := env.Compile(text, eql.QueryOptions{
-		CategoryField: o.EventCategoryField, Fields: inputFields{schema: q.schema, present: q.present},
+		CategoryField: o.EventCategoryField, Fields: inputFields{FieldTypes: o.Fields, schema: q.schema, present: q.present},
 	})
 	if err != nil {
 		return nil, err
