@@ -135,6 +135,9 @@ func (w *Worker) load() error {
 	if err := w.loadBuffers(); err != nil {
 		return fmt.Errorf("buffered events: %w", err)
 	}
+	if err := w.loadIDs(); err != nil {
+		return fmt.Errorf("ids of alerts: %w", err)
+	}
 	if err := w.sweepEvidence(); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}

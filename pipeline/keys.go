@@ -18,6 +18,7 @@ import (
 //	evidence  the raw event
 //	host      name, newest event time, record clock then, watermark
 //	clock     record clock
+//	alert     record clock when the alert was published
 
 var errValue = errors.New("malformed state value")
 

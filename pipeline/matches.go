@@ -67,6 +67,12 @@ func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref,
 		w.log.Error("alert not built", slog.String("rule_id", c.Rule.ID), slog.Any("error", err))
 		return
 	}
+	if before, err := w.publishedBefore(c, doc.ID); err != nil {
+		w.fail(err)
+		return
+	} else if before {
+		return
+	}
 	completed.ID = strings.Clone(completed.ID)
 	w.keptBytes += len(doc.Body)
 	w.out.Alerts = append(w.out.Alerts, Alert{

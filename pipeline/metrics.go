@@ -39,6 +39,9 @@ type Metrics struct {
 	timeless          *prometheus.CounterVec
 	partialsDiscarded *prometheus.CounterVec
 	buffersDiscarded  *prometheus.CounterVec
+	deduplicated      *prometheus.CounterVec
+	idsForgotten      *prometheus.CounterVec
+	ids               *prometheus.GaugeVec
 }
 
 // NewMetrics registers the pipeline's metrics with reg.
@@ -81,6 +84,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		timeless:          counter("rule_timeless_events_total", "Candidates without a value in the rule's timestamp_field.", "rule_id"),
 		partialsDiscarded: counter("partials_discarded_total", "Partials dropped because their rule was removed or its query changed.", "partition"),
 		buffersDiscarded:  counter("reorder_buffer_discarded_total", "Waiting events dropped because all rules that wanted them were removed or changed.", "partition"),
+		deduplicated:      counter("alerts_deduplicated_total", "Alerts of a rule left out: one of the same id was published within dedupe.window.", "rule_id"),
+		idsForgotten:      counter("dedupe_ids_forgotten_total", "Ids of alerts forgotten before dedupe.window was over, because there were more than dedupe.ids.", "partition"),
+		ids:               gauge("dedupe_ids", "Ids of alerts that are remembered.", "partition"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
 	}
 }
@@ -92,11 +98,12 @@ type counts struct {
 	hostsForgotten, joinKeysTruncated, alertFailures        uint64
 	folded                                                  uint64
 	idleAdvances                                            uint64
-	partialsDiscarded, buffersDiscarded                     uint64
+	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
 	unknownStream                                           uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
+	deduplicated                                            []uint64
 
 	// What the gauges were at the last flush.
 	seenPartials []int
@@ -106,6 +113,7 @@ func newCounts(rules int) counts {
 	return counts{
 		deadLetters: map[string]uint64{}, matches: make([]uint64, rules), evicted: make([]uint64, rules),
 		lateByRule: make([]uint64, rules), matchesCut: make([]uint64, rules), timeless: make([]uint64, rules),
+		deduplicated: make([]uint64, rules),
 		seenPartials: make([]int, rules),
 	}
 }
@@ -117,10 +125,12 @@ func (c *counts) reset() {
 	clear(c.lateByRule)
 	clear(c.matchesCut)
 	clear(c.timeless)
+	clear(c.deduplicated)
 	clear(c.deadLetters)
 	*c = counts{
 		clock: c.clock, newest: c.newest, deadLetters: c.deadLetters,
 		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule, matchesCut: c.matchesCut, timeless: c.timeless,
+		deduplicated: c.deduplicated,
 		seenPartials: c.seenPartials,
 	}
 }
@@ -158,6 +168,7 @@ func (c *counts) flush(w *Worker) {
 		{m.lateBySilence, c.idleAdvances},
 		{m.partialsDiscarded, c.partialsDiscarded},
 		{m.buffersDiscarded, c.buffersDiscarded},
+		{m.idsForgotten, c.idsForgotten},
 		{m.unknownStream, c.unknownStream},
 	} {
 		if v.n > 0 {
@@ -172,6 +183,7 @@ func (c *counts) flush(w *Worker) {
 	}
 	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
 	m.hosts.WithLabelValues(p).Set(float64(len(w.hosts)))
+	m.ids.WithLabelValues(p).Set(float64(len(w.published.at)))
 	if c.newest > 0 {
 		m.eventLag.WithLabelValues(p).Set(float64(c.clock-c.newest) / 1000)
 	}
@@ -191,6 +203,7 @@ func (c *counts) flushRules(w *Worker, partition string) {
 			{m.matchesCut, c.matchesCut[i]},
 			{m.timeless, c.timeless[i]},
 			{m.evicted, c.evicted[i]},
+			{m.deduplicated, c.deduplicated[i]},
 			{m.lateByRule, c.lateByRule[i]},
 		} {
 			if v.n > 0 {
@@ -212,7 +225,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	p := strconv.Itoa(int(partition))
 	for _, v := range []*prometheus.CounterVec{
 		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow,
-		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded,
+		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
 	} {
 		v.WithLabelValues(p)
 	}
@@ -223,6 +236,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	}
 	for _, c := range set.Rules() {
 		m.matches.WithLabelValues(c.Rule.ID)
+		m.deduplicated.WithLabelValues(c.Rule.ID)
 		if c.Sequence() {
 			m.evicted.WithLabelValues(c.Rule.ID)
 			m.matchesCut.WithLabelValues(c.Rule.ID)
@@ -236,7 +250,7 @@ func (m *Metrics) Forget(partition int32) {
 		return
 	}
 	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
-	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.eventLag} {
+	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.ids, m.eventLag} {
 		g.DeletePartialMatch(label)
 	}
 }

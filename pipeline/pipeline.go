@@ -46,6 +46,7 @@ type Config struct {
 	Streams map[string]string
 	Order   Order
 	Limits  Limits
+	Dedupe  Dedupe
 	// NoEvidence keeps no documents of the events of sequences that stay on one host, for alerts that are only counted:
 	// the Builder gets those events without their Source.
 	NoEvidence bool
@@ -66,6 +67,14 @@ type Order struct {
 	FutureTolerance time.Duration
 }
 
+// Dedupe says which alerts are left out because they were published before.
+type Dedupe struct {
+	// Window is how long an alert's id is remembered, by the partition's record clock; 0, the default, remembers none.
+	Window time.Duration
+	// IDs is how many ids of a partition are remembered at most; the oldest goes first. Default 100,000.
+	IDs int
+}
+
 // Limits bound what one partition keeps. Whatever they cut is counted.
 type Limits struct {
 	EventBytes      int // larger records go to the dead letters; default 983,040
@@ -82,6 +91,7 @@ type Limits struct {
 func (c *Config) EnsureDefaults() {
 	c.Order.Lateness = orDefault(c.Order.Lateness, 2*time.Second)
 	c.Order.FutureTolerance = orDefault(c.Order.FutureTolerance, 5*time.Minute)
+	c.Dedupe.IDs = orDefault(c.Dedupe.IDs, 100_000)
 	l := &c.Limits
 	l.EventBytes = orDefault(l.EventBytes, 983_040)
 	l.PartialsPerRule = orDefault(l.PartialsPerRule, 100_000)

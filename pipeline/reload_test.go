@@ -159,26 +159,6 @@ func TestReloadDropsAndCounts(t *testing.T) {
 	if len(got) != 1 || !strings.Contains(got[0], `"name":"kept"`) {
 		t.Errorf("alerts %v, want one of the rule kept", got)
 	}
-	for name, want := range map[string]float64{"weir_partials_discarded_total": 2, "weir_reorder_buffer_discarded_total": 1} {
-		if got := gathered(t, reg, name); got != want {
-			t.Errorf("%s = %v, want %v", name, got, want)
-		}
-	}
-}
-
-// gathered returns the sum of a counter over its labels.
-func gathered(t *testing.T, reg *prometheus.Registry, name string) (sum float64) {
-	t.Helper()
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return sum
+	expectMetric(t, reg, "weir_partials_discarded_total", 2)
+	expectMetric(t, reg, "weir_reorder_buffer_discarded_total", 1)
 }

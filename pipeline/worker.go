@@ -41,6 +41,7 @@ type Worker struct {
 	begun        int64 // partials begun, to number them
 	evidence     map[place]*evidence
 	buffered     int
+	published    publishedIDs
 
 	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
@@ -130,6 +131,7 @@ func (w *Worker) forget() {
 	w.byRule = make([]ruleQueue, len(w.machines))
 	w.evidence = map[place]*evidence{}
 	w.buffered = 0
+	w.published = newPublishedIDs()
 	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
 	w.feeding.rule, w.feeding.event, w.feeding.alerts = nil, sequence.Ordinal{}, 0
 	w.begun = 0
@@ -256,6 +258,7 @@ func (w *Worker) observeClock(r *Record, p *prepared) {
 	w.recordTime = min(max(w.recordTime, 0), latestTime)
 	w.clock.observe(w.recordTime, r.Clock, p.host)
 	w.counts.clock = w.clock.now
+	w.forgetIDs()
 }
 
 // believable clamps an event time that is ahead of both the record clock and the time of its own record.
@@ -297,6 +300,7 @@ func (w *Worker) Idle(now int64) error {
 	if w.clock.advance(now) {
 		w.counts.clock = w.clock.now
 		w.counts.idleAdvances++
+		w.forgetIDs()
 		w.runDue()
 	}
 	return w.err

@@ -19,6 +19,7 @@ const (
 	FamilyEvidence Family = 'e' // raw bytes of events, by place in the log
 	FamilyHost     Family = 'h' // watermark of a host
 	FamilyClock    Family = 'c' // record clock of the partition: one key
+	FamilyAlert    Family = 'a' // ids of alerts that were published, and when
 )
 
 // ErrKey says that bytes are not a key of the family that they were parsed as.
@@ -44,7 +45,7 @@ func FamilyOf(key []byte) (Family, bool) {
 		return 0, false
 	}
 	switch f := Family(key[0]); f {
-	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock:
+	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert:
 		return f, true
 	default:
 		return 0, false
@@ -146,6 +147,21 @@ func ParseHostKey(key []byte) (HostKey, error) {
 
 // AppendClockKey appends the key of the partition's record clock to dst.
 func AppendClockKey(dst []byte) []byte { return append(dst, byte(FamilyClock)) }
+
+// AlertKey names an alert that was published: the first half of its id.
+type AlertKey [16]byte
+
+// Append appends the key to dst.
+func (k AlertKey) Append(dst []byte) []byte { return append(append(dst, byte(FamilyAlert)), k[:]...) }
+
+// ParseAlertKey is the reverse of Append.
+func ParseAlertKey(key []byte) (AlertKey, error) {
+	r := keyReader{family: FamilyAlert, rest: key}
+	r.begin()
+	var k AlertKey
+	copy(k[:], r.take(len(k)))
+	return k, r.end()
+}
 
 // appendName appends a folded name with its length in front, so that what follows it can be told apart.
 func appendName(dst []byte, name string) []byte {

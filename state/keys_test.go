@@ -76,6 +76,16 @@ func TestOtherKeysRoundTrip(t *testing.T) {
 		if !bytes.HasPrefix(p.Append(nil), state.PartialPrefix(nil, p.Rule)) {
 			t.Fatalf("%+v lacks its prefix", p)
 		}
+		a := state.AlertKey(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "alert"))
+		if got, err := state.ParseAlertKey(a.Append(nil)); err != nil || got != a {
+			t.Fatalf("got %x, %v, want %x", got, err, a)
+		}
+		if f, ok := state.FamilyOf(a.Append(nil)); !ok || f != state.FamilyAlert {
+			t.Fatalf("family %q, %v", f, ok)
+		}
+		if _, err := state.ParseAlertKey(a.Append(nil)[:16]); !errors.Is(err, state.ErrKey) {
+			t.Fatalf("error %v of a key that is too short", err)
+		}
 		e := state.EvidenceKey{
 			Topic:     names().Draw(t, "topic"),
 			Partition: rapid.Int32().Draw(t, "partition"),

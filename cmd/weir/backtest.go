@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -30,6 +31,7 @@ type backtestFlags struct {
 	anyIndex bool
 	all      bool
 	lateness time.Duration
+	dedupe   time.Duration
 	kafka    topicFlags
 	format   *string
 }
@@ -60,6 +62,7 @@ The exit code is 1 where rules didn't load: the others were run.`,
 	cmd.Flags().BoolVar(&f.anyIndex, "any-index", false, "let every rule see every event, whatever its index patterns say")
 	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "show the rules without matches too")
 	cmd.Flags().DurationVar(&f.lateness, "lateness", 0, "how long a sequence waits for earlier events of its host (default 2s)")
+	cmd.Flags().DurationVar(&f.dedupe, "dedupe", config.Default().Dedupe.Window, "leave out an alert of an id that there was within this time, as dedupe.window of weir run does; 0 for never")
 	f.kafka.add(cmd)
 	f.format = outputFlag(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.backtest(cmd.Context(), f, args) }
@@ -88,6 +91,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if f.lateness > 0 {
 		c.Order.Lateness = f.lateness
 	}
+	c.Dedupe.Window = f.dedupe
 	o := f.rules.setOptions()
 	o.AnyIndex, o.HostKeys = f.anyIndex, c.Rules.HostKeys
 	set, err := compile(collection, o)
@@ -169,6 +173,7 @@ func (a *app) replay(
 		Config: &pipeline.Config{
 			Set: set, Alerts: builder, NoEvidence: alerts == "", Streams: c.DataStreams,
 			Order:  pipeline.Order{Lateness: c.Order.Lateness, FutureTolerance: c.Order.FutureTolerance},
+			Dedupe: pipeline.Dedupe{Window: c.Dedupe.Window, IDs: math.MaxInt},
 			Limits: limits, Metrics: pipeline.NewMetrics(report.registry),
 		},
 		Reported:   src.reported,

@@ -73,6 +73,7 @@ type backtestJSON struct {
 	EventsPerSec   float64        `json:"events_per_second"`
 	DeadLetters    map[string]int `json:"dead_letters"`
 	Late           uint64         `json:"late_events"`
+	Deduplicated   uint64         `json:"deduplicated_alerts"`
 	UnknownStreams uint64         `json:"unknown_stream_events"`
 	RuleFiles      filesJSON      `json:"rule_files"`
 }
@@ -110,6 +111,7 @@ func (r *backtestReport) json() backtestJSON {
 		Rules: []ruleJSON{}, Alerts: r.result.Alerts, Events: r.result.Records, Bytes: r.result.Bytes,
 		Seconds: r.took.Seconds(), EventsPerSec: r.rate(), DeadLetters: r.result.DeadLetters,
 		Late:           r.counter("weir_late_events_total"),
+		Deduplicated:   r.counter("weir_alerts_deduplicated_total"),
 		UnknownStreams: r.counter("weir_unknown_stream_events_total"),
 		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped + r.files.unsupported},
 	}
@@ -167,6 +169,9 @@ func (r *backtestReport) summary() string {
 	var notes []string
 	if n := r.counter("weir_late_events_total"); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d late (%s)", n, r.lateHint()))
+	}
+	if n := r.counter("weir_alerts_deduplicated_total"); n > 0 {
+		notes = append(notes, count(n, "repeated alert")+" left out (see --dedupe)")
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.result.DeadLetters)) {
 		notes = append(notes, fmt.Sprintf("%s (%s)", count(r.result.DeadLetters[reason], "dead letter"), reason))

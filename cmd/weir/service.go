@@ -295,6 +295,7 @@ func (a *app) newEngine(
 				PerKey: c.Limits.PerKey, MatchesPerEvent: c.Limits.MatchesPerEvent,
 				Buffered: c.Limits.Buffered, Hosts: c.Limits.Hosts,
 			},
+			Dedupe:  pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
 			Metrics: pipeline.NewMetrics(registry), Logger: log, Now: a.now,
 		},
 		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert,

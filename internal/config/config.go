@@ -34,6 +34,7 @@ type Config struct {
 	SessionTimeout     time.Duration     `yaml:"session_timeout" doc:"after this long without a sign of life a member is replaced"`
 	TransactionTimeout time.Duration     `yaml:"transaction_timeout" doc:"after this long the broker aborts an open transaction"`
 	Delivery           string            `yaml:"delivery" doc:"exactly_once"`
+	Dedupe             Dedupe            `yaml:"dedupe"`
 	Limits             Limits            `yaml:"limits"`
 	Alerts             Alerts            `yaml:"alerts"`
 	Fetch              Fetch             `yaml:"fetch"`
@@ -99,6 +100,12 @@ type Order struct {
 // Commit configures commits.
 type Commit struct {
 	Interval time.Duration `yaml:"interval" doc:"time between commits: what alerts wait at most"`
+}
+
+// Dedupe configures which alerts are left out because they were published before.
+type Dedupe struct {
+	Window time.Duration `yaml:"window" doc:"an alert of an id that was published within this time is dropped and counted; by the partition's time; 0 for never"`
+	IDs    int           `yaml:"ids" doc:"ids of alerts that a partition remembers for that; the oldest goes first"`
 }
 
 // Limits bound what a partition keeps.
@@ -171,6 +178,7 @@ func Default() *Config {
 
 		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second, Delivery: ExactlyOnce,
 
+		Dedupe: Dedupe{Window: 10 * time.Minute, IDs: 100_000},
 		Limits: Limits{
 			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, PerKey: 1000, MatchesPerEvent: 100,
 			Buffered: 100_000, Hosts: 100_000,

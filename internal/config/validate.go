@@ -233,6 +233,9 @@ func (l *loader) validateTimes() {
 	if r := c.Rules.Reload; r != 0 && (r < 100*time.Millisecond || r > 24*time.Hour) {
 		l.wrong("rules.reload", "%s is not between 100ms and 24h, and not 0, which is never", r)
 	}
+	if w := c.Dedupe.Window; w != 0 && (w < time.Second || w > 7*24*time.Hour) {
+		l.wrong("dedupe.window", "%s is not between 1s and 168h, and not 0, which is never", w)
+	}
 	if c.Commit.Interval >= c.TransactionTimeout {
 		l.wrong("commit.interval", "must be shorter than transaction_timeout (%s)", c.TransactionTimeout)
 	}
@@ -254,6 +257,7 @@ func (l *loader) validateSizes() {
 		{"limits.matches_per_event", c.Limits.MatchesPerEvent, 1, most},
 		{"limits.buffered", c.Limits.Buffered, 1, most},
 		{"limits.hosts", c.Limits.Hosts, 1, most},
+		{"dedupe.ids", c.Dedupe.IDs, 1, most},
 		{"alerts.max_bytes", c.Alerts.MaxBytes, 4096, 16 << 20},
 		{"fetch.max_bytes", c.Fetch.MaxBytes, 1 << 10, most},
 		{"fetch.max_partition_bytes", c.Fetch.MaxPartitionBytes, 1 << 10, most},

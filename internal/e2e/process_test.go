@@ -56,6 +56,8 @@ order:
   lateness: %v
 commit:
   interval: 50ms
+dedupe:
+  window: 0 # it must not hide an alert that is published twice
 session_timeout: %v
 transaction_timeout: %v
 http:
