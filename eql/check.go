@@ -176,11 +176,14 @@ func eachField(e ast.Expr, f func(*ast.Field)) {
 
 func (c *compiler) checkMatch(e *ast.Match) {
 	k := c.check(e.X)
-	membership := e.Op == ast.In || e.Op == ast.InFold
-	if !membership && k != textKind && k != versionKind && k != anyKind {
+	member := e.Op == ast.In
+	if !member && k != textKind && k != versionKind && k != anyKind {
 		hint := "use =="
-		if k == ipKind {
+		switch {
+		case k == ipKind:
 			hint = "use == or cidrMatch"
+		case e.Op == ast.InFold:
+			hint = "use in"
 		}
 		c.hint(e.X, hint, "%s takes text, but this is %s", e.Op, k)
 	}
@@ -189,9 +192,32 @@ func (c *compiler) checkMatch(e *ast.Match) {
 		switch {
 		case !foldable(x):
 			c.errorf(x, "%s takes constants on its right side", e.Op)
-		case !membership && kx != textKind && kx != anyKind:
+		case !member && kx != textKind && kx != anyKind:
 			c.hint(x, "use == or in", "%s takes text, but this is %s", e.Op, kx)
+		case member && !sameFamily(k, kx):
+			c.hint(x, memberHint(k), "in compares values of one type: left of it stands %s, but this is %s", k, kx)
 		}
+	}
+}
+
+// sameFamily reports whether Elasticsearch takes values of both kinds in one list or as one join key. It converts
+// constants for == and <, but not for those.
+func sameFamily(a, b kind) bool {
+	text := func(k kind) bool { return k == textKind || k == versionKind }
+	return a == b || a == anyKind || b == anyKind || text(a) && text(b)
+}
+
+// memberHint tells what to write where a constant behind in has another type than what stands before it.
+func memberHint(k kind) string {
+	switch k {
+	case textKind:
+		return "write the constant in quotes"
+	case ipKind:
+		return "use cidrMatch: it takes several addresses and blocks"
+	case dateKind:
+		return "compare dates with ==, < or >"
+	default:
+		return "write the constant without quotes"
 	}
 }
 
@@ -236,9 +262,28 @@ func (c *compiler) checkArgs(e *ast.Call, f *function) {
 			c.errorf(x, "argument %d of %s must be a constant", i+1, f.name)
 			continue
 		}
-		if k != anyKind && len(p.kinds) > 0 && !slices.Contains(p.kinds, k) {
+		switch {
+		case k != anyKind && len(p.kinds) > 0 && !slices.Contains(p.kinds, k):
 			c.errorf(x, "argument %d of %s must be %s, but this is %s", i+1, f.name, p.kinds[0], k)
+		case p.whole && c.fraction(x):
+			c.errorf(x, "argument %d of %s must be a whole number", i+1, f.name)
 		}
+	}
+}
+
+// fraction reports whether the type of a number has decimals: a literal such as 1.0, or a field of type double.
+func (c *compiler) fraction(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Number:
+		return strings.ContainsAny(e.Text, ".eE")
+	case *ast.Field:
+		return c.env.schema.Type(e.Path) == event.Double
+	case *ast.Unary:
+		return c.fraction(e.X)
+	case *ast.Binary:
+		return c.fraction(e.Left) || c.fraction(e.Right)
+	default:
+		return false
 	}
 }
 

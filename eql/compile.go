@@ -104,11 +104,30 @@ func (c *compiler) checkStatement(stmt ast.Statement) {
 		c.condition(s.Filter.Where)
 	case *ast.Sequence:
 		c.checkStages(s.Stages)
+		stages := s.Stages
 		if s.Until != nil {
 			c.condition(s.Until.Filter.Where)
+			stages = append(slices.Clip(stages), *s.Until)
 		}
+		c.checkKeyTypes(stages)
 	case *ast.Sample:
 		c.checkStages(s.Stages)
+		c.checkKeyTypes(s.Stages)
+	}
+}
+
+// checkKeyTypes reports keys whose values can't equal those of the first stage's key in the same place: no sequence
+// could ever match. Keys that the query has for all stages are the same field everywhere.
+func (c *compiler) checkKeyTypes(stages []ast.Stage) {
+	for _, s := range stages[1:] {
+		for i, k := range s.By {
+			first := stages[0].By[i]
+			want, got := kindOf(c.env.schema.Type(first.Path)), kindOf(c.env.schema.Type(k.Path))
+			if !sameFamily(want, got) {
+				c.hint(k, "keys are compared by their place, and with their types",
+					"join key %s is %s, but %s, which it is compared with, is %s", k.Path, got, first.Path, want)
+			}
+		}
 	}
 }
 

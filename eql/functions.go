@@ -22,6 +22,7 @@ type param struct {
 	kinds    []kind // empty: any
 	optional bool
 	constant bool
+	whole    bool // no decimals
 }
 
 // arity describes the number of arguments, for errors.
@@ -46,22 +47,24 @@ var functions = map[string]*function{
 	"divide":         {name: "divide", params: []param{number, number}, result: numberKind, call: arithmetic(divideNumbers)},
 	"modulo":         {name: "modulo", params: []param{number, number}, result: numberKind, call: arithmetic(moduloNumbers)},
 	"between":        {name: "between", params: []param{text, text, text, {kinds: []kind{boolKind}, optional: true}}, fold: true, result: textKind, call: between},
-	"cidrmatch":      {name: "cidrMatch", params: []param{{kinds: []kind{ipKind, textKind}}, constantText}, variadic: true, result: boolKind},
+	"cidrmatch":      {name: "cidrMatch", params: []param{address, constantText}, variadic: true, result: boolKind},
 	"concat":         {name: "concat", params: []param{{}}, variadic: true, result: textKind, call: concat},
 	"endswith":       {name: "endsWith", params: []param{text, text}, fold: true, result: boolKind, call: endsWith},
-	"indexof":        {name: "indexOf", params: []param{text, text, {kinds: []kind{numberKind}, optional: true}}, fold: true, result: numberKind, call: indexOf},
+	"indexof":        {name: "indexOf", params: []param{text, text, {kinds: []kind{numberKind}, optional: true, whole: true}}, fold: true, result: numberKind, call: indexOf},
 	"length":         {name: "length", params: []param{text}, result: numberKind, call: length},
-	"number":         {name: "number", params: []param{text, {kinds: []kind{numberKind}, optional: true, constant: true}}, result: numberKind, call: toNumber},
+	"number":         {name: "number", params: []param{text, {kinds: []kind{numberKind}, optional: true, whole: true}}, result: numberKind, call: toNumber},
 	"startswith":     {name: "startsWith", params: []param{text, text}, fold: true, result: boolKind, call: startsWith},
 	"string":         {name: "string", params: []param{{}}, result: textKind, call: toText},
 	"stringcontains": {name: "stringContains", params: []param{text, text}, fold: true, result: boolKind, call: stringContains},
-	"substring":      {name: "substring", params: []param{text, number, {kinds: []kind{numberKind}, optional: true}}, result: textKind, call: substring},
+	"substring":      {name: "substring", params: []param{text, whole, {kinds: []kind{numberKind}, optional: true, whole: true}}, result: textKind, call: substring},
 	"wildcard":       {name: "wildcard", params: []param{text, constantText}, variadic: true, fold: true, result: boolKind},
 }
 
 // The parameters that occur often.
 var (
 	number       = param{kinds: []kind{numberKind}}
+	whole        = param{kinds: []kind{numberKind}, whole: true}
+	address      = param{kinds: []kind{ipKind}}
 	text         = param{kinds: []kind{textKind, versionKind}}
 	constantText = param{kinds: []kind{textKind}, constant: true}
 )

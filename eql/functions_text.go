@@ -231,30 +231,45 @@ func lastIndexFold(s, sub string) int {
 	return -1
 }
 
-// toNumber parses text in a base, 10 by default; a leading 0x means 16. Text that is no number gives null.
+// toNumber parses text in a base, 10 by default; a leading 0x means 16. Text that is no number gives null. What is a
+// number is Java's to say (Long.valueOf, then Double.valueOf), for that is what Elasticsearch asks.
 func toNumber(args []event.Value, _ bool) event.Value {
 	if !isText(args[0]) {
 		return event.Value{}
 	}
 	s := args[0].Str()
-	if strings.HasPrefix(s, "+") {
-		return event.Value{}
-	}
 	base := wholeArg(args, 1, 0)
 	if hex := strings.TrimPrefix(s, "0x"); hex != s && (base == 0 || base == 16) {
 		s, base = hex, 16
 	}
 	if base == 0 || base == 10 {
-		return parseDecimal(s)
+		return parseJavaDecimal(s)
 	}
 	if base < 2 || base > 36 {
 		return event.Value{}
 	}
 	n, err := strconv.ParseInt(s, base, 64)
-	if err != nil || strings.HasPrefix(s, "+") {
+	if err != nil {
 		return event.Value{}
 	}
 	return event.IntValue(n)
+}
+
+// parseJavaDecimal is parseDecimal for what Double.valueOf takes besides: blanks around the number, and the suffix of a
+// type behind it.
+func parseJavaDecimal(s string) event.Value {
+	if n := parseDecimal(s); !n.IsMissing() {
+		return n
+	}
+	s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
+	if s != "" && strings.ContainsRune("dDfF", rune(s[len(s)-1])) {
+		s = s[:len(s)-1]
+	}
+	n := parseDecimal(s)
+	if n.IsMissing() {
+		return n
+	}
+	return floatResult(n.Float())
 }
 
 // parseDecimal parses a decimal whole number or fraction; Missing where s is neither.

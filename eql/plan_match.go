@@ -71,6 +71,7 @@ func (c *compiler) matchTest(e *ast.Match, typ event.Type, consts []event.Value)
 func (c *compiler) exprMatchTest(e *ast.Match, consts []event.Value) tester {
 	switch e.Op {
 	case ast.Regex, ast.RegexFold:
+		c.warnJavaRegex(e)
 		return c.regexTest(e)
 	case ast.In:
 		return memberOf(consts, false)
@@ -148,6 +149,22 @@ func (c *compiler) regexTest(e *ast.Match) tester {
 		return tests[0]
 	}
 	return tests
+}
+
+// warnJavaRegex warns of patterns over expressions that Elasticsearch would read otherwise: it gives those to
+// java.util.regex, whose operators aren't Lucene's.
+func (c *compiler) warnJavaRegex(e *ast.Match) {
+	for _, x := range e.List {
+		v := c.fold(x)
+		if !strings.ContainsAny(v.Text(), `^$~&@#<"`) && !strings.Contains(v.Text(), "(?") {
+			continue
+		}
+		c.warnings = append(c.warnings, &ast.Error{
+			Span: x.Source(),
+			Msg:  "over the result of a function this pattern means something else in Elasticsearch, which uses Java's regular expressions there",
+			Hint: `Weir uses Lucene's everywhere: there ^ $ are themselves, and ~ & @ # < " are operators`,
+		})
+	}
 }
 
 // memberTest returns the test for membership of a field's values; errors go to the constants that can't be

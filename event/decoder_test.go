@@ -59,7 +59,7 @@ func TestDecodePaths(t *testing.T) {
 		{"escaped key", "a.b", `{"\u0061":{"\u0062":"1"},"a\u002eb":"2"}`, "s:1 s:2"},
 		{"empty segments", "a..b", `{"a":{"":{"b":"1"}},"a.":{"b":"2"},"a..b":"3","a":{".b":"4"}}`, "s:1 s:2 s:3 s:4"},
 		{"white space", "a", " {\r\n\t\"a\" : [ \"1\" , \"2\" ] } \n", "s:1 s:2"},
-		{"by JSON type", "a", `{"a":["x",1,-1,18446744073709551615,18446744073709551616,1.5,1e3,true,false]}`, "s:x i:1 i:-1 u:18446744073709551615 f:1.8446744073709552e+19 f:1.5 f:1000.0 b:true b:false"},
+		{"by JSON type", "a", `{"a":["x",1,-1,18446744073709551615,18446744073709551616,1.5,1e3,true,false]}`, "s:x i:1 i:-1 u:18446744073709551615 f:1.8446744073709552E19 f:1.5 f:1000.0 b:true b:false"},
 		{"escapes", "a", `{"a":"\"\\\/\b\f\n\r\tA\u00e9\u20ac\ud83d\ude00"}`, "s:\"\\/\b\f\n\r\tAé€😀"},
 		{"lone surrogates", "a", `{"a":["\ud83d","\ude00x","\ud83d\ud83d\ude00","\ud83d\u0041"]}`, "s:\uFFFD s:\uFFFDx s:\uFFFD😀 s:\uFFFDA"},
 		{"invalid UTF-8 stays", "a", "{\"a\":\"\xff\xc0\"}", "s:\xff\xc0"},

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -127,12 +128,25 @@ func (v Value) Text() string {
 	}
 }
 
-// formatFloat prints whole floats with one decimal, as Java's Double.toString does below 10^7.
+// formatFloat prints a float as Java's Double.toString does: with a decimal at least, and from 10^7 up and below 10^-3
+// with an exponent.
 func formatFloat(f float64) string {
-	if f == math.Trunc(f) && math.Abs(f) < 1e7 {
-		return strconv.FormatFloat(f, 'f', 1, 64)
+	if magnitude := math.Abs(f); f == 0 || magnitude >= 1e-3 && magnitude < 1e7 {
+		text := strconv.FormatFloat(f, 'f', -1, 64)
+		if f == math.Trunc(f) {
+			text += ".0"
+		}
+		return text
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	sign := ""
+	if exponent[0] == '-' {
+		sign = "-"
+	}
+	return mantissa + "E" + sign + strings.TrimLeft(exponent[1:], "0")
 }
 
 // Clone returns v with text of its own, so that it no longer pins the record that it came from.

@@ -429,6 +429,9 @@ func (p *parser) path(what string) (path string, optional, ok bool) {
 			p.expected("a name after the dot", hint)
 			return "", optional, false
 		}
+		if segment.kind == word && ast.IsKeyword(segment.value) {
+			p.errorf(segment.Span, "put it in backquotes: "+b.String()+".`"+segment.value+"`", "%s is a keyword and can't be part of a field name as it is", segment.value)
+		}
 		p.next()
 		b.WriteByte('.')
 		b.WriteString(segment.value)

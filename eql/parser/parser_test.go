@@ -25,7 +25,7 @@ var valid = []struct{ query, want string }{
 	{`any where @timestamp == 1 and _x.y_1.@z == 2`, `any where @timestamp == 1 and _x.y_1.@z == 2`},
 	{"any where `a-b` == 1 and a.`b-c`.d == 2 and `x.y` == 3 and `a``b` == 4", "any where `a-b` == 1 and `a.b-c.d` == 2 and x.y == 3 and `a``b` == 4"},
 	{"any where ?a.b == 1 and ? `c d` == 2", "any where ?a.b == 1 and ?`c d` == 2"},
-	{"any where x.in == 1 and y.by.with.not == 2", "any where `x.in` == 1 and `y.by.with.not` == 2"},
+	{"any where x.`in` == 1 and y.`by`.`with`.`not` == 2", "any where `x.in` == 1 and `y.by.with.not` == 2"},
 	{"any where head == 1 and tail == maxspan and runs == 1 and process . name == 2", `any where head == 1 and tail == maxspan and runs == 1 and process.name == 2`},
 	{"any where `TRUE` == 1 and NULL.x == 2 and NOT == 3", "any where `TRUE` == 1 and NULL.x == 2 and NOT == 3"},
 
