@@ -15,13 +15,13 @@ type Kind uint8
 const (
 	EventQuery Kind = iota // one event is a match
 	Sequence               // several events in order
-	Sample                 // several events in any order; parsed, not run yet
+	Sample                 // several events in any order
 )
 
 // Query is a compiled query. It is immutable and may be used by any number of goroutines, each with a Memo of its own.
 type Query struct {
 	Kind Kind
-	// Stages holds the one filter of an event query, or the stages of a sequence as written: see Stage.Runs.
+	// Stages holds the one filter of an event query, or the stages of a sequence or sample as written: see Stage.Runs.
 	Stages []*Stage
 	// Until is the until stage of a sequence, or nil.
 	Until *Stage

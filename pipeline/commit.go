@@ -174,7 +174,7 @@ func (w *Worker) loadHost(_, value []byte) error {
 func (w *Worker) loadPartials() error {
 	byHash := map[uint64]*rules.Compiled{}
 	for _, c := range w.cfg.Set.Rules() {
-		if c.Sequence() {
+		if c.Joins() {
 			byHash[ruleHash(c)] = c
 		}
 	}

@@ -3,16 +3,14 @@ package pipeline
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
-	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
 )
 
 // What the worker keeps in the state store, key by key. Values carry whole names, because keys hold folded ones:
 //
-//	partial   host, join key, number, deadline, sequence.State
+//	partial   host, join key, number, deadline, sequence.State or sample.State
 //	buffered  host, topic, timestamp field, event time and the part below a millisecond, then the hashes of the
 //	          rules that it waits for, of 8 bytes each, up to the end
 //	evidence  the raw event
@@ -137,10 +135,10 @@ func (p *partial) value() []byte {
 	dst = appendName(dst, string(p.join))
 	dst = binary.AppendVarint(dst, p.begun)
 	dst = binary.AppendVarint(dst, p.at)
-	return p.st.Append(dst)
+	return p.st.append(dst)
 }
 
-// decode reads the value of a partial, and returns the name of the host that drives it.
+// decode reads the value of a partial of p.rule, and returns the name of the host that drives it.
 func (p *partial) decode(value []byte) (hostName string, err error) {
 	r := readValue(value)
 	hostName = r.name()
@@ -149,8 +147,8 @@ func (p *partial) decode(value []byte) (hostName string, err error) {
 	if r.err != nil {
 		return "", r.err
 	}
-	if p.st, err = sequence.DecodeState(r.rest); err != nil {
-		return "", fmt.Errorf("sequence state: %w", err)
+	if p.st, err = decodeState(p.rule, r.rest); err != nil {
+		return "", err
 	}
 	return hostName, nil
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-// queries are the rules of the metamorphic tests, by id: every form of stage that a sequence may have.
+// queries are the rules of the metamorphic tests, by id: every form of stage that a sequence may have, and samples.
 var queries = map[string]string{
 	"single":   `any where tag == "A" and n == 1`,
 	"pair":     `sequence by host.id with maxspan=3s [any where tag == "A"] [any where tag == "B"]`,
@@ -30,11 +30,17 @@ var queries = map[string]string{
 	"leading":  `sequence by host.id, process.pid with maxspan=2s ![any where tag == "D"] [any where tag == "B"]`,
 	"across":   `sequence by n with maxspan=3s [any where tag == "A"] [any where tag == "B"] until [any where tag == "D"]`,
 	"created":  `sequence by host.id with maxspan=3s [any where tag == "B"] [any where tag == "A"]`,
+	"sample":   `sample by host.id [any where tag == "A"] [any where tag == "B"] [any where tag in ("B", "C")]`,
+	"overlap":  `sample by host.id, ?process.pid [any where tag in ("A", "B")] [any where tag in ("B", "C")] [any where n == 1]`,
+	"apart":    `sample by n [any where tag == "A"] by process.pid [any where tag == "D"] by process.parent.pid`,
 	"both":     `sequence by host.id with maxspan=3s ![any where tag == "D"] [any where tag == "A"] ![any where tag == "C"]`,
 }
 
 // settings are further lines of a rule.
-var settings = map[string]string{"created": "timestamp_field = \"event.created\"\n"}
+var settings = map[string]string{
+	"created": "timestamp_field = \"event.created\"\n",
+	"sample":  "from = \"now-4s\"\n", "overlap": "from = \"now-3s\"\n", "apart": "from = \"now-9s\"\n",
+}
 
 func compile(tb testing.TB, o rules.SetOptions) *rules.Set {
 	tb.Helper()
@@ -163,6 +169,12 @@ func (d *driver) commit(w *pipeline.Worker) {
 	}
 }
 
+func sampling(set *rules.Set, mode pipeline.SampleMode) *pipeline.Config {
+	c := config(set)
+	c.Samples = mode
+	return c
+}
+
 func config(set *rules.Set) *pipeline.Config {
 	c := &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{})}
 	c.EnsureDefaults()
@@ -170,7 +182,7 @@ func config(set *rules.Set) *pipeline.Config {
 }
 
 // TestSameAlertsHoweverItRuns: any batch sizes, restarts after any commit, aborts of any batch, index and shared
-// atoms on or off give the same alerts, to the byte, each once.
+// atoms on or off give the same alerts, to the byte, each once. Every fourth stream is one search for samples.
 func TestSameAlertsHoweverItRuns(t *testing.T) {
 	plain := compile(t, rules.SetOptions{})
 	unindexed := compile(t, rules.SetOptions{NoIndex: true, Env: eql.EnvOptions{NoSharing: true, NoOptimise: true}})
@@ -181,12 +193,16 @@ func TestSameAlertsHoweverItRuns(t *testing.T) {
 	alerts := 0
 	for seed := range seeds {
 		records := stream(rand.New(rand.NewPCG(seed, 1)), 400, int(seed%3)*10)
-		whole := &driver{t: t, cfg: config(plain), store: state.OpenMemory(), out: map[string]string{}}
+		mode := pipeline.SamplesStream
+		if seed%4 == 3 {
+			mode = pipeline.SamplesBatch
+		}
+		whole := &driver{t: t, cfg: sampling(plain, mode), store: state.OpenMemory(), out: map[string]string{}}
 		want := whole.run(records)
 		alerts += len(want)
 		for name, set := range map[string]*rules.Set{"restarts": plain, "unindexed": unindexed} {
 			parts := &driver{
-				t: t, cfg: config(set), store: state.OpenMemory(), out: map[string]string{},
+				t: t, cfg: sampling(set, mode), store: state.OpenMemory(), out: map[string]string{},
 				rnd: rand.New(rand.NewPCG(seed, 2)),
 			}
 			compareAlerts(t, fmt.Sprintf("seed %d, %s", seed, name), want, parts.run(records))
@@ -218,14 +234,18 @@ func compareAlerts(t *testing.T, name string, want, got map[string]string) {
 }
 
 // TestDisorderWithinLatenessIsNoDisorder: what the pipeline finds in a disordered stream is what a query finds in
-// the sorted one.
+// the sorted one. A search for samples doesn't even mind late events.
 func TestDisorderWithinLatenessIsNoDisorder(t *testing.T) {
 	set := compile(t, rules.SetOptions{})
-	for seed := range uint64(20) {
-		records := stream(rand.New(rand.NewPCG(seed, 3)), 300, 0)
+	for seed := range uint64(30) {
+		late := 0
+		if seed >= 20 {
+			late = 5
+		}
+		records := stream(rand.New(rand.NewPCG(seed, 3)), 300, late)
 		got := map[string][]string{}
 		_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
-			Config: config(set),
+			Config: sampling(set, pipeline.SamplesBatch),
 			Alert: func(a pipeline.Alert) error {
 				got[a.RuleID] = append(got[a.RuleID], places(a.Match))
 				return nil
@@ -236,6 +256,9 @@ func TestDisorderWithinLatenessIsNoDisorder(t *testing.T) {
 		}
 		for id, q := range queries {
 			if id == "across" || id == "created" { // not ordered by one host's @timestamp
+				continue
+			}
+			if late > 0 && !strings.HasPrefix(q, "sample") {
 				continue
 			}
 			res, err := replay.Query(q, replay.FromRecords(records), replay.QueryOptions{})

@@ -237,7 +237,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	for _, c := range set.Rules() {
 		m.matches.WithLabelValues(c.Rule.ID)
 		m.deduplicated.WithLabelValues(c.Rule.ID)
-		if c.Sequence() {
+		if c.Joins() {
 			m.evicted.WithLabelValues(c.Rule.ID)
 			m.matchesCut.WithLabelValues(c.Rule.ID)
 		}

@@ -13,7 +13,7 @@ type partial struct {
 	key    string // key in the state store: rule and join key
 	rule   *rules.Compiled
 	join   []byte
-	st     sequence.State
+	st     MachineState
 	host   *host
 	begun  int64 // its number among the partition's partials, in the order in which they began
 	at     int64 // deadline of its current timer; math.MaxInt64: none
@@ -37,6 +37,9 @@ func (w *Worker) feed(b *buffered, h *host) {
 }
 
 func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
+	if w.cfg.searches(c.rule) && w.cfg.SampleScope != nil && !w.cfg.SampleScope(ref) {
+		return
+	}
 	m := w.machines[c.rule.Number]
 	w.keyBuf = appendPartialKey(w.keyBuf[:0], c.rule, c.join)
 	p, ok := w.partials[string(w.keyBuf)]
@@ -59,7 +62,7 @@ func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
 
 // settle brings everything that depends on a partial's state in line with it: evidence, alerts, timers, the
 // commit, and the partial's own life. w.before holds the refs of the old state, w.matches what completed.
-func (w *Worker) settle(p *partial, m *sequence.Machine) {
+func (w *Worker) settle(p *partial, m Machine) {
 	w.after = appendRefs(w.after[:0], &p.st)
 	for _, r := range w.after {
 		w.retain(r)
@@ -78,7 +81,7 @@ func (w *Worker) settle(p *partial, m *sequence.Machine) {
 	w.setTimer(p, m)
 }
 
-func appendRefs(dst []sequence.Ref, st *sequence.State) []sequence.Ref {
+func appendRefs(dst []sequence.Ref, st *MachineState) []sequence.Ref {
 	for r := range st.Refs {
 		dst = append(dst, r)
 	}
@@ -103,9 +106,7 @@ func (w *Worker) enforceCaps(p *partial, isNew bool) {
 func (w *Worker) insert(p *partial) {
 	w.partials[p.key] = p
 	w.byRule[p.rule.Number].push(p)
-	p.host.partials++
-	w.recount(p.host)
-	w.touch(p.host)
+	w.drives(p, 1)
 }
 
 // oldestOfAll returns the partial that was begun first, over all rules.
@@ -142,7 +143,7 @@ func (w *Worker) evict(p *partial) {
 	for r := range p.st.Refs {
 		w.release(r)
 	}
-	p.st = sequence.State{}
+	p.st = MachineState{}
 	w.markPartial(p)
 	w.drop(p)
 }
@@ -155,7 +156,16 @@ func (w *Worker) drop(p *partial) {
 	p.dead = true
 	delete(w.partials, p.key)
 	w.byRule[p.rule.Number].gone()
-	p.host.partials--
+	w.drives(p, -1)
+}
+
+// drives counts a partial among those that live by its host's watermark. One that waits for the end of the input doesn't: the
+// watermark of a host that nothing else waits for is the same with and without it.
+func (w *Worker) drives(p *partial, n int) {
+	if w.cfg.searches(p.rule) {
+		return
+	}
+	p.host.partials += n
 	w.recount(p.host)
 	w.touch(p.host)
 }
@@ -173,7 +183,7 @@ func (w *Worker) markPartial(p *partial) {
 // A partial that a late event began or advanced may be past its deadline already. Where the rule has absences to
 // decide, they are decided now. Otherwise the deadline only tidies up, and waits for another maxspan: the late
 // event's successors are likely to be late too.
-func (w *Worker) setTimer(p *partial, m *sequence.Machine) {
+func (w *Worker) setTimer(p *partial, m Machine) {
 	at, ok := m.Deadline(&p.st)
 	if !ok {
 		p.at = math.MaxInt64

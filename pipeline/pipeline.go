@@ -47,11 +47,15 @@ type Config struct {
 	Order   Order
 	Limits  Limits
 	Dedupe  Dedupe
-	// NoEvidence keeps no documents of the events of sequences that stay on one host, for alerts that are only counted:
+	// NoEvidence keeps no documents of the events of sequences and samples that stay on one host, for alerts that are only counted:
 	// the Builder gets those events without their Source.
 	NoEvidence bool
-	Metrics    *Metrics     // nil counts nothing
-	Logger     *slog.Logger // nil discards
+	// Samples says what the samples of rules are.
+	Samples SampleMode
+	// SampleScope tells, with SamplesBatch, the events that the search is over from others; nil takes all.
+	SampleScope func(sequence.Ref) bool
+	Metrics     *Metrics     // nil counts nothing
+	Logger      *slog.Logger // nil discards
 	// Now is the wall clock, used for weir.detected_at and weir.latency_ms only. Nil gives alerts the time
 	// of their completing event, for output that must not differ between runs.
 	Now func() time.Time
@@ -112,11 +116,11 @@ func (c *Config) EnsureDefaults() {
 // WithSet returns the configuration with another rule set, for workers that take the place of those that c made. An
 // error means that the set can't run; c isn't changed.
 func (c *Config) WithSet(set *rules.Set) (*Config, error) {
-	if _, err := newMachines(set); err != nil {
-		return nil, err
-	}
 	next := *c
 	next.Set, next.alertRules = set, alertRules(set)
+	if _, err := newMachines(&next); err != nil {
+		return nil, err
+	}
 	return &next, nil
 }
 

@@ -26,8 +26,8 @@ type Worker struct {
 
 	preparer *Preparer // of records that come without being prepared
 	batch    Batch
-	machines []*sequence.Machine // by rule number; nil for single-event rules
-	absences []bool              // by rule number: the rule has missing stages
+	machines []Machine // by rule number; nil for single-event rules
+	absences []bool    // by rule number: the rule has missing stages
 
 	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
@@ -74,7 +74,7 @@ type Worker struct {
 
 // NewWorker returns a worker for a partition with empty state: call Reload before the first record.
 func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error) {
-	machines, err := newMachines(cfg.Set)
+	machines, err := newMachines(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -93,31 +93,6 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 	w.forget()
 	cfg.Metrics.begin(number, cfg.Set)
 	return w, nil
-}
-
-func newMachines(set *rules.Set) ([]*sequence.Machine, error) {
-	compiled := set.Rules()
-	machines := make([]*sequence.Machine, len(compiled))
-	for i, c := range compiled {
-		if !c.Sequence() {
-			continue
-		}
-		m, err := NewMachine(c.Query, c.MaxSpan)
-		if err != nil {
-			return nil, fmt.Errorf("rule %s: %w", c.Rule.ID, err)
-		}
-		machines[i] = m
-	}
-	return machines, nil
-}
-
-// NewMachine returns the machine of a sequence query. maxSpan is in milliseconds, 0 where there is no bound.
-func NewMachine(q *eql.Query, maxSpan int64) (*sequence.Machine, error) {
-	spec := sequence.Spec{MaxSpan: maxSpan, Until: q.Until != nil}
-	for _, st := range q.Stages {
-		spec.Stages = append(spec.Stages, sequence.Stage{Missing: st.Missing, Runs: st.Runs})
-	}
-	return sequence.New(spec)
 }
 
 // forget drops all state in memory.

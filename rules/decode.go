@@ -299,10 +299,6 @@ func (p *parser) compile(r *Rule) {
 	if err := checkQuery(q); err != nil {
 		p.report(SeverityError, p.key("rule.query"), err.Error(), "")
 	}
-	if q.Kind == eql.Sample {
-		p.report(SeverityWarning, span{text.offset(0), text.offset(0) + len("sample")}, "sample is not supported yet", "")
-		p.file.Status = StatusSkipped
-	}
 }
 
 func (p *parser) queryErrors(text *textMap, err error) {

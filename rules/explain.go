@@ -18,7 +18,9 @@ type Explanation struct {
 	Query string `json:"query"` // canonical
 	Hash  string `json:"hash"`
 	// Index holds the rule's index patterns; none means every data stream.
-	Index    []string         `json:"index"`
+	Index []string `json:"index"`
+	// Kind is event, sequence or sample.
+	Kind     string           `json:"kind"`
 	Sequence bool             `json:"sequence"`
 	Fields   []ExplainedField `json:"fields"`
 	Stages   []ExplainedStage `json:"stages"`
@@ -29,19 +31,19 @@ type Explanation struct {
 	// Partition says where the rule's events must meet.
 	Partition  string   `json:"partition"`
 	Unhonoured []string `json:"unhonoured"`
-	// State is what a sequence keeps while it is unfinished, nil for an event query.
+	// State is what a sequence or sample keeps while it is unfinished, nil for an event query.
 	State *StateCost `json:"state,omitempty"`
 }
 
-// StateCost says what the partials of a sequence hold. Sizes are estimates for event ids of 36 characters, without the
+// StateCost says what the partials of a sequence or sample hold. Sizes are estimates for event ids of 36 characters, without the
 // join key; the events themselves are on disk and not counted.
 type StateCost struct {
 	// Key holds the join keys as stage 1 names them: there is a state for each tuple of their values.
 	Key []string `json:"key"`
 	// Events is the most events that one partial holds: all but the one that completes it, or all where the sequence
-	// ends in an absence.
+	// ends in an absence; of a sample, for each stage as many as it has stages.
 	Events int `json:"events"`
-	// Begun is the most partials under one key that have got to different stages.
+	// Begun is the most partials under one key that have got to different stages, 1 for a sample.
 	Begun int `json:"begun"`
 	// BytesFirst is the memory of a partial of one event, BytesFull that of one with Events.
 	BytesFirst int `json:"bytes_first"`
@@ -50,10 +52,12 @@ type StateCost struct {
 	Waits bool `json:"waits"`
 }
 
-// What a live partial takes in memory: the benchmark of pipeline/sequence measures it.
+// What a live partial takes in memory: the benchmarks of pipeline/sequence and pipeline/sample measure it.
 const (
-	bytesFirst   = 192
-	bytesFurther = 130
+	bytesFirst         = 192
+	bytesFurther       = 130
+	bytesSampleFirst   = 256
+	bytesSampleFurther = 205
 )
 
 // ExplainedField is a field that the rule reads. Type is "unknown" where the field table doesn't have it.
@@ -62,7 +66,7 @@ type ExplainedField struct {
 	Type string `json:"type"`
 }
 
-// ExplainedStage is a stage of a sequence, or the one filter of an event query.
+// ExplainedStage is a stage of a sequence or sample, or the one filter of an event query.
 type ExplainedStage struct {
 	// Name is stage 1, stage 2 …, until, or query.
 	Name    string   `json:"name"`
@@ -82,7 +86,7 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 	}
 	e = Explanation{
 		ID: c.Rule.ID, Name: c.Rule.Name, Path: c.Rule.Path, Query: c.Query.String(), Hash: c.Hash,
-		Index: c.Rule.Index, Sequence: c.Sequence(), HostLocal: c.HostLocal, MaxSpanMillis: c.MaxSpan,
+		Index: c.Rule.Index, Kind: c.Query.Kind.String(), Sequence: c.Sequence(), HostLocal: c.HostLocal, MaxSpanMillis: c.MaxSpan,
 		Unhonoured: c.Rule.Unhonoured(),
 	}
 	stages := c.Query.Stages
@@ -94,7 +98,7 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 	}
 	e.Fields = s.explainFields(stages)
 	e.Partition = "each event is matched where it arrives"
-	if e.Sequence {
+	if c.Joins() {
 		e.State = stateCost(c.Query, e.Stages[0].By)
 		e.SpanSource = "maxspan"
 		if c.Query.MaxSpan == 0 {
@@ -110,6 +114,11 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 
 func stateCost(q *eql.Query, by []string) *StateCost {
 	st := &StateCost{Key: append([]string{}, by...), BytesFirst: bytesFirst}
+	if q.Kind == eql.Sample {
+		st.Events, st.Begun = len(q.Stages)*len(q.Stages), 1
+		st.BytesFirst, st.BytesFull = bytesSampleFirst, bytesSampleFirst+bytesSampleFurther*(st.Events-1)
+		return st
+	}
 	for _, stage := range q.Stages {
 		st.Waits = stage.Missing
 		if !stage.Missing {
@@ -126,7 +135,7 @@ func stateCost(q *eql.Query, by []string) *StateCost {
 
 func (s *Set) explainStage(c *Compiled, i int, st *eql.Stage) ExplainedStage {
 	out := ExplainedStage{Name: "query", Missing: st.Missing, Key: []string{}}
-	if c.Sequence() {
+	if c.Joins() {
 		out.Name = fmt.Sprintf("stage %d", i+1)
 		out.Runs = st.Runs
 		if st == c.Query.Until {

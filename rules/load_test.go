@@ -97,8 +97,9 @@ func TestLoadProblems(t *testing.T) {
 		}},
 		{"disabled", head + good + "enabled = false\n", "skipped", []string{"9:1 warning the rule is disabled"}},
 		{"disabled and faulty", head + "enabled = false\nquery = 'process where'\n", "error", []string{"8:1 warning the rule is disabled", "9:"}},
-		{"sample", head + "query = 'sample by host.id [process where true] [network where true]'\n", "skipped", []string{
-			"8:10 warning sample is not supported yet",
+		{"sample", head + "query = 'sample by host.id [process where true] [network where true]'\n", "ok", nil},
+		{"a sample with too many stages", head + "query = 'sample by host.id " + strings.Repeat("[any where true]", 64) + "'\n", "error", []string{
+			"8:1 error the sample has 64 stages, at most 63 are supported",
 		}},
 		{"integration of a wrong type", head + good + "[metadata]\nintegration = 3\n", "error", []string{"10:15 error metadata.integration"}},
 		{"empty query", head + "query = ''\n", "error", []string{"8:1 error rule.query is missing"}},

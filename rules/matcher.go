@@ -12,11 +12,11 @@ import (
 type Hits struct {
 	// Single holds the event queries that hold: each is a match.
 	Single []*Compiled
-	// Sequences holds the sequences of which the event satisfies a stage.
+	// Sequences holds the sequences and samples of which the event satisfies a stage.
 	Sequences []SequenceHit
 }
 
-// SequenceHit is a sequence with the stages that an event satisfies: bit i is stage i as written, missing stages
+// SequenceHit is a sequence or sample with the stages that an event satisfies: bit i is stage i as written, missing stages
 // included, and UntilBit the until stage.
 type SequenceHit struct {
 	Rule   *Compiled

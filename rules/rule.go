@@ -200,7 +200,7 @@ type InvestigationFields struct {
 func (r *Rule) BuildingBlock() bool { return r.BuildingBlockType != "" }
 
 // LookbackMillis returns how far back the rule's search would look, in milliseconds, from its `from`: the bound
-// of a sequence without maxspan. A rule without `from` has Kibana's default of six minutes.
+// of a sample, and of a sequence without maxspan. A rule without `from` has Kibana's default of six minutes.
 func (r *Rule) LookbackMillis() int64 {
 	if r.lookback == 0 {
 		return defaultLookback

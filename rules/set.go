@@ -10,7 +10,7 @@ import (
 	"github.com/weir-eql/weir/event/ecs"
 )
 
-// maxStages is the number of stages that a sequence may be written with: SequenceHit has a bit for each.
+// maxStages is the number of stages that a sequence or sample may be written with: SequenceHit has a bit for each.
 const maxStages = 63
 
 // maxExpanded is the number of stages that a sequence may have after its runs are expanded: what the sequence machine
@@ -67,9 +67,10 @@ type Compiled struct {
 	// Number is the rule's index in Set.Rules.
 	Number int
 	// HostLocal is set where all events of a match come from one host: always for an event query, for a
-	// sequence where one of its join keys implies the host in every stage.
+	// sequence or sample where one of its join keys implies the host in every stage.
 	HostLocal bool
-	// MaxSpan bounds a sequence in milliseconds: its maxspan, or the rule's lookback where it has none. 0 for event queries.
+	// MaxSpan bounds a sequence or sample in milliseconds: its maxspan, or the rule's lookback where it has none. 0 for
+	// event queries.
 	MaxSpan int64
 	// TimestampSlot is the field of the rule's event time, @timestamp unless the rule has a timestamp_field.
 	TimestampSlot event.Slot
@@ -83,6 +84,12 @@ type Compiled struct {
 
 // Sequence reports whether the rule is a sequence.
 func (c *Compiled) Sequence() bool { return c.Query.Kind == eql.Sequence }
+
+// Sample reports whether the rule is a sample.
+func (c *Compiled) Sample() bool { return c.Query.Kind == eql.Sample }
+
+// Joins reports whether a match of the rule joins several events, so that it keeps partials: a sequence or a sample.
+func (c *Compiled) Joins() bool { return c.Sequence() || c.Sample() }
 
 // Set is a set of rules that are compiled together: over one schema, with shared atoms and one index of
 // candidates. It is immutable and may be shared; each goroutine has a Matcher of its own.
@@ -142,9 +149,6 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Kind == eql.Sample {
-		return nil, errors.New("sample is not supported yet")
-	}
 	if err := checkQuery(q); err != nil {
 		return nil, err
 	}
@@ -152,7 +156,7 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 	if r.TimestampField != "" {
 		c.TimestampSlot = s.schema.Add(r.TimestampField)
 	}
-	if q.Kind == eql.Sequence {
+	if c.Joins() {
 		c.HostLocal = hostLocal(q, s.opts.HostKeys)
 		c.MaxSpan = q.MaxSpan
 		if c.MaxSpan == 0 {
@@ -164,8 +168,8 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 
 // checkQuery finds what the language allows and a set doesn't.
 func checkQuery(q *eql.Query) error {
-	if q.Kind == eql.Sequence && len(q.Stages) > maxStages {
-		return fmt.Errorf("the sequence has %d stages, at most %d are supported", len(q.Stages), maxStages)
+	if len(q.Stages) > maxStages {
+		return fmt.Errorf("the %s has %d stages, at most %d are supported", q.Kind, len(q.Stages), maxStages)
 	}
 	expanded := 0
 	for _, stage := range q.Stages {
@@ -181,7 +185,7 @@ func (s *Set) add(c *Compiled) {
 	c.Number = len(s.rules)
 	s.rules = append(s.rules, c)
 	number := int32(c.Number)
-	if !c.Sequence() {
+	if !c.Joins() {
 		s.units = append(s.units, unit{stage: c.Query.Stages[0], rule: number})
 		return
 	}
@@ -236,7 +240,7 @@ func (s *Set) Meta() event.Meta { return s.meta }
 // Atoms returns the number of distinct atoms of all rules.
 func (s *Set) Atoms() int { return s.env.Atoms() }
 
-// LongestSpan returns the longest MaxSpan of the set's sequences in milliseconds: how long a replay must warm up.
+// LongestSpan returns the longest MaxSpan of the set's rules in milliseconds: how long a replay must warm up.
 func (s *Set) LongestSpan() int64 {
 	longest := int64(0)
 	for _, c := range s.rules {

@@ -187,12 +187,12 @@ func TestNewSetErrors(t *testing.T) {
 	stages := strings.Repeat("[any where true]", 64)
 	_, err := rules.NewSet([]*rules.Rule{
 		rule("a", `any where true`), rule("a", `any where true`), rule("b", `any where`),
-		rule("c", `sample by host.id [any where true] [any where true]`), rule("d", `sequence by host.id `+stages),
+		rule("c", `sample by host.id `+stages), rule("d", `sequence by host.id `+stages),
 	}, rules.SetOptions{})
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, want := range []string{"rule a is in the set twice", "rule b", "rule c (): sample is not supported yet", "rule d (): the sequence has 64 stages"} {
+	for _, want := range []string{"rule a is in the set twice", "rule b", "rule c (): the sample has 64 stages", "rule d (): the sequence has 64 stages"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
@@ -230,7 +230,7 @@ sequence by host.id [process where process.name : ("nc", "ncat") and event.type 
 		t.Fatal("the set doesn't know its rule")
 	}
 	want := rules.Explanation{
-		ID: "r1", Name: "a rule", Path: "r.toml", Query: s.Rules()[0].Query.String(), Hash: f.Rule.Hash(), Index: []string{"logs-*"}, Sequence: true,
+		ID: "r1", Name: "a rule", Path: "r.toml", Query: s.Rules()[0].Query.String(), Hash: f.Rule.Hash(), Index: []string{"logs-*"}, Kind: "sequence", Sequence: true,
 		Fields: []rules.ExplainedField{
 			{Path: "destination.port", Type: "long"},
 			{Path: "event.category", Type: "keyword"},

@@ -32,6 +32,7 @@ type backtestFlags struct {
 	all      bool
 	lateness time.Duration
 	dedupe   time.Duration
+	samples  string
 	kafka    topicFlags
 	format   *string
 }
@@ -50,6 +51,9 @@ a range of a Kafka topic, of which no group offsets are touched. Nothing is publ
 --from and --to are times (2026-01-31T08:00:00Z), a time back from now (-24h), or offsets that hold for every partition.
 A replay from a time first warms up for as long as the longest sequence takes; what completes meanwhile is not reported.
 
+A rule with a sample query takes the events, or the range, for one search: the earliest sample of each key. With --samples stream it
+runs as in weir run: a sample is found as soon as its events are there within the rule's lookback, and then needs a whole new set.
+
 Index patterns apply as in weir run; --any-index switches them off, for events that were collected elsewhere.
 The exit code is 1 where rules didn't load: the others were run.`,
 		Example: `  weir backtest --rules rules/ --events last-week.ndjson.gz
@@ -63,6 +67,8 @@ The exit code is 1 where rules didn't load: the others were run.`,
 	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "show the rules without matches too")
 	cmd.Flags().DurationVar(&f.lateness, "lateness", 0, "how long a sequence waits for earlier events of its host (default 2s)")
 	cmd.Flags().DurationVar(&f.dedupe, "dedupe", config.Default().Dedupe.Window, "leave out an alert of an id that there was within this time, as dedupe.window of weir run does; 0 for never")
+	cmd.Flags().StringVar(&f.samples, "samples", "batch", "samples are those of one search over all events (batch), or found as in weir run (stream)")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("samples", cobra.FixedCompletions([]string{"batch", "stream"}, cobra.ShellCompDirectiveNoFileComp)))
 	f.kafka.add(cmd)
 	f.format = outputFlag(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.backtest(cmd.Context(), f, args) }
@@ -71,6 +77,10 @@ The exit code is 1 where rules didn't load: the others were run.`,
 
 func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) error {
 	if err := f.kafka.check(append(slices.Clone(*f.events), more...)); err != nil {
+		return err
+	}
+	samples, err := sampleMode(f.samples)
+	if err != nil {
 		return err
 	}
 	c, err := f.kafka.load()
@@ -103,7 +113,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 		return err
 	}
 	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry(), place: src.place}
-	err = errors.Join(a.replay(ctx, f.alerts, src, c, set, report), src.Close())
+	err = errors.Join(a.replay(ctx, f.alerts, samples, src, c, set, report), src.Close())
 	if err != nil {
 		return err
 	}
@@ -156,7 +166,8 @@ func (a *app) openBacktest(
 
 // replay runs the engine and leaves what it found in report.
 func (a *app) replay(
-	ctx context.Context, alerts string, src backtestSource, c *config.Config, set *rules.Set, report *backtestReport,
+	ctx context.Context, alerts string, samples pipeline.SampleMode, src backtestSource, c *config.Config, set *rules.Set,
+	report *backtestReport,
 ) error {
 	sink, err := a.openAlerts(alerts)
 	if err != nil {
@@ -174,7 +185,7 @@ func (a *app) replay(
 			Set: set, Alerts: builder, NoEvidence: alerts == "", Streams: c.DataStreams,
 			Order:  pipeline.Order{Lateness: c.Order.Lateness, FutureTolerance: c.Order.FutureTolerance},
 			Dedupe: pipeline.Dedupe{Window: c.Dedupe.Window, IDs: math.MaxInt},
-			Limits: limits, Metrics: pipeline.NewMetrics(report.registry),
+			Limits: limits, Samples: samples, Metrics: pipeline.NewMetrics(report.registry),
 		},
 		Reported:   src.reported,
 		Alert:      func(al pipeline.Alert) error { return sink.write(al.Body) },
@@ -186,6 +197,18 @@ func (a *app) replay(
 		src.done()
 	}
 	return errors.Join(err, sink.close())
+}
+
+// sampleMode reads the value of --samples.
+func sampleMode(text string) (pipeline.SampleMode, error) {
+	switch text {
+	case "batch":
+		return pipeline.SamplesBatch, nil
+	case "stream":
+		return pipeline.SamplesStream, nil
+	default:
+		return 0, fmt.Errorf("unknown --samples %q: use batch or stream", text)
+	}
 }
 
 // alertSink writes alerts as lines; without a file it drops them.

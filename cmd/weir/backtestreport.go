@@ -113,7 +113,7 @@ func (r *backtestReport) json() backtestJSON {
 		Late:           r.counter("weir_late_events_total"),
 		Deduplicated:   r.counter("weir_alerts_deduplicated_total"),
 		UnknownStreams: r.counter("weir_unknown_stream_events_total"),
-		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped + r.files.unsupported},
+		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped},
 	}
 	for _, rr := range r.rows() {
 		row := ruleJSON{
@@ -178,9 +178,6 @@ func (r *backtestReport) summary() string {
 	}
 	if r.files.skipped > 0 {
 		notes = append(notes, count(r.files.skipped, "rule file")+" skipped by type")
-	}
-	if r.files.unsupported > 0 {
-		notes = append(notes, count(r.files.unsupported, "rule file")+" not supported yet")
 	}
 	if r.files.errors > 0 {
 		notes = append(notes, count(r.files.errors, "rule file")+" with errors, not run")

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-eql/weir/internal/fields"
-	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/rules/detections"
 )
@@ -98,29 +97,11 @@ func besideCases(paths []string) []string {
 type tally struct {
 	ok, errors, warnings int
 	skipped              int // rules of other types
-	unsupported          int // EQL rules that can't run yet
 }
 
 // left says in words how many files are no rules that could run, though nothing is wrong with them.
 func (t tally) left() string {
-	text := fmt.Sprintf("%d skipped by type", t.skipped)
-	if t.unsupported > 0 {
-		text += fmt.Sprintf(", %d not supported yet", t.unsupported)
-	}
-	return text
-}
-
-// unsupported returns what a rule of EQL was skipped for, "" for all other files.
-func unsupported(f *rules.File) string {
-	if f.Status != rules.StatusSkipped {
-		return ""
-	}
-	for _, p := range f.Problems {
-		if p.Message == replay.ErrSample.Error() {
-			return p.Message
-		}
-	}
-	return ""
+	return fmt.Sprintf("%d skipped by type", t.skipped)
 }
 
 func tallyFiles(files []*rules.File) tally {
@@ -132,11 +113,7 @@ func tallyFiles(files []*rules.File) tally {
 		case rules.StatusError:
 			t.errors++
 		case rules.StatusSkipped:
-			if unsupported(f) != "" {
-				t.unsupported++
-			} else {
-				t.skipped++
-			}
+			t.skipped++
 		}
 		for _, p := range f.Problems {
 			if p.Severity == rules.SeverityWarning {
@@ -177,17 +154,14 @@ func duplicates(c *rules.Collection) map[*rules.File]*rules.Rule {
 	return out
 }
 
-// warnLoaded says of the rules that load what weir run logs of them: those that don't run because of their id or their
-// kind, and in one line what isn't honoured.
+// warnLoaded says of the rules that load what weir run logs of them: those that don't run because of their id, and
+// in one line what isn't honoured.
 func (a *app) warnLoaded(c *rules.Collection) {
 	twice := duplicates(c)
 	asking, keys := 0, map[string]struct{}{}
 	for _, f := range c.Files {
 		if winner, ok := twice[f]; ok {
 			a.warn("%s: duplicate rule id %s: %s wins, this rule does not run", f.Path, f.RuleID, winner.Path)
-		}
-		if reason := unsupported(f); reason != "" {
-			a.warn("%s: this rule does not run: %s", f.Path, reason)
 		}
 	}
 	for _, r := range c.Rules {

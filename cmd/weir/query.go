@@ -31,11 +31,12 @@ JSON lines, in the order in which they were completed:
 
 index is the event's position in the input, from 0 and on from file to file in the order given; {"missing":true} stands for a
 missing stage. Events are sorted by event time, then tiebreaker, then position. Missing stages at the end of the input are
-decided there.
+decided there. A sample query takes the whole input for one search; its events need no time.
 
 ` + eventsHelp,
 		Example: `  weir query 'process where process.name == "nc"' --events events.ndjson
   weir query 'sequence by host.id with maxspan=1m [process where true] [network where true]' --events a.ndjson.gz b.ndjson.gz
+  weir query 'sample by host.id [process where true] [network where true]' --samples-per-key 3 --events events.ndjson
   zcat *.gz | weir query 'any where event.action == "exec"' --events -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -49,8 +50,12 @@ decided there.
 	cmd.Flags().StringVar(&o.TimestampField, "timestamp-field", "", "field of the event time (default @timestamp)")
 	cmd.Flags().StringVar(&o.TiebreakerField, "tiebreaker-field", "", "field that orders events of one time (default: their position)")
 	cmd.Flags().StringVar(&o.EventCategoryField, "event-category-field", "", "field of the event category (default event.category)")
+	cmd.Flags().IntVar(&o.SamplesPerKey, "samples-per-key", 1, "the most samples of one join key in a sample query, the earliest first")
 	declared := fieldsFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.SamplesPerKey < 1 {
+			return errors.New("--samples-per-key must be at least 1")
+		}
 		table, err := readFields(*declared)
 		if err != nil {
 			return err

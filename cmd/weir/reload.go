@@ -238,7 +238,7 @@ func (m *ruleMetrics) loaded(l *loadedRules, now time.Time) {
 	t := tallyFiles(l.collection.Files)
 	m.files.WithLabelValues(string(rules.StatusOK)).Set(float64(t.ok))
 	m.files.WithLabelValues(string(rules.StatusError)).Set(float64(t.errors))
-	m.files.WithLabelValues(string(rules.StatusSkipped)).Set(float64(t.skipped + t.unsupported))
+	m.files.WithLabelValues(string(rules.StatusSkipped)).Set(float64(t.skipped))
 	m.rules.Set(float64(len(l.collection.Rules)))
 	m.reloads.Inc()
 	m.ok.Set(1)

@@ -20,7 +20,7 @@ func newRulesExplainCommand(a *app) *cobra.Command {
 		Use:   "explain RULE",
 		Short: "Explain how a rule runs: plan, fields, index key, partitions",
 		Long: `Explain how a rule runs: its query in canonical form, the fields that it reads, the condition under which the rule set's
-index finds each stage, how long a sequence may take, whether its events meet on one partition, and what state it keeps.
+index finds each stage, how long a sequence or sample may take, whether its events meet on one partition, and what state it keeps.
 
 RULE is a rule file, or the id of a rule (its beginning is enough) or its name, among the shipped rules or those of --rules.`,
 		Example: `  weir rules explain rules/linux/netcat.toml
@@ -98,9 +98,6 @@ func (a *app) findRule(f *ruleFlags, name string) (*rules.Collection, string, er
 }
 
 func notRunnable(f *rules.File) error {
-	if reason := unsupported(f); reason != "" {
-		return fmt.Errorf("%s: %s", f.Path, reason)
-	}
 	if f.Status == rules.StatusSkipped {
 		return fmt.Errorf("%s: a rule of type %s can't be run", f.Path, f.Type)
 	}
@@ -131,7 +128,7 @@ func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
 		index = strings.Join(e.Index, ", ")
 	}
 	line("index", index)
-	if e.Sequence {
+	if e.State != nil {
 		line("lasts", fmt.Sprintf("at most %s (%s)", time.Duration(e.MaxSpanMillis)*time.Millisecond, e.SpanSource))
 	}
 	line("partitions", e.Partition)
@@ -156,7 +153,7 @@ func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
 	return err
 }
 
-// explainState says what a sequence costs while it is unfinished.
+// explainState says what a sequence or sample costs while it is unfinished.
 func explainState(line func(title, text string), e rules.Explanation) {
 	if e.State == nil {
 		return
@@ -169,14 +166,21 @@ func explainState(line func(title, text string), e rules.Explanation) {
 	if st.Begun > 1 {
 		text += fmt.Sprintf(", up to %d of each, at different stages", st.Begun)
 	}
-	text += fmt.Sprintf("; one holds at most %s: about %d bytes of memory", count(st.Events, "event"), st.BytesFirst)
+	text += "; one holds at most " + count(st.Events, "event")
+	if e.Kind == "sample" {
+		text += fmt.Sprintf(" (for each of the %d stages the %d newest)", len(e.Stages), len(e.Stages))
+	}
+	text += fmt.Sprintf(": about %d bytes of memory", st.BytesFirst)
 	if st.Events > 1 {
 		text += fmt.Sprintf(" with the first, %d with all", st.BytesFull)
 	}
 	text += ", event ids included; the events themselves are on disk"
 	line("state", text)
-	line("held", fmt.Sprintf("until it completes, or for %s (%s) and order.lateness",
-		time.Duration(e.MaxSpanMillis)*time.Millisecond, e.SpanSource))
+	held := "until it completes, or for %s (%s) and order.lateness"
+	if e.Kind == "sample" {
+		held = "each event until it is part of a sample or older than one, or for %s (%s) and order.lateness"
+	}
+	line("held", fmt.Sprintf(held, time.Duration(e.MaxSpanMillis)*time.Millisecond, e.SpanSource))
 	caps := "limits.partials_per_rule, limits.partials: the oldest goes first"
 	if st.Waits {
 		caps += "; limits.per_key for those under one key that only wait for the absence at the end"

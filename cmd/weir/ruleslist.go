@@ -22,7 +22,7 @@ type listed struct {
 	Type      string       `json:"type"`
 	Severity  string       `json:"severity,omitempty"`
 	RiskScore int          `json:"risk_score"`
-	Kind      string       `json:"kind,omitempty"` // event or sequence
+	Kind      string       `json:"kind,omitempty"` // event, sequence or sample
 	Stages    int          `json:"stages"`
 	Index     []string     `json:"index"`
 	// Rekey says that the join keys don't imply the host.
@@ -30,8 +30,6 @@ type listed struct {
 	// Replaced says that another file with the same id runs instead.
 	Replaced    bool     `json:"replaced,omitempty"`
 	NotHonoured []string `json:"not_honoured"`
-
-	reason string // of an EQL rule that can't run yet
 }
 
 func newRulesListCommand(a *app) *cobra.Command {
@@ -39,7 +37,7 @@ func newRulesListCommand(a *app) *cobra.Command {
 		Use:   "list [P…]",
 		Short: "List rules with what they need",
 		Long: `List rule files, or the shipped rules: severity, kind, index patterns, whether the rule runs, and what it asks for that is not
-honoured yet. "re-key" marks sequences whose join keys don't imply the host: only events of one partition are joined.
+honoured yet. "re-key" marks sequences and samples whose join keys don't imply the host: only events of one partition are joined.
 The exit code is 1 where rules didn't load.`,
 		Example: `  weir rules list
   weir rules list rules/ -o json`,
@@ -84,7 +82,6 @@ func listRules(c *rules.Collection, o rules.SetOptions) ([]listed, error) {
 	for _, f := range c.Files {
 		row := listed{
 			ID: f.RuleID, Name: f.Name, Path: f.Path, Status: f.Status, Type: f.Type, Index: []string{}, NotHonoured: []string{},
-			reason: unsupported(f),
 		}
 		if f.Rule != nil {
 			row.fill(f.Rule, set.Rule(f.RuleID))
@@ -102,10 +99,7 @@ func (l *listed) fill(r *rules.Rule, c *rules.Compiled) {
 		return
 	}
 	l.Replaced = c.Rule != r
-	l.Kind, l.Stages = "event", len(c.Query.Stages)
-	if c.Sequence() {
-		l.Kind = "sequence"
-	}
+	l.Kind, l.Stages = c.Query.Kind.String(), len(c.Query.Stages)
 	l.Rekey = !c.HostLocal
 }
 
@@ -169,8 +163,8 @@ func (l *listed) risk() string {
 }
 
 func (l *listed) kind() string {
-	if l.Kind == "sequence" {
-		return fmt.Sprintf("sequence of %d", l.Stages)
+	if l.Kind == "sequence" || l.Kind == "sample" {
+		return fmt.Sprintf("%s of %d", l.Kind, l.Stages)
 	}
 	return l.Kind
 }
@@ -183,10 +177,7 @@ func (l *listed) notes() string {
 	if l.Rekey {
 		notes = append(notes, "re-key")
 	}
-	switch {
-	case l.reason != "":
-		notes = append(notes, l.reason)
-	case l.Status == rules.StatusSkipped && l.Type != "":
+	if l.Status == rules.StatusSkipped && l.Type != "" {
 		notes = append(notes, "type "+l.Type)
 	}
 	if len(l.NotHonoured) > 0 {

@@ -159,7 +159,7 @@ func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
 func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 	t := tallyFiles(c.Files)
 	log.Info("rules loaded", slog.Int("rules", len(c.Rules)), slog.Int("skipped", t.skipped),
-		slog.Int("not_supported", t.unsupported), slog.Int("errors", t.errors),
+		slog.Int("errors", t.errors),
 		slog.Int("atoms", set.Atoms()), slog.Int("fields", set.Schema().Len()))
 	twice := duplicates(c)
 	for _, f := range c.Files {
@@ -179,10 +179,7 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 // logFile says why a file's rule doesn't run, errors aside; winner is the rule of its id that runs instead, if there is one.
 func logFile(log *slog.Logger, f *rules.File, winner *rules.Rule) {
 	path := slog.String("path", f.Path)
-	reason := unsupported(f)
 	switch {
-	case reason != "":
-		log.Warn("rule file skipped", path, slog.String("reason", reason), slog.String("name", f.Name))
 	case f.Status == rules.StatusSkipped:
 		log.Info("rule file skipped", path, slog.String("type", f.Type), slog.String("name", f.Name))
 	case winner != nil:

@@ -364,17 +364,29 @@ var invalid = []struct {
 		{`]`, "expected an event category, found \"]\" (a condition begins with a category and where, such as `process where …`)"},
 	}},
 	{`sample [a where true] [b where true]`, []problem{
-		{`sample`, "a sample needs at least 1 join key (write `sample by …`)"},
+		{`sample`, "a sample needs at least 1 join key (write `sample by host.id …`)"},
 	}},
 	{`sample by a [a where true]`, []problem{
-		{`sample`, `a sample has at least 2 stages, this one has 1`},
+		{`sample`, `a sample has at least 2 stages, this one has 1 (for one event write the condition alone)`},
 	}},
 	{`sample by a with maxspan=3s [a where true] [b where true]`, []problem{
-		{`with`, `a sample has no maxspan (write a sequence to limit the time)`},
+		{`with`, "a sample has no maxspan (leave it out, or write a sequence: a rule's samples are within its lookback (`from`))"},
 	}},
 	{`sample by a ![a where true] [b where true] with runs=3`, []problem{
-		{`![a where true]`, `a sample can't have missing events ![…]`},
-		{`[b where true] with runs=3`, `a sample can't have runs`},
+		{`![a where true]`, `a sample can't have missing events ![…] (only a sequence can ask for what doesn't happen)`},
+		{`with runs=3`, `a sample can't have runs (write the stage several times: each takes an event of its own)`},
+	}},
+	{`sample by a [a where true] with runs=1 [b where true]`, []problem{
+		{`with runs=1`, `a sample can't have runs (write the stage several times: each takes an event of its own)`},
+	}},
+	{`sample by a [a where true] with maxspan=1 [b where true]`, []problem{
+		{`maxspan`, "maxspan can't stand here (maxspan belongs behind sequence: `sequence by … with maxspan=…`)"},
+	}},
+	{`sample by a [a where true] [b where true] until [c where true]`, []problem{
+		{`until`, `a sample has no until (leave it out, or write a sequence)`},
+	}},
+	{`sample by a [a where true] by b [b where true]`, []problem{
+		{`[b where true]`, `this stage has 0 join keys, the first one has 1 (keys are compared by position, so all stages need the same number)`},
 	}},
 	{`any where true;`, []problem{
 		{`;`, `the character ';' has no meaning here`},

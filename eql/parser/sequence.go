@@ -49,7 +49,7 @@ func (p *parser) until() *ast.Stage {
 		p.skipTo("|")
 		return nil
 	}
-	u := p.stage()
+	u := p.stage("sequence")
 	if u.Missing {
 		p.errorf(missing.Span, "write [ without the !", "until can't wait for a missing event")
 	}
@@ -121,32 +121,29 @@ func (p *parser) sample() *ast.Sample {
 		s.By = p.keys()
 	}
 	if p.tok.is("with") {
-		p.errorf(p.tok.Span, "write a sequence to limit the time", "a sample has no maxspan")
+		p.errorf(p.tok.Span, "leave it out, or write a sequence: a rule's samples are within its lookback (`from`)", "a sample has no maxspan")
 		p.skipTo("[", "![", "|")
 	}
 	s.Stages = p.stages("sample")
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		if st.Missing {
-			p.errorf(st.Span, "", "a sample can't have missing events ![…]")
-		}
-		if st.Runs > 1 {
-			p.errorf(st.Span, "", "a sample can't have runs")
+			p.errorf(st.Span, "only a sequence can ask for what doesn't happen", "a sample can't have missing events ![…]")
 		}
 	}
 	if p.tok.is("until") {
-		p.errorf(p.tok.Span, "", "a sample has no until")
+		p.errorf(p.tok.Span, "leave it out, or write a sequence", "a sample has no until")
 		p.skipTo("|")
 	}
 	if len(p.errs.list) > 0 {
 		return s
 	}
 	if len(s.Stages) < 2 {
-		p.errorf(head.Span, "", "a sample has at least 2 stages, this one has %d", len(s.Stages))
+		p.errorf(head.Span, "for one event write the condition alone", "a sample has at least 2 stages, this one has %d", len(s.Stages))
 	}
 	p.checkKeys(s.Stages, nil)
 	if len(s.By) == 0 && len(s.Stages) > 0 && len(s.Stages[0].By) == 0 {
-		p.errorf(head.Span, "write `sample by …`", "a sample needs at least 1 join key")
+		p.errorf(head.Span, "write `sample by host.id …`", "a sample needs at least 1 join key")
 	}
 	return s
 }
@@ -158,11 +155,11 @@ func (p *parser) stages(what string) []ast.Stage {
 	for {
 		switch {
 		case p.tok.isAny("[", "!["):
-			stages = append(stages, p.stage())
+			stages = append(stages, p.stage(what))
 		case p.tok.is("!") && p.peek().is("["):
 			p.errorf(p.tok.Span, "write ![ without a space", "! and [ must stand together")
 			p.next()
-			stages = append(stages, p.stage())
+			stages = append(stages, p.stage(what))
 		case p.tok.isAny("until", "|"), p.tok.kind == endOfText:
 			if len(stages) == 0 && !strayed {
 				p.expected("[ to begin a stage of the "+what, "a stage is `[category where condition]`")
@@ -206,8 +203,8 @@ func (p *parser) unexpectedInStages(what string, before int) {
 	p.skipTo("[", "![", "until", "|")
 }
 
-// stage reads `[ filter ] by … with runs=…`; it stands at the opening bracket.
-func (p *parser) stage() ast.Stage {
+// stage reads `[ filter ] by … with runs=…` of a sequence or sample; it stands at the opening bracket.
+func (p *parser) stage(what string) ast.Stage {
 	open := p.next()
 	st := ast.Stage{Missing: open.is("!["), Runs: 1}
 	st.Filter = p.filter()
@@ -224,7 +221,11 @@ func (p *parser) stage() ast.Stage {
 		st.By = p.keys()
 	}
 	if p.tok.is("with") {
+		with, before := p.tok.Pos, len(p.errs.list)
 		st.Runs = p.runs()
+		if what == "sample" && len(p.errs.list) == before {
+			p.errorf(p.spanFrom(with), "write the stage several times: each takes an event of its own", "a sample can't have runs")
+		}
 		if p.tok.is("by") {
 			p.errorf(p.tok.Span, "write `[…] by … with runs=…`", "by must stand before with runs")
 			_ = p.keys()

@@ -17,7 +17,7 @@ func (bareBuilder) Build(m Match, _ time.Time) (Document, error) {
 	identities := make([]string, len(m.Events))
 	for i := range m.Events {
 		identities[i] = m.Events[i].identity()
-		if !m.Events[i].Missing {
+		if !m.Events[i].Missing && (completed < 0 || m.Events[i].Time >= m.Events[completed].Time) {
 			completed = i
 		}
 	}

@@ -104,7 +104,9 @@ func newDraft(m *Match, detectedAt time.Time) (*draft, error) {
 		if e.Missing {
 			continue
 		}
-		d.completed = i
+		if d.completed < 0 || e.Time >= m.Events[d.completed].Time { // of a sequence the last, of a sample the newest
+			d.completed = i
+		}
 		raw, tree, ok := readSource(e.Source)
 		s.raw, s.tree, s.truncated = raw, tree, e.Truncated || !ok
 		s.stamp = timestamp(e, tree)

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,43 +36,33 @@ func (d *draft) sentence() string {
 	return b.String()
 }
 
-// story writes the steps of a sequence.
+// story writes the steps of a sequence or sample in the order in which they happened.
 func (d *draft) story(b *strings.Builder) {
-	first, last, n := d.completed, d.completed, 0
+	var steps []int
 	for i := range d.stages {
-		if d.m.Events[i].Missing {
-			continue
-		}
-		n++
-		if d.before(i, first) {
-			first = i
-		}
-		if d.before(last, i) {
-			last = i
+		if !d.m.Events[i].Missing { // what didn't happen is the rule's to explain
+			steps = append(steps, i)
 		}
 	}
+	slices.SortStableFunc(steps, func(i, j int) int { return cmp.Compare(d.m.Events[i].Time, d.m.Events[j].Time) })
+	n := len(steps)
 	b.WriteString(strconv.Itoa(n))
 	if n == 1 {
 		b.WriteString(" event")
 	} else {
 		b.WriteString(" events in ")
-		b.WriteString(span(d.m.Events[last].Time - d.m.Events[first].Time))
+		b.WriteString(span(d.m.Events[steps[n-1]].Time - d.m.Events[steps[0]].Time))
 	}
 	b.WriteString(circumstances(d.common))
 	b.WriteString(": ")
-	told := 0
-	for i := range d.stages {
-		if d.m.Events[i].Missing {
-			continue // what didn't happen is the rule's to explain
-		}
-		told++
-		if n > maxSteps && told >= maxSteps && told < n {
-			if told == maxSteps {
+	for told, i := range steps {
+		if n > maxSteps && told >= maxSteps-1 && told < n-1 {
+			if told == maxSteps-1 {
 				b.WriteString(", then " + strconv.Itoa(n-maxSteps) + " more")
 			}
 			continue
 		}
-		if told > 1 {
+		if told > 0 {
 			b.WriteString(", then ")
 		}
 		b.WriteString(cutText(deed(d.stages[i].tree), maxStep))

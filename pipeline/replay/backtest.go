@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
 )
@@ -66,6 +67,9 @@ func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	}
 	if o.ChunkBytes <= 0 {
 		o.ChunkBytes = chunkBytes
+	}
+	if o.Reported != nil { // the warm-up is no part of a search
+		o.Config.SampleScope = func(ref sequence.Ref) bool { return o.Reported(pipeline.Alert{Completed: ref}) }
 	}
 	b := &backtest{
 		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{},

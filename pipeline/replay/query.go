@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -23,6 +24,8 @@ type QueryOptions struct {
 	EventCategoryField string // default event.category
 	// Fields tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
 	Fields FieldTypes
+	// SamplesPerKey is the most samples that a sample query gives for one join key; 0 counts as 1.
+	SamplesPerKey int
 	// NoOptimise compiles without shared atoms and folding, for differential tests.
 	NoOptimise bool
 }
@@ -61,7 +64,7 @@ type QueryResult struct {
 	Matches []QueryMatch
 	Events  int
 	// Undecodable counts the documents that are not JSON objects, Timeless those without a usable timestamp:
-	// neither can match a sequence.
+	// neither can match a sequence. A sample needs no timestamps: its query counts none as Timeless.
 	Undecodable, Timeless int
 	// Skipped are the first of the undecodable documents.
 	Skipped []SkippedDoc
@@ -91,7 +94,7 @@ type queryDoc struct {
 
 // Query runs one EQL query over the documents of src, all of them in memory: sorted by event time, then
 // tiebreaker, then position. Matches come in completion order; absences are decided at the end of the input; a
-// sequence without maxspan is unbounded. The error of a query that doesn't compile is an ast.Errors.
+// sequence without maxspan is unbounded, and a sample always is: documents without a time stand at the end there. The error of a query that doesn't compile is an ast.Errors.
 func Query(text string, src Source, o QueryOptions) (*QueryResult, error) {
 	q, err := newQuery(text, o)
 	if err != nil {
@@ -108,7 +111,7 @@ func Query(text string, src Source, o QueryOptions) (*QueryResult, error) {
 	if q.query.Kind == eql.EventQuery {
 		res.Matches = q.events()
 	} else {
-		res.Matches = q.sequences()
+		res.Matches = q.joined()
 	}
 	res.Matches = applyPipes(res.Matches, q.query)
 	return res, nil
@@ -122,7 +125,7 @@ type query struct {
 	decoder *event.Decoder
 	ev      *event.Event
 	memo    *eql.Memo
-	machine *sequence.Machine
+	machine pipeline.Machine // nil for an event query
 	docs    []queryDoc
 	present []bool // by slot: a document has a value for it
 }
@@ -153,22 +156,15 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	if q.query, err = env.Compile(text, options); err != nil {
 		return nil, err
 	}
-	switch q.query.Kind {
-	case eql.EventQuery:
-	case eql.Sequence:
-		if q.machine, err = pipeline.NewMachine(q.query, q.query.MaxSpan); err != nil {
+	if q.query.Kind != eql.EventQuery {
+		if q.machine, err = pipeline.NewMachine(q.query, q.query.MaxSpan, o.SamplesPerKey); err != nil {
 			return nil, err
 		}
-	case eql.Sample:
-		return nil, ErrSample
 	}
 	q.decoder, q.ev, q.memo = event.NewDecoder(schema), event.New(schema), env.NewMemo()
 	q.present = make([]bool, schema.Len())
 	return q, nil
 }
-
-// ErrSample is the error of a sample query.
-var ErrSample = errors.New("sample is not supported yet")
 
 // read takes in all documents and the time of each.
 func (q *query) read(src Source, res *QueryResult) error {
@@ -193,7 +189,11 @@ func (q *query) read(src Source, res *QueryResult) error {
 		}
 		d.at.Time, d.at.SubMillis, d.timed = q.meta.Time(q.ev)
 		d.at.Offset = int64(d.index)
-		if !d.timed {
+		switch {
+		case d.timed:
+		case q.query.Kind == eql.Sample:
+			d.at.Time = math.MaxInt64
+		default:
 			res.Timeless++
 		}
 		if q.tie != event.NoSlot {
@@ -313,9 +313,9 @@ type completed struct {
 	match sequence.Match
 }
 
-// sequences runs the sequence machine over all documents, a state per join key.
-func (q *query) sequences() []QueryMatch {
-	states := map[string]*sequence.State{}
+// joined runs the machine of a sequence or sample over all documents, a state per join key.
+func (q *query) joined() []QueryMatch {
+	states := map[string]*pipeline.MachineState{}
 	var keys []string
 	var done []completed
 	collect := func(key string, ms []sequence.Match) {
@@ -325,13 +325,13 @@ func (q *query) sequences() []QueryMatch {
 	}
 	for i := range q.docs {
 		d := &q.docs[i]
-		if !d.timed || !q.decode(d.raw) {
+		if !d.timed && q.query.Kind == eql.Sequence || !q.decode(d.raw) {
 			continue
 		}
 		for _, h := range q.hits() {
 			st, ok := states[h.key]
 			if !ok {
-				st = &sequence.State{}
+				st = &pipeline.MachineState{}
 				states[h.key] = st
 				keys = append(keys, h.key)
 			}
@@ -348,10 +348,6 @@ func (q *query) sequences() []QueryMatch {
 
 // sortTies puts the matches that one event completes into the order in which that event's join keys expand.
 func (q *query) sortTies(done []completed) {
-	last := len(q.query.Stages) - 1
-	for q.query.Stages[last].Missing {
-		last--
-	}
 	docs := map[int64][]byte{}
 	for _, d := range q.docs {
 		docs[d.at.Offset] = d.raw
@@ -362,11 +358,20 @@ func (q *query) sortTies(done []completed) {
 			n++
 		}
 		if n > 1 && q.decode(docs[done[0].at.Offset]) {
-			tuples, _ := q.query.Stages[last].JoinKeys(q.ev, nil)
-			rank := func(c completed) int {
-				return slices.IndexFunc(tuples, func(t []byte) bool { return string(t) == c.key })
+			ranks := map[string]int{}
+			var tuples [][]byte
+			for _, stage := range slices.Backward(q.query.Stages) { // a sequence's last one has them all
+				if stage.Missing {
+					continue
+				}
+				tuples, _ = stage.JoinKeys(q.ev, tuples[:0])
+				for _, t := range tuples {
+					if _, ok := ranks[string(t)]; !ok {
+						ranks[string(t)] = len(ranks)
+					}
+				}
 			}
-			slices.SortStableFunc(done[:n], func(a, b completed) int { return cmp.Compare(rank(a), rank(b)) })
+			slices.SortStableFunc(done[:n], func(a, b completed) int { return cmp.Compare(ranks[a.key], ranks[b.key]) })
 		}
 		done = done[n:]
 	}

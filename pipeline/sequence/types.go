@@ -5,7 +5,6 @@ package sequence
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 )
 
@@ -90,7 +89,7 @@ type Spec struct {
 	Until   bool
 }
 
-// Match is a completed sequence: one entry per stage after runs were expanded, in stage order.
+// Match is a completed sequence, or sample: one entry per stage after runs were expanded, in stage order.
 type Match struct {
 	Events []MatchEvent
 	// OpenEnd marks a match that only the end of the input decided: an absence that no watermark had confirmed.
@@ -103,12 +102,14 @@ type MatchEvent struct {
 	Ref     Ref
 }
 
-// Completed returns the ref that completed the sequence, the last one that isn't missing.
+// Completed returns the ref that completed the match: the newest one. In a sequence that is the last one that isn't missing.
 func (m Match) Completed() Ref {
-	for _, e := range slices.Backward(m.Events) {
-		if !e.Missing {
-			return e.Ref
+	var last Ref
+	found := false
+	for _, e := range m.Events {
+		if !e.Missing && (!found || last.Compare(e.Ref.Ordinal) <= 0) {
+			last, found = e.Ref, true
 		}
 	}
-	return Ref{}
+	return last
 }
