@@ -249,15 +249,15 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// The completing event is the last in stage order, but start and end are the earliest and latest.
-func TestLateStageOrder(t *testing.T) {
+// A sample's events stand in the order of the stages. The newest is the one that completed it, and the message tells them as they
+// happened.
+func TestSample(t *testing.T) {
 	m := pair()
-	m.Events = append(m.Events, alert.Event{Missing: true})
 	m.Events[0], m.Events[1] = m.Events[1], m.Events[0]
 	doc := build(t, alert.Options{}, m)
 	f := fields(t, doc.Body)
 	for path, want := range map[string]any{
-		"@timestamp":  "2026-03-01T10:00:00.123456Z",
+		"@timestamp":  "2026-03-01T10:00:01.500Z",
 		"event.start": "2026-03-01T10:00:00.123456Z",
 		"event.end":   "2026-03-01T10:00:01.500Z",
 	} {
@@ -265,8 +265,20 @@ func TestLateStageOrder(t *testing.T) {
 			t.Errorf("%s = %v, want %v", path, got, want)
 		}
 	}
-	if doc.Time != execTime {
-		t.Errorf("Time = %d, want %d", doc.Time, execTime)
+	const told = "2 events in 1.377s, by root, in container c0ffee (image nginx) on host node-1: " +
+		"exec of nc -l -p 4444 by parent bash, then connection attempted to 203.0.113.9:443 by curl: Listener in a container (high, 73)"
+	if got := at(f, "message"); got != told {
+		t.Errorf("message: got %v\nwant %s", got, told)
+	}
+	summary, err := alert.Summarise(doc.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := summary.Steps[0]; first.Destination != "203.0.113.9:443" || first.Offset != 1376544*time.Microsecond {
+		t.Errorf("the first step isn't that of stage 1: %+v", first)
+	}
+	if bare, err := alert.NewBare().Build(m, time.Time{}); err != nil || bare.Time != doc.Time || bare.ID != doc.ID {
+		t.Errorf("the bare document: got %+v %v, want id %s and time %d", bare, err, doc.ID, doc.Time)
 	}
 }
 
