@@ -101,7 +101,9 @@ func replayRules(set *rules.Set, events string) (map[string][][]int, error) {
 	}
 	got := map[string][][]int{}
 	_, err = replay.Backtest(context.Background(), src, replay.Options{
-		Config: &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps()},
+		Config: &pipeline.Config{
+			Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps(), Samples: pipeline.SamplesBatch,
+		},
 		Alert: func(a pipeline.Alert) error {
 			var positions []int
 			for _, e := range a.Match {
