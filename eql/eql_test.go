@@ -354,8 +354,11 @@ func TestErrors(t *testing.T) {
 	f(`k : 5`, `5`, `: takes text`)
 	f(`k in ("a", length(k2))`, `length(k2)`, `constants on its right side`)
 	f(`k : k2`, `k2`, `constants only`)
-	f(`k regex "(a"`, `"(a"`, `regular expression: expected ')'`)
-	f(`k regex ("a", "\\bfoo")`, `"\\bfoo"`, `unknown escape`)
+	f(`k regex "(a"`, `"`, `regular expression: expected ')' at character 3 (( at character 1 begins it; where it is meant literally it is written \()`)
+	f(`k regex ("a", "é\n\\bfoo")`, `\\b`, `unknown escape \b at character 3 (there are no word boundaries`)
+	f(`k regex~ """x\u{2}"""`, `\u`, `unknown escape \u at character 2 (write the character itself`)
+	f(`k regex "[z-a]"`, `z`, `upside down`)
+	f(`k regex "\u{61}{9999}{9999}"`, `\u{61}{9999}{9999}`, `too complex`)
 	f(`k + 1 == 2`, `k`, `+ takes numbers, but this is text`)
 }
 

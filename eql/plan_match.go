@@ -1,6 +1,7 @@
 package eql
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -140,7 +141,7 @@ func (c *compiler) regexTest(e *ast.Match) tester {
 		}
 		re, err := lucene.Compile(v.Text(), e.Op == ast.RegexFold)
 		if err != nil {
-			c.errorf(x, "regular expression: %s", err)
+			c.regexError(x, err)
 			continue
 		}
 		tests = append(tests, textRegex{re})
@@ -165,6 +166,20 @@ func (c *compiler) warnJavaRegex(e *ast.Match) {
 			Hint: `Weir uses Lucene's everywhere: there ^ $ are themselves, and ~ & @ # < " are operators`,
 		})
 	}
+}
+
+// regexError reports a pattern that can't be run, at the place in the query that is meant.
+func (c *compiler) regexError(x ast.Expr, err error) {
+	e, ok := errors.AsType[*lucene.Error](err)
+	if !ok {
+		c.errorf(x, "regular expression: %s", err)
+		return
+	}
+	var at ast.Node = x
+	if s, ok := x.(*ast.String); ok {
+		at = s.Part(e.Offset, e.End)
+	}
+	c.hint(at, e.Hint, "regular expression: %s", e.Msg)
 }
 
 // memberTest returns the test for membership of a field's values; errors go to the constants that can't be

@@ -168,8 +168,44 @@ type Field struct {
 // String is a text literal, unescaped. Raw marks the triple-quoted form.
 type String struct {
 	Span
-	Value string
-	Raw   bool
+	Value   string
+	Raw     bool
+	Escapes Escapes
+}
+
+// Escapes are the escapes of a literal in order.
+type Escapes []Escape
+
+// Escape is one escape in a literal: where its character stands in the value, and what wrote it.
+type Escape struct {
+	Offset, Size int // of the character in Value, in bytes
+	Length       int // of the escape in the source
+}
+
+// Part returns the part of the source that wrote the bytes of Value from one offset to another; the closing quote where
+// they are the end of Value.
+func (s *String) Part(from, to int) Span {
+	if from >= len(s.Value) {
+		from, to = len(s.Value), len(s.Value)+1
+	}
+	return Span{Pos: s.source(from), End: s.source(max(to, from+1))}
+}
+
+// source returns where the byte of Value at an offset was written; an offset within an escape's character counts as its end.
+func (s *String) source(offset int) int {
+	at := s.Pos + 1 + offset
+	if s.Raw {
+		at += 2
+	}
+	for _, e := range s.Escapes {
+		switch {
+		case offset >= e.Offset+e.Size:
+			at += e.Length - e.Size
+		case offset > e.Offset:
+			at += e.Length - (offset - e.Offset)
+		}
+	}
+	return at
 }
 
 // Number is a number literal. Whole numbers that fit have IsInt and Int; Float is set for all.

@@ -235,7 +235,7 @@ func (p *parser) prefix(power int) (ast.Expr, bool) {
 		return x, true
 	case t.kind == text:
 		p.next()
-		return &ast.String{Span: t.Span, Value: t.value, Raw: t.raw}, true
+		return &ast.String{Span: t.Span, Value: t.value, Raw: t.raw, Escapes: t.escapes}, true
 	case t.kind == number:
 		return p.number()
 	case t.isAny("true", "false"):

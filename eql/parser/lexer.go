@@ -199,16 +199,20 @@ func (l *lexer) lineEnd() int {
 // string reads "…" with its escapes.
 func (l *lexer) string() {
 	var value strings.Builder
+	var escapes ast.Escapes
 	end := l.lineEnd()
 	for i := l.pos + 1; i < end; {
 		switch l.src[i] {
 		case '"':
 			l.emit(text, i+1, value.String())
+			l.toks[len(l.toks)-1].escapes = escapes
 			return
 		case '\\':
 			n, r := l.escape(i, end)
 			if r >= 0 {
+				before := value.Len()
 				value.WriteRune(r)
+				escapes = append(escapes, ast.Escape{Offset: before, Size: value.Len() - before, Length: n})
 			}
 			i += n
 		default:

@@ -25,9 +25,10 @@ const (
 // quoted identifiers it is their content.
 type token struct {
 	ast.Span
-	kind  kind
-	raw   bool // a string in three quotes
-	value string
+	kind    kind
+	raw     bool        // a string in three quotes
+	escapes ast.Escapes // of text
+	value   string
 }
 
 // is tells whether t is the keyword or operator s.

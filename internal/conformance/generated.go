@@ -131,18 +131,13 @@ type regexCase struct {
 }
 
 // runRegex runs patterns as conditions of queries over events that hold the texts. A pattern that Lucene
-// refuses must be refused. What Lucene accepts applies but for the empty language repeated, which should be the empty text and
-// is not in Lucene 9.12.
+// refuses must be refused.
 func runRegex(f *file, r *Result) error {
 	return eachCase(f.path, func(number int, c *regexCase) {
 		name := "#" + strconv.Itoa(number)
 		query := "any where text regex " + literal(c.Regex)
 		if c.IgnoreCase {
 			query = "any where text regex~ " + literal(c.Regex)
-		}
-		if !c.Error && strings.Contains(c.Regex, "#*") {
-			r.skip(name, query, "the empty language repeated (#*) is a quirk of Lucene")
-			return
 		}
 		r.note(name, query, c.check(query))
 	})

@@ -27,18 +27,23 @@ type Regexp struct {
 }
 
 // Compile compiles a pattern. With fold set, single ASCII letters match in either case; ranges of characters
-// don't, as in Lucene 9. Errors say what is wrong and where in the pattern.
+// don't, as in Lucene 9. The error is an *Error: what is wrong and where in the pattern.
 func Compile(pattern string, fold bool) (*Regexp, error) {
-	b := newBuilder()
-	p := &parser{b: b, text: []rune(pattern), fold: fold}
-	root, err := p.parse()
+	p := &parser{text: pattern, fold: fold}
+	e, err := p.parse()
 	if err != nil {
 		return nil, err
 	}
+	b := newBuilder(fold)
+	e.sets(fold, func(s runeSet) { b.addSet(s) })
+	if len(b.sets) > maxSets {
+		return nil, p.tooComplex()
+	}
 	re := &Regexp{}
 	re.classify(b)
-	if err := re.determinize(b, root); err != nil {
-		return nil, err
+	root := b.build(e)
+	if b.err != nil || !re.determinize(b, root) {
+		return nil, p.tooComplex()
 	}
 	return re, nil
 }
@@ -82,9 +87,9 @@ func (re *Regexp) classify(b *builder) {
 	}
 	slices.SortFunc(cuts, cmp.Compare[rune])
 	re.starts = slices.Compact(cuts)
-	b.member = make([][]bool, len(b.sets))
 	known := map[string]uint16{}
 	signature := make([]byte, len(b.sets))
+	b.first = []rune{}
 	for _, start := range re.starts {
 		for i, s := range b.sets {
 			signature[i] = byte(b2i(s.has(start)))
@@ -93,11 +98,12 @@ func (re *Regexp) classify(b *builder) {
 		if !ok {
 			id = uint16(len(known))
 			known[string(signature)] = id
-			for i := range b.sets {
-				b.member[i] = append(b.member[i], signature[i] == 1)
-			}
+			b.first = append(b.first, start)
 		}
 		re.classes = append(re.classes, id)
+	}
+	for _, s := range b.sets {
+		b.member = append(b.member, b.membership(s))
 	}
 	re.width = len(known)
 	for c := range re.ascii {
@@ -112,10 +118,11 @@ func b2i(b bool) int {
 	return 0
 }
 
-// determinize makes a state of each term that can be left over after some text.
-func (re *Regexp) determinize(b *builder, root int) error {
+// determinize makes a state of each term that can be left over after some text. It is false where there are too many.
+func (re *Regexp) determinize(b *builder, root int) bool {
 	states := map[int]uint16{root: 0}
 	terms := []int{root}
+	effort := 0
 	for i := 0; i < len(terms); i++ {
 		stays := true
 		for class := range re.width {
@@ -129,11 +136,15 @@ func (re *Regexp) determinize(b *builder, root int) error {
 			stays = stays && id == uint16(i)
 			re.next = append(re.next, id)
 		}
-		if b.err != nil || len(terms) > maxStates {
-			return errComplex
+		// Each alternative stands for a state of Lucene's automaton before it is made deterministic.
+		if t := b.terms[terms[i]]; t.op == opUnion {
+			effort += len(t.args)
+		}
+		if b.err != nil || len(terms) > maxStates || len(re.next) > maxTransitions || effort >= maxEffort {
+			return false
 		}
 		re.accepts = append(re.accepts, b.terms[terms[i]].nullable)
 		re.final = append(re.final, stays)
 	}
-	return nil
+	return true
 }

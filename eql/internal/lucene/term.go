@@ -2,18 +2,25 @@ package lucene
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 )
 
-// maxTerms, maxWork and maxStates bound the time for one pattern and the memory of its automaton.
+// These bound the time for one pattern and the memory of its automaton. maxRepeated and maxEffort are Lucene's: the states of
+// what is repeated times the repetitions, and the states that are looked at while the automaton is made deterministic.
 const (
-	maxTerms  = 200_000
-	maxWork   = 500_000 // arguments of unions and intersections that are sorted
-	maxStates = 10_000
+	maxTerms       = 500_000
+	maxWork        = 3_000_000 // arguments of unions and intersections that are sorted
+	maxSets        = 2_000
+	maxStates      = 50_000
+	maxTransitions = 1 << 20
+	maxRepeated    = 10_000
+	maxEffort      = 100_000
 )
 
-var errComplex = errors.New("pattern is too complex to run in linear time")
+var errComplex = &Error{
+	Msg:  "pattern is too complex to run in linear time",
+	Hint: "counted repetitions multiply, and a choice before a counted part doubles its states with each repetition",
+}
 
 type op uint8
 
@@ -50,6 +57,10 @@ type builder struct {
 	terms []term
 	ids   map[string]int
 	sets  []runeSet
+	setID map[string]int
+	fold  bool
+	// first holds a character of each class, once the classes are known.
+	first []rune
 	// member[set][class] tells whether the characters of a class are in a set, once the classes are known.
 	member  [][]bool
 	derived map[uint64]int
@@ -57,8 +68,8 @@ type builder struct {
 	err     error
 }
 
-func newBuilder() *builder {
-	b := &builder{ids: map[string]int{}, derived: map[uint64]int{}}
+func newBuilder(fold bool) *builder {
+	b := &builder{ids: map[string]int{}, setID: map[string]int{}, derived: map[uint64]int{}, fold: fold}
 	b.make(term{op: opNone})
 	b.make(term{op: opEmpty, nullable: true})
 	b.make(term{op: opAll, nullable: true})
@@ -93,12 +104,32 @@ func (b *builder) oneOf(s runeSet) int {
 	if len(s) == 0 {
 		return none
 	}
-	i := slices.IndexFunc(b.sets, func(have runeSet) bool { return slices.Equal(have, s) })
-	if i < 0 {
-		i = len(b.sets)
-		b.sets = append(b.sets, s)
+	return b.make(term{op: opSet, set: b.addSet(s)})
+}
+
+// addSet returns the number of a set.
+func (b *builder) addSet(s runeSet) int {
+	key := make([]byte, 0, 8*len(s))
+	for _, r := range s {
+		key = binary.AppendVarint(binary.AppendVarint(key, int64(r.lo)), int64(r.hi))
 	}
-	return b.make(term{op: opSet, set: i})
+	if i, ok := b.setID[string(key)]; ok {
+		return i
+	}
+	i := len(b.sets)
+	b.sets, b.setID[string(key)] = append(b.sets, s), i
+	if b.first != nil { // of digits: each has a class of its own
+		b.member = append(b.member, b.membership(s))
+	}
+	return i
+}
+
+func (b *builder) membership(s runeSet) []bool {
+	in := make([]bool, len(b.first))
+	for class, r := range b.first {
+		in[class] = s.has(r)
+	}
+	return in
 }
 
 func (b *builder) concat(x, y int) int {
