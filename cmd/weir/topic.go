@@ -138,8 +138,8 @@ func kafkaConfig(c *config.Config) (kafka.Config, error) {
 	if err != nil {
 		return kafka.Config{}, err
 	}
-	// The topics and batches must take the largest alert, with room for the changelog's own records.
-	largest := c.Alerts.MaxBytes + 128<<10
+	// The topics and batches must take the largest alert and, on the changelog, the largest event that waits.
+	largest := max(c.Alerts.MaxBytes+128<<10, c.Limits.EventBytes+64<<10)
 	return kafka.Config{
 		Brokers: c.Brokers, TLS: tlsConfig, SASL: mechanism,
 		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance,

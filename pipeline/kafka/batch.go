@@ -37,7 +37,7 @@ func (s *Service) batch(ctx context.Context) error {
 	if err := s.idle(ctx); err != nil {
 		return err
 	}
-	return s.commit(polled)
+	return s.commit(ctx, polled)
 }
 
 func (s *Service) assignmentChanged() bool {
@@ -240,7 +240,7 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets, committed ma
 
 // commit publishes what the batch made in one transaction with the offsets, then brings the local store up to it.
 // It returns nil after an abort by a rebalance too: then everything was reloaded.
-func (s *Service) commit(polled int) error {
+func (s *Service) commit(run context.Context, polled int) error {
 	began := s.deps.Now()
 	records := s.output()
 	if polled == 0 && len(records) == 0 {
@@ -251,9 +251,12 @@ func (s *Service) commit(polled int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
 	defer cancel()
-	p := &producing{changelog: s.cfg.ChangelogTopic, last: map[int32]int64{}}
+	p := &producing{cfg: &s.cfg, last: map[int32]int64{}, written: map[string]bool{}}
 	for _, r := range records {
 		s.session.Produce(ctx, r, p.done)
+		if began.Before(s.oneByOne[r.Topic]) {
+			_ = s.session.Client().Flush(ctx) // what failed is known from done
+		}
 	}
 	produceErr := p.wait(ctx, s.session.Client())
 	if produceErr == nil && polled == 0 {
@@ -268,10 +271,12 @@ func (s *Service) commit(polled int) error {
 	s.deps.Metrics.transaction(s.deps.Now().Sub(ending), committed && err == nil)
 	switch {
 	case err != nil:
-		return fmt.Errorf("end of the transaction unknown: %w", errors.Join(err, produceErr))
+		return fmt.Errorf("end of the transaction unknown: %w", errors.Join(produceErr, s.cfg.sinkError("", 0, err)))
 	case !committed:
-		return s.aborted(produceErr)
+		return s.aborted(run, produceErr)
 	}
+	s.served = true
+	s.release(p)
 	if err := s.committed(p.last); err != nil {
 		return err
 	}
@@ -284,19 +289,23 @@ func (s *Service) commit(polled int) error {
 }
 
 // aborted drops everything that isn't committed; the session has set the input back already.
-func (s *Service) aborted(cause error) error {
-	if cause != nil && !errors.Is(cause, errReplaced) {
-		if errors.Is(cause, kerr.TopicAuthorizationFailed) || errors.Is(cause, kerr.MessageTooLarge) {
-			return fmt.Errorf("%w: %w", ErrTopics, cause)
-		}
+func (s *Service) aborted(ctx context.Context, cause error) error {
+	sink, refused := errors.AsType[*SinkError](cause)
+	switch {
+	case refused:
+	case cause != nil && !errors.Is(cause, errReplaced):
 		return fmt.Errorf("transaction aborted: %w", cause)
+	default:
+		s.log.Info("transaction aborted by a rebalance")
 	}
-	s.log.Info("transaction aborted by a rebalance")
 	for _, m := range s.members {
 		if err := s.reload(m.worker, s.deps.Store.Partition(m.number)); err != nil {
 			return err
 		}
 		m.rewind(s.deps.Now())
+	}
+	if refused && !s.tooLarge(sink) {
+		return s.hold(ctx, sink)
 	}
 	return nil
 }
@@ -363,20 +372,33 @@ func (s *Service) output() []*kgo.Record {
 
 // producing gathers the outcome of the records of one transaction.
 type producing struct {
-	changelog string // topic
-	mu        sync.Mutex
-	err       error
-	last      map[int32]int64 // newest changelog offset by partition
+	cfg     *Config
+	mu      sync.Mutex
+	err     error
+	last    map[int32]int64 // newest changelog offset by partition
+	written map[string]bool // topics to which records were written
 }
 
 func (p *producing) done(r *kgo.Record, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && p.err == nil {
-		p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
+	if err != nil {
+		p.fail(r, err)
+		return
 	}
-	if err == nil && r.Topic == p.changelog {
+	p.written[r.Topic] = true
+	if r.Topic == p.cfg.ChangelogTopic {
 		p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
+	}
+}
+
+// fail keeps the first error, but prefers one that says what an operator has to do: others may follow from it.
+func (p *producing) fail(r *kgo.Record, err error) {
+	err = p.cfg.sinkError(r.Topic, len(r.Key)+len(r.Value), err)
+	_, tells := errors.AsType[*SinkError](err)
+	_, told := errors.AsType[*SinkError](p.err)
+	if p.err == nil || tells && !told {
+		p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
 	}
 }
 

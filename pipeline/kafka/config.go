@@ -107,6 +107,9 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.FetchMaxWait(min(c.CommitInterval, 500*time.Millisecond)),
 		kgo.ProducerBatchMaxBytes(c.ProducerBatchBytes),
 		kgo.ProducerLinger(0),
+		// A topic that is gone has to be known as such within the transaction's time.
+		kgo.MetadataMinAge(time.Second),
+		kgo.UnknownTopicRetries(2),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 		kgo.RecordPartitioner(c.partitioner()),
 	}

@@ -20,6 +20,8 @@ type Metrics struct {
 	rebalances    prometheus.Counter
 	restarts      prometheus.Counter
 	hostConflicts prometheus.Counter
+	sinkErrors    *prometheus.CounterVec
+	sinkHeld      prometheus.Gauge
 	stateSize     *prometheus.GaugeVec
 	sized         time.Time
 }
@@ -58,12 +60,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		hostConflicts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_host_conflicts_total", Help: "Hosts that were seen on two partitions.",
 		}),
+		sinkErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_sink_errors_total", Help: "Times that a commit was refused for a reason that only an operator can mend.",
+		}, []string{"sink", "reason"}),
+		sinkHeld: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_sink_held", Help: "1 while output is held back because the broker refuses it, else 0.",
+		}),
 		stateSize: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
 	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.restarts,
-		m.hostConflicts, m.stateSize)
+		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.stateSize)
+	for _, sink := range []string{"alerts", "dead_letters", "changelog", "group"} {
+		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
+			m.sinkErrors.WithLabelValues(sink, reason)
+		}
+	}
 	return m
 }
 
@@ -83,6 +96,19 @@ func (m *Metrics) rebalanced(partitions int) {
 	if m != nil {
 		m.rebalances.Inc()
 		m.partitions.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) sinkFailed(cause *SinkError) {
+	if m != nil {
+		m.sinkErrors.WithLabelValues(cause.Sink, cause.Reason).Inc()
+		m.sinkHeld.Set(1)
+	}
+}
+
+func (m *Metrics) sinkReleased() {
+	if m != nil {
+		m.sinkHeld.Set(0)
 	}
 }
 

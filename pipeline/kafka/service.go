@@ -32,6 +32,9 @@ type Service struct {
 	seen    *hostTable
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
+	served  bool      // something was committed since the start of the process
+	// Records to these topics are flushed one by one until then: a batch of them was too large.
+	oneByOne map[string]time.Time
 
 	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
 	assigned map[int32]bool
@@ -40,6 +43,7 @@ type Service struct {
 	revoked  bool     // a rebalance has begun: what we own isn't known until it ends
 	ready    bool
 	status   string
+	held     *held     // nil: what is computed can be written
 	swap     *ruleSwap // nil: none waits. It also guards changes of deps.Pipeline, which only Run makes
 }
 
@@ -66,7 +70,10 @@ type member struct {
 func New(cfg Config, deps Deps) *Service {
 	cfg.EnsureDefaults()
 	deps.Pipeline.EnsureDefaults()
-	return &Service{cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, status: "starting"}
+	return &Service{
+		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{},
+		status: "starting",
+	}
 }
 
 // Ready reports whether the member has joined the group and restored the state of its partitions, with a word on
@@ -74,6 +81,9 @@ func New(cfg Config, deps Deps) *Service {
 func (s *Service) Ready() (ready bool, status string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held != nil {
+		return false, "output is held back: " + s.held.cause.Error()
+	}
 	return s.ready, s.status
 }
 
@@ -90,8 +100,9 @@ const (
 )
 
 // Run joins the group and works until ctx ends: then it finishes the batch at hand, leaves the group and returns
-// nil. Trouble with the broker is retried with a new client, as after a restart; what only an operator can mend is an
-// error (errors.Is ErrTopics), as is a local store that fails.
+// nil. Trouble with the broker is retried with a new client, as after a restart. What only an operator can mend is an
+// error (errors.Is ErrTopics) before the first commit; later the service holds what it computed, isn't ready, and tries
+// again. A number of partitions that doesn't fit the state is always an error, as is a local store that fails.
 func (s *Service) Run(ctx context.Context) error {
 	backoff := firstBackoff
 	for {
@@ -103,8 +114,11 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // the end was asked for, and what fails by it is no trouble
-		case fatal(err):
+		case s.fatal(err):
 			return err
+		}
+		if cause, ok := errors.AsType[*SinkError](err); ok && !s.isHeld(cause) {
+			backoff = max(backoff, s.noteHeld(cause))
 		}
 		s.deps.Metrics.restarted()
 		s.noteFenced(err)
@@ -124,7 +138,16 @@ func (s *Service) Run(ctx context.Context) error {
 // errStore marks errors of the local store.
 var errStore = errors.New("local store")
 
-func fatal(err error) bool { return errors.Is(err, ErrTopics) || errors.Is(err, errStore) }
+func (s *Service) fatal(err error) bool {
+	return errors.Is(err, errPartitions) || errors.Is(err, ErrTopics) && !s.served
+}
+
+// isHeld reports whether a cause is noted already.
+func (s *Service) isHeld(cause *SinkError) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held != nil && s.held.cause == cause
+}
 
 // runClient is the life of one client: from the connection to its loss or the end.
 func (s *Service) runClient(ctx context.Context) (err error) {
@@ -178,7 +201,7 @@ func (s *Service) connect(ctx context.Context) error {
 	if _, _, err := s.session.Client().ProducerID(ctx); err != nil {
 		s.session.Close()
 		s.admin.Close()
-		return fmt.Errorf("producer id: %w", err)
+		return fmt.Errorf("producer id: %w", s.cfg.sinkError("", 0, err))
 	}
 	return nil
 }
@@ -241,6 +264,7 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if !s.changed && !s.revoked { // else what was assigned last stays paused
 		s.resume(assigned)
+		s.releaseGroup()
 		s.ready, s.status = true, fmt.Sprintf("running, %d partitions", len(assigned))
 	}
 	return nil

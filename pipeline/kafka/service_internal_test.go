@@ -63,8 +63,8 @@ func TestTopicErrorsThatPass(t *testing.T) {
 			cfg := &Config{Topics: []string{"events"}, AlertTopic: "a", DeadLetterTopic: "d", ChangelogTopic: "c", CreateTopics: true}
 			cfg.EnsureDefaults()
 			_, err = checkTopics(t.Context(), kadm.NewClient(cl), cfg)
-			if !errors.Is(err, c.err) || fatal(err) != c.fatal {
-				t.Errorf("error %v, fatal %v; want fatal %v", err, fatal(err), c.fatal)
+			if !errors.Is(err, c.err) || new(Service).fatal(err) != c.fatal {
+				t.Errorf("error %v, fatal %v; want fatal %v", err, new(Service).fatal(err), c.fatal)
 			}
 		})
 	}

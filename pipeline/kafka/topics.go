@@ -24,6 +24,9 @@ type source struct {
 // ErrTopics says that topics are missing or don't fit: the operator has to act.
 var ErrTopics = errors.New("topics")
 
+// errPartitions says that numbers of partitions don't fit each other or the state: no waiting helps.
+var errPartitions = fmt.Errorf("%w: numbers of partitions", ErrTopics)
+
 // A topic that was created a moment ago, or whose broker is just starting, may not be known yet.
 const (
 	topicAttempts = 15
@@ -71,7 +74,7 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 		case n != src.partitions:
 			problems = append(problems, fmt.Errorf(
 				"%w: %s has %d partitions and %s has %d: all input topics need the same number, keyed alike by host.id",
-				ErrTopics, name, n, c.Topics[0], src.partitions))
+				errPartitions, name, n, c.Topics[0], src.partitions))
 		}
 	}
 	if len(problems) > 0 {
@@ -156,7 +159,7 @@ func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopi
 			return fmt.Errorf(
 				"%w: changelog %s has %d partitions but the input has %d: state belongs to partitions, so it can't be carried over; "+
 					"stop all members, delete %s (live partials are lost), reset the group's offsets back by the longest maxspan, start again",
-				ErrTopics, t.name, n, t.partitions, t.name)
+				errPartitions, t.name, n, t.partitions, t.name)
 		}
 		return nil
 	}
