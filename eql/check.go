@@ -8,6 +8,7 @@ import (
 	"github.com/agnivade/levenshtein"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/event"
 )
 
@@ -56,12 +57,18 @@ type compiler struct {
 	warnings []*ast.Error
 }
 
+// errorf reports a mismatch of types.
 func (c *compiler) errorf(n ast.Node, format string, args ...any) {
-	c.errs = append(c.errs, &ast.Error{Span: n.Source(), Msg: fmt.Sprintf(format, args...)})
+	c.report(finding.Type, n, "", format, args...)
 }
 
+// hint is errorf with a suggestion.
 func (c *compiler) hint(n ast.Node, hint, format string, args ...any) {
-	c.errs = append(c.errs, &ast.Error{Span: n.Source(), Msg: fmt.Sprintf(format, args...), Hint: hint})
+	c.report(finding.Type, n, hint, format, args...)
+}
+
+func (c *compiler) report(code finding.Code, n ast.Node, hint, format string, args ...any) {
+	c.errs = append(c.errs, &ast.Error{Code: code, Span: n.Source(), Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // result returns the problems so far as an error, sorted by position.
@@ -130,7 +137,7 @@ func (c *compiler) checkBinary(e *ast.Binary) kind {
 		c.check(e.Left)
 		c.check(e.Right)
 		if !foldable(e.Left) && !foldable(e.Right) && !c.bothUnmapped(e) {
-			c.hint(e, "one side must be a constant", "fields cannot be compared with fields")
+			c.report(finding.Constant, e, "one side must be a constant", "fields cannot be compared with fields")
 		}
 		return boolKind
 	}
@@ -148,28 +155,28 @@ func (c *compiler) bothUnmapped(e *ast.Binary) bool {
 // foldable reports whether e is constant.
 func foldable(e ast.Expr) bool {
 	constant := true
-	eachField(e, func(*ast.Field) { constant = false })
+	EachField(e, func(*ast.Field) { constant = false })
 	return constant
 }
 
-// eachField calls f for every field of e, in order.
-func eachField(e ast.Expr, f func(*ast.Field)) {
+// EachField calls f for every field that an expression reads, in the order in which they stand.
+func EachField(e ast.Expr, f func(*ast.Field)) {
 	switch e := e.(type) {
 	case *ast.Field:
 		f(e)
 	case *ast.Unary:
-		eachField(e.X, f)
+		EachField(e.X, f)
 	case *ast.Binary:
-		eachField(e.Left, f)
-		eachField(e.Right, f)
+		EachField(e.Left, f)
+		EachField(e.Right, f)
 	case *ast.Match:
-		eachField(e.X, f)
+		EachField(e.X, f)
 		for _, x := range e.List {
-			eachField(x, f)
+			EachField(x, f)
 		}
 	case *ast.Call:
 		for _, x := range e.Args {
-			eachField(x, f)
+			EachField(x, f)
 		}
 	}
 }
@@ -191,7 +198,7 @@ func (c *compiler) checkMatch(e *ast.Match) {
 		kx := c.check(x)
 		switch {
 		case !foldable(x):
-			c.errorf(x, "%s takes constants on its right side", e.Op)
+			c.report(finding.Constant, x, "", "%s takes constants on its right side", e.Op)
 		case !member && kx != textKind && kx != anyKind:
 			c.hint(x, "use == or in", "%s takes text, but this is %s", e.Op, kx)
 		case member && !sameFamily(k, kx):
@@ -224,19 +231,19 @@ func memberHint(k kind) string {
 func (c *compiler) checkCall(e *ast.Call) kind {
 	name := strings.ToLower(e.Name)
 	if hint, ok := endgameOnly(name); ok {
-		c.hint(e.NameSpan, hint, "function %s is of the Endgame dialect, Elasticsearch doesn't have it", e.Name)
+		c.report(finding.Function, e.NameSpan, hint, "function %s is of the Endgame dialect, Elasticsearch doesn't have it", e.Name)
 		return anyKind
 	}
 	f, ok := functions[name]
 	if !ok {
-		c.hint(e.NameSpan, didYouMean(name), "unknown function %q", e.Name)
+		c.report(finding.Function, e.NameSpan, didYouMean(name), "unknown function %q", e.Name)
 		for _, x := range e.Args {
 			c.check(x)
 		}
 		return anyKind
 	}
 	if e.Fold && !f.fold {
-		c.errorf(e.NameSpan, "%s has no form that ignores case", f.name)
+		c.report(finding.Function, e.NameSpan, "", "%s has no form that ignores case", f.name)
 	}
 	c.checkArgs(e, f)
 	return f.result
@@ -250,7 +257,7 @@ func (c *compiler) checkArgs(e *ast.Call, f *function) {
 		}
 	}
 	if n := len(e.Args); n < least || n > len(f.params) && !f.variadic {
-		c.errorf(e, "%s takes %s, but has %d", f.name, f.arity(least), n)
+		c.report(finding.Arguments, e, "", "%s takes %s, but has %d", f.name, f.arity(least), n)
 	}
 	for i, x := range e.Args {
 		k := c.check(x)
@@ -259,14 +266,14 @@ func (c *compiler) checkArgs(e *ast.Call, f *function) {
 		}
 		p := f.params[min(i, len(f.params)-1)]
 		if p.constant && !foldable(x) {
-			c.errorf(x, "argument %d of %s must be a constant", i+1, f.name)
+			c.report(finding.Constant, x, "", "argument %d of %s must be a constant", i+1, f.name)
 			continue
 		}
 		switch {
 		case k != anyKind && len(p.kinds) > 0 && !slices.Contains(p.kinds, k):
-			c.errorf(x, "argument %d of %s must be %s, but this is %s", i+1, f.name, p.kinds[0], k)
+			c.report(finding.Arguments, x, "", "argument %d of %s must be %s, but this is %s", i+1, f.name, p.kinds[0], k)
 		case p.whole && c.fraction(x):
-			c.errorf(x, "argument %d of %s must be a whole number", i+1, f.name)
+			c.report(finding.Arguments, x, "", "argument %d of %s must be a whole number", i+1, f.name)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (c *compiler) fields(s ast.Stage, by []Key) []event.Slot {
 	if !s.Filter.Category.Any {
 		slots = append(slots, c.env.schema.Add(c.category))
 	}
-	eachField(s.Filter.Where, func(f *ast.Field) { slots = append(slots, c.slot(f)) })
+	EachField(s.Filter.Where, func(f *ast.Field) { slots = append(slots, c.slot(f)) })
 	for _, k := range by {
 		slots = append(slots, k.Slot)
 	}

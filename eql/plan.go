@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/event"
 )
 
@@ -137,7 +138,7 @@ func (c *compiler) fieldOrder(n ast.Node, f *ast.Field, op ast.Op, want event.Va
 	slot := c.slot(f)
 	t, err := fieldOrderTest(c.env.schema.Type(f.Path), op, want)
 	if err != nil {
-		c.errorf(n, "%s of field %s", err, f.Path)
+		c.report(finding.Value, n, "", "%s of field %s", err, f.Path)
 		return constNode(false)
 	}
 	if op == ast.Eq {
@@ -292,7 +293,7 @@ func (c *compiler) exprOrderTest(n ast.Node, l ast.Expr, op ast.Op, want event.V
 	t, err := fieldOrderTest(c.env.schema.Type(f.Path), base, want)
 	switch {
 	case err != nil:
-		c.errorf(n, "%s of field %s", err, f.Path)
+		c.report(finding.Value, n, "", "%s of field %s", err, f.Path)
 		return anyOf{}
 	case t == nil:
 		t = anyOf{}

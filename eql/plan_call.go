@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/eql/internal/glob"
 	"github.com/weir-eql/weir/event"
 )
@@ -49,6 +50,7 @@ func (c *compiler) affixTest(name string, e *ast.Call, text string) (op string, 
 	}
 	if special {
 		c.warnings = append(c.warnings, &ast.Error{
+			Code: finding.NeedlePattern,
 			Span: e.Args[1].Source(),
 			Msg:  functions[name].name + ` takes *, ? and \ in this constant as a wildcard pattern does`,
 			Hint: `write \\* for a literal star`,
@@ -80,7 +82,7 @@ func (c *compiler) callTest(e *ast.Call, consts []event.Value, field bool) (t te
 				continue
 			}
 			if _, err := parseBlock(v.Text()); err != nil {
-				c.errorf(x, "%s", err)
+				c.report(finding.Value, x, "", "%s", err)
 			}
 		}
 		blocks, err := newCIDRTest(textsOf(consts))

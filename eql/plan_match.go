@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/eql/internal/glob"
 	"github.com/weir-eql/weir/eql/internal/lucene"
 	"github.com/weir-eql/weir/event"
@@ -161,6 +162,7 @@ func (c *compiler) warnJavaRegex(e *ast.Match) {
 			continue
 		}
 		c.warnings = append(c.warnings, &ast.Error{
+			Code: finding.JavaRegex,
 			Span: x.Source(),
 			Msg:  "over the result of a function this pattern means something else in Elasticsearch, which uses Java's regular expressions there",
 			Hint: `Weir uses Lucene's everywhere: there ^ $ are themselves, and ~ & @ # < " are operators`,
@@ -172,14 +174,14 @@ func (c *compiler) warnJavaRegex(e *ast.Match) {
 func (c *compiler) regexError(x ast.Expr, err error) {
 	e, ok := errors.AsType[*lucene.Error](err)
 	if !ok {
-		c.errorf(x, "regular expression: %s", err)
+		c.report(finding.Regex, x, "", "regular expression: %s", err)
 		return
 	}
 	var at ast.Node = x
 	if s, ok := x.(*ast.String); ok {
 		at = s.Part(e.Offset, e.End)
 	}
-	c.hint(at, e.Hint, "regular expression: %s", e.Msg)
+	c.report(finding.Regex, at, e.Hint, "regular expression: %s", e.Msg)
 }
 
 // memberTest returns the test for membership of a field's values; errors go to the constants that can't be
@@ -201,7 +203,7 @@ func (c *compiler) memberTest(e *ast.Match, typ event.Type, consts []event.Value
 		}
 		t, err := fieldOrderTest(typ, ast.Eq, v)
 		if err != nil {
-			c.errorf(x, "%s of a field of type %s", err, typ)
+			c.report(finding.Value, x, "", "%s of a field of type %s", err, typ)
 			continue
 		}
 		switch t := t.(type) {

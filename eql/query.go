@@ -40,6 +40,9 @@ type Query struct {
 // comments and redundant parentheses only.
 func (q *Query) String() string { return ast.Print(q.tree) }
 
+// Statement returns the query's syntax tree. The caller must not change it.
+func (q *Query) Statement() ast.Statement { return q.tree }
+
 // Stage is one filter of a query.
 type Stage struct {
 	// Missing marks `![…]`.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // warnUnknown warns of fields that the table doesn't know, each once. Optional fields (?name) say themselves that they
@@ -18,7 +19,7 @@ func (c *compiler) warnUnknown(stmt ast.Statement, table FieldTable) {
 			return
 		}
 		seen[path] = true
-		w := &ast.Error{Span: at, Msg: fmt.Sprintf("unknown field %s: it is in no field table, so its values keep their JSON types", path)}
+		w := &ast.Error{Code: finding.UnknownField, Span: at, Msg: fmt.Sprintf("unknown field %s: it is in no field table, so its values keep their JSON types", path)}
 		if near := table.Nearest(path); near != "" {
 			w.Hint = "did you mean " + near + "?"
 		}
@@ -31,13 +32,13 @@ func (c *compiler) warnUnknown(stmt ast.Statement, table FieldTable) {
 	}
 	stages := func(list []ast.Stage) {
 		for _, s := range list {
-			eachField(s.Filter.Where, func(f *ast.Field) { warn(f.Path, f.Span, f.Optional) })
+			EachField(s.Filter.Where, func(f *ast.Field) { warn(f.Path, f.Span, f.Optional) })
 			keys(s.By)
 		}
 	}
 	switch s := stmt.(type) {
 	case *ast.EventQuery:
-		eachField(s.Filter.Where, func(f *ast.Field) { warn(f.Path, f.Span, f.Optional) })
+		EachField(s.Filter.Where, func(f *ast.Field) { warn(f.Path, f.Span, f.Optional) })
 	case *ast.Sequence:
 		keys(s.By)
 		stages(s.Stages)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/weir-eql/weir/eql/ast"
-	eqlparser "github.com/weir-eql/weir/eql/parser"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // ecsCategories are the values that ECS allows for event.category.
@@ -17,13 +17,9 @@ func ecsCategories() []string {
 }
 
 // checkCategories warns of event categories that ECS doesn't have: no event of an Elastic agent can be of them.
-func (p *parser) checkCategories(r *Rule, text *textMap) {
+func (p *parser) checkCategories(r *Rule, text *textMap, statement ast.Statement) {
 	if r.EventCategoryOverride != "" && r.EventCategoryOverride != "event.category" {
 		return
-	}
-	statement, err := eqlparser.Parse(r.Query)
-	if err != nil {
-		return // compiling reports it
 	}
 	known := ecsCategories()
 	for _, c := range categories(statement) {
@@ -34,7 +30,7 @@ func (p *parser) checkCategories(r *Rule, text *textMap) {
 		if near := nearest(c.Name, known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
-		p.report(SeverityWarning, span{text.offset(c.Pos), text.offset(c.End)},
+		p.report(finding.UnknownValue, text.span(c.Pos, c.End),
 			"unknown event category "+strconv.Quote(c.Name)+": ECS has no such value of event.category", hint)
 	}
 }

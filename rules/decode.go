@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/event"
 )
 
@@ -51,9 +52,12 @@ type parser struct {
 
 func parseFile(path string, src []byte, o LoadOptions) *File {
 	p := &parser{src: src, file: &File{Path: path}, types: o.Types, fields: o.Fields, mistyped: map[string]struct{}{}}
+	if o.KeepSource {
+		p.file.Source = &Source{src: src, types: o.Types}
+	}
 	p.parse()
 	p.file.Status = cmpStatus(p.file)
-	sortProblems(p.file.Problems)
+	p.file.settle()
 	return p.file
 }
 
@@ -78,18 +82,21 @@ func (p *parser) parse() {
 		return
 	}
 	p.at = locate(p.src)
+	if p.file.Source != nil {
+		p.file.Source.at = p.at
+	}
 	if head.Rule == nil {
-		p.report(SeverityError, span{}, "the file has no [rule] table", "")
+		p.report(finding.MissingKey, span{}, "the file has no [rule] table", "")
 		return
 	}
 	p.file.RuleID, _ = head.Rule.ID.(string)
 	p.file.Name, _ = head.Rule.Name.(string)
 	p.file.Type, _ = head.Rule.Type.(string)
 	id := p.value("rule.rule_id")
-	p.file.idAt = p.src.problem(SeverityWarning, id.pos, id.end, "", "")
+	p.file.idAt = p.src.problem(finding.DuplicateID, id, "", "")
 	switch {
 	case p.file.Type == "":
-		p.report(SeverityError, p.key("rule"), "rule.type is missing", `write type = "eql"`)
+		p.report(finding.MissingKey, p.key("rule"), "rule.type is missing", `write type = "eql"`)
 		return
 	case p.file.Type != "eql":
 		p.file.Status = StatusSkipped
@@ -97,6 +104,9 @@ func (p *parser) parse() {
 	}
 	if r := p.decode(); r != nil {
 		p.file.Rule = r
+		if p.file.Source != nil {
+			p.file.Source.rule = r
+		}
 		p.check(r)
 	}
 }
@@ -120,7 +130,7 @@ func (p *parser) decode() *Rule {
 	r.Transform = doc.Transform
 	integration, ok := stringList(doc.Metadata.Integration)
 	if !ok {
-		p.report(SeverityError, p.value("metadata.integration"), "metadata.integration is neither a string nor a list of strings", "")
+		p.report(finding.KeyType, p.value("metadata.integration"), "metadata.integration is neither a string nor a list of strings", "")
 	}
 	r.Metadata.Integration = integration
 	return r
@@ -150,19 +160,21 @@ func stringList(v any) ([]string, bool) {
 func (p *parser) decodeError(err error) {
 	var de *toml.DecodeError
 	if !errors.As(err, &de) {
-		p.report(SeverityError, span{}, err.Error(), "")
+		p.report(finding.TOMLSyntax, span{}, err.Error(), "")
 		return
 	}
 	pos := p.src.offset(de.Position())
 	msg := strings.TrimPrefix(de.Error(), "toml: ")
+	code := finding.TOMLSyntax
 	if key := strings.Join(de.Key(), "."); key != "" {
+		code = finding.KeyType
 		subject := key
 		if e, ok := p.at[strings.ToLower(key)]; ok && e.value.end == e.value.pos && pos > e.value.end && !wholeList(msg) {
 			subject = "an element of " + key
 		}
 		msg = cmp.Or(typeProblem(subject, msg), key+": "+msg)
 	}
-	p.report(SeverityError, span{pos, pos}, msg, "")
+	p.report(code, span{pos, pos}, msg, "")
 }
 
 func (p *parser) unknownKey(e *toml.DecodeError) {
@@ -175,7 +187,7 @@ func (p *parser) unknownKey(e *toml.DecodeError) {
 			hint = "did you mean " + near + "?"
 		}
 	}
-	p.report(SeverityWarning, span{pos, pos + len(last)}, "unknown key "+key, hint)
+	p.report(finding.UnknownKey, span{pos, pos + len(last)}, "unknown key "+key, hint)
 }
 
 func tomlKeys(t reflect.Type) []string {
@@ -226,27 +238,27 @@ func (p *parser) check(r *Rule) {
 	p.required("name", r.Name)
 	p.required("severity", r.Severity)
 	if r.Severity != "" && !slices.Contains([]string{"low", "medium", "high", "critical"}, r.Severity) {
-		p.report(SeverityError, p.value("rule.severity"), fmt.Sprintf("severity %q is none of low, medium, high, critical", r.Severity), "")
+		p.report(finding.KeyValue, p.value("rule.severity"), fmt.Sprintf("severity %q is none of low, medium, high, critical", r.Severity), "")
 	}
 	if r.RiskScore < 0 || r.RiskScore > 100 {
-		p.report(SeverityError, p.value("rule.risk_score"), fmt.Sprintf("risk_score %d is not within 0 to 100", r.RiskScore), "")
+		p.report(finding.KeyValue, p.value("rule.risk_score"), fmt.Sprintf("risk_score %d is not within 0 to 100", r.RiskScore), "")
 	}
 	if r.Language != "" && r.Language != "eql" {
-		p.report(SeverityError, p.value("rule.language"), fmt.Sprintf("language %q of a rule of type eql", r.Language), `write language = "eql"`)
+		p.report(finding.KeyValue, p.value("rule.language"), fmt.Sprintf("language %q of a rule of type eql", r.Language), `write language = "eql"`)
 	}
 	var err error
 	if r.From != "" {
 		if r.lookback, err = parseLookback(r.From); err != nil {
-			p.report(SeverityError, p.value("rule.from"), "from: "+err.Error(), "")
+			p.report(finding.KeyValue, p.value("rule.from"), "from: "+err.Error(), "")
 		}
 	}
 	if r.Interval != "" {
 		if r.interval, err = parseSpan(r.Interval); err != nil {
-			p.report(SeverityError, p.value("rule.interval"), "interval: "+err.Error(), "")
+			p.report(finding.KeyValue, p.value("rule.interval"), "interval: "+err.Error(), "")
 		}
 	}
 	if r.Enabled != nil && !*r.Enabled {
-		p.report(SeverityWarning, p.key("rule.enabled"), "the rule is disabled (enabled = false)", "")
+		p.report(finding.Disabled, p.key("rule.enabled"), "the rule is disabled (enabled = false)", "")
 		p.file.Status = StatusSkipped
 	}
 	if p.required("query", r.Query) {
@@ -277,13 +289,16 @@ func (p *parser) required(key, value string) bool {
 	if e, ok := p.at["rule."+key]; ok {
 		at = e.key
 	}
-	p.report(SeverityError, at, "rule."+key+" is missing", "")
+	p.report(finding.MissingKey, at, "rule."+key+" is missing", "")
 	return false
 }
 
 func (p *parser) compile(r *Rule) {
 	text := p.queryText()
-	r.Line = p.src.problem(SeverityError, text.offset(0), 0, "", "").Line
+	if p.file.Source != nil {
+		p.file.Source.text = text
+	}
+	r.Line = p.src.problem(finding.Syntax, text.span(0, 0), "", "").Line
 	env := eql.NewEnv(event.NewSchema(p.types), eql.EnvOptions{})
 	q, err := env.Compile(r.Query, eql.QueryOptions{CategoryField: r.EventCategoryOverride, Fields: p.fields})
 	if err != nil {
@@ -291,30 +306,32 @@ func (p *parser) compile(r *Rule) {
 		return
 	}
 	for _, w := range q.Warnings {
-		p.queryProblem(text, SeverityWarning, w)
+		p.queryProblem(text, w)
 	}
-	p.checkCategories(r, text)
+	p.checkCategories(r, text, q.Statement())
+	if p.file.Source != nil {
+		p.file.Source.query = q.Statement()
+	}
 	r.normalised = q.String()
 	r.piped = len(q.Pipes) > 0
 	if err := checkQuery(q); err != nil {
-		p.report(SeverityError, p.key("rule.query"), err.Error(), "")
+		p.report(finding.Limit, p.key("rule.query"), err.Error(), "")
 	}
 }
 
 func (p *parser) queryErrors(text *textMap, err error) {
 	var list ast.Errors
 	if !errors.As(err, &list) {
-		p.report(SeverityError, p.key("rule.query"), "query: "+err.Error(), "")
+		p.report(finding.Syntax, p.key("rule.query"), "query: "+err.Error(), "")
 		return
 	}
 	for _, e := range list {
-		p.queryProblem(text, SeverityError, e)
+		p.queryProblem(text, e)
 	}
 }
 
-func (p *parser) queryProblem(text *textMap, severity Severity, e *ast.Error) {
-	at := span{text.offset(e.Pos), text.offset(e.End)}
-	p.report(severity, at, e.Msg, e.Hint)
+func (p *parser) queryProblem(text *textMap, e *ast.Error) {
+	p.report(e.Code, text.span(e.Pos, e.End), e.Msg, e.Hint)
 }
 
 // queryText maps the query to the file. Where the query doesn't stand as a plain string, its key is all that can be shown.
@@ -329,6 +346,6 @@ func (p *parser) queryText() *textMap {
 func (p *parser) key(path string) span   { return p.at[path].key }
 func (p *parser) value(path string) span { return p.at[path].value }
 
-func (p *parser) report(severity Severity, at span, message, hint string) {
-	p.file.Problems = append(p.file.Problems, p.src.problem(severity, at.pos, at.end, message, hint))
+func (p *parser) report(code finding.Code, at span, message, hint string) {
+	p.file.Problems = append(p.file.Problems, p.src.problem(code, at, message, hint))
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/event/ecs"
 )
@@ -24,6 +25,8 @@ type LoadOptions struct {
 	MaxFileBytes int64
 	// Types tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
 	Types func(path string) event.Type
+	// KeepSource keeps the text of each file in File.Source, for what reads on.
+	KeepSource bool
 	// Fields knows which fields there are, to warn of others; nil means the same ones, and none where Types is set.
 	Fields eql.FieldTable
 }
@@ -59,8 +62,12 @@ type File struct {
 	Type     string    `json:"type"`
 	Status   Status    `json:"status"`
 	Problems []Problem `json:"problems"`
+	// Silenced counts the findings that comments in the file silenced; only checking counts them.
+	Silenced int `json:"silenced,omitempty"`
 	// Rule is the loaded rule where Status is StatusOK, also where another file with the same id wins over it.
 	Rule *Rule `json:"-"`
+	// Source is the text of the file where LoadOptions.KeepSource asked for it and it could be read.
+	Source *Source `json:"-"`
 
 	idAt Problem // where the rule's id stands, for findings that concern it
 }
@@ -196,9 +203,15 @@ func joinPath(prefix, name string) string {
 func loadFile(fsys fs.FS, name, shown string, o LoadOptions) *File {
 	src, err := readLimited(fsys, name, o.MaxFileBytes)
 	if err != nil {
-		return &File{Path: shown, Status: StatusError, Problems: []Problem{{Severity: SeverityError, Message: err.Error()}}}
+		return &File{Path: shown, Status: StatusError, Problems: []Problem{fileProblem(shown, err)}}
 	}
 	return parseFile(shown, src, o)
+}
+
+// fileProblem is the finding on a file that could not be read.
+func fileProblem(path string, err error) Problem {
+	code := finding.Unreadable
+	return Problem{Code: code, Severity: code.Severity(), File: path, Message: err.Error(), Doc: code.Doc()}
 }
 
 func readLimited(fsys fs.FS, name string, limit int64) ([]byte, error) {
@@ -244,7 +257,6 @@ func collect(files []*File) *Collection {
 
 func warnDuplicate(f, winner *File) {
 	p := f.idAt
-	p.Severity = SeverityWarning
 	p.Message = fmt.Sprintf("duplicate rule id %s: %s wins, this rule does not run", f.RuleID, winner.Path)
 	for _, old := range f.Problems {
 		if old.Message == p.Message {
@@ -252,5 +264,5 @@ func warnDuplicate(f, winner *File) {
 		}
 	}
 	f.Problems = append(f.Problems, p)
-	sortProblems(f.Problems)
+	f.settle()
 }

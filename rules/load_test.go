@@ -139,7 +139,7 @@ func TestRender(t *testing.T) {
 	if err := f.Problems[0].Render(&b, "dir/r.toml"); err != nil {
 		t.Fatal(err)
 	}
-	want := "dir/r.toml:9:16: error: unknown function \"wildcrd\"\n" +
+	want := "dir/r.toml:9:16: error: unknown function \"wildcrd\" [E202]\n" +
 		" 9 | \tprocess where wildcrd(process.name, \"x\")\n" +
 		"   | \t              ^~~~~~~\n" +
 		"   = did you mean wildcard?\n"
@@ -404,5 +404,61 @@ func TestLookback(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: got %d ms, want %d", from, got, want)
 		}
+	}
+}
+
+// TestRenderMarks holds that marks stand under what they mean: behind tabs and wide characters, over several lines.
+func TestRenderMarks(t *testing.T) {
+	for _, tc := range []struct {
+		name, query string
+		want        []string
+	}{
+		{"tab", "\tany where wildcrd(a)", []string{
+			" 9 | \tany where wildcrd(a)",
+			"   | \t          ^~~~~~~",
+		}},
+		{"wide characters", `any where "日本語" == a and "日" == wildcrd(a)`, []string{
+			` 9 | any where "日本語" == a and "日" == wildcrd(a)`,
+			`   |                                     ^~~~~~~`,
+		}},
+		{"marks under wide characters", `any where "日本" : ("日" == a)`, []string{
+			` 9 | any where "日本" : ("日" == a)`,
+			`   |                     ^~~~~~~~~`,
+		}},
+		{"several lines", "any where (a ==\n    b) and c", []string{
+			"  9 | any where (a ==",
+			"    |            ^~~~",
+			" 10 |     b) and c",
+			"    |     ~",
+		}},
+		{"many lines", "any where (a + 1\n\n + 2\n + 3\n + 4\n + 5\n == b)", []string{
+			"  9 | any where (a + 1",
+			"    |            ^~~~~",
+			" 10 |",
+			" 11 |  + 2",
+			"    |  ~~~",
+			" 12 |  + 3",
+			"    |  ~~~",
+			"    ...",
+			" 15 |  == b)",
+			"    |  ~~~~",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := loadOne(t, head+"query = '''\n"+tc.query+"\n'''\n")
+			var b strings.Builder
+			if err := f.Problems[0].Render(&b, "r.toml"); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, line := range strings.Split(b.String(), "\n")[1:] {
+				if strings.Contains(line, " |") || strings.HasSuffix(line, "...") {
+					got = append(got, line)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -152,6 +152,9 @@ func (m *Matcher) collect() Hits {
 	return m.hits
 }
 
+// Sees reports whether the event that was matched last is in a data stream that the rule's index patterns cover.
+func (m *Matcher) Sees(c *Compiled) bool { return m.view.allows(int32(c.Number)) }
+
 // viewOf returns the rules that see the event: by its own data stream, else by its topic's.
 func (m *Matcher) viewOf(ev *event.Event, stream string) *view {
 	if m.set.opts.AnyIndex {

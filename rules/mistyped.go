@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // maxMistyped is how many values of a wrong type are reported of one file.
@@ -29,7 +31,7 @@ func (p *parser) decodeInto(doc *document) error {
 		if !ok || msg == "" || !p.blank(src, e, p.src.offset(de.Position())) {
 			return err
 		}
-		p.report(SeverityError, e.value, msg, "")
+		p.report(finding.KeyType, e.value, msg, "")
 		p.mistyped[strings.ToLower(path)] = struct{}{}
 	}
 }

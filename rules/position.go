@@ -91,6 +91,11 @@ func (m *textMap) offset(i int) int {
 	return m.offsets[min(max(i, 0), len(m.offsets)-1)]
 }
 
+// span returns what is written for the value's bytes from i to end. An escape counts whole.
+func (m *textMap) span(i, end int) span {
+	return span{m.offset(i), max(m.offset(i), m.offset(end))}
+}
+
 // mapString decodes the TOML string that stands at base in its file, delimiters included, and keeps track of where
 // each byte comes from. The string must be well-formed.
 func mapString(raw []byte, base int) *textMap {

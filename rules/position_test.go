@@ -32,7 +32,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		for _, p := range file.Problems {
-			if p.Line < 1 || p.Line > lines || p.Column < 1 || p.EndColumn < p.Column {
+			if p.Line < 1 || p.Line > lines || p.Column < 1 || (p.EndLine == p.Line && p.EndColumn < p.Column) {
 				t.Errorf("got %d:%d-%d in a file of %d lines: %s", p.Line, p.Column, p.EndColumn, lines, p.Message)
 			}
 		}

@@ -69,13 +69,13 @@ func TestValueJSON(t *testing.T) {
 func TestQueryProblem(t *testing.T) {
 	text := "process where\n  näme == 1"
 	pos := strings.Index(text, "==")
-	p := queryProblem(text, rules.SeverityError, &ast.Error{Span: ast.Span{Pos: pos, End: pos + 2}, Msg: "no"})
+	p := rules.QueryProblem(text, &ast.Error{Span: ast.Span{Pos: pos, End: pos + 2}, Msg: "no"})
 	got := []int{p.Line, p.Column, p.EndColumn}
 	if want := []int{2, 8, 10}; !cmp.Equal(got, want) {
 		t.Errorf("line, column, end = %v, want %v", got, want)
 	}
-	if p.Snippet != "  näme == 1" {
-		t.Errorf("snippet = %q", p.Snippet)
+	if !cmp.Equal(p.Lines, []string{"  näme == 1"}) {
+		t.Errorf("lines = %q", p.Lines)
 	}
 }
 

@@ -24,6 +24,8 @@ type ruleFlags struct {
 	shipped bool
 	fields  *[]string     // files of declared fields
 	table   *fields.Table // what they declare, once they are read, or was declared otherwise
+	// keepSource keeps the text of the files, for checking them.
+	keepSource bool
 }
 
 func addRuleFlags(cmd *cobra.Command) *ruleFlags {
@@ -69,7 +71,7 @@ func (f *ruleFlags) loadOptions() (rules.LoadOptions, error) {
 		}
 		f.table = t
 	}
-	return rules.LoadOptions{Types: f.table.TypeOf, Fields: f.table}, nil
+	return rules.LoadOptions{Types: f.table.TypeOf, Fields: f.table, KeepSource: f.keepSource}, nil
 }
 
 // setOptions are those of a set whose rules were loaded with f.
@@ -95,8 +97,8 @@ func besideCases(paths []string) []string {
 
 // tally counts files by status and their warnings.
 type tally struct {
-	ok, errors, warnings int
-	skipped              int // rules of other types
+	ok, errors, warnings, infos int
+	skipped                     int // rules of other types
 }
 
 // left says in words how many files are no rules that could run, though nothing is wrong with them.
@@ -116,8 +118,12 @@ func tallyFiles(files []*rules.File) tally {
 			t.skipped++
 		}
 		for _, p := range f.Problems {
-			if p.Severity == rules.SeverityWarning {
+			switch p.Severity {
+			case rules.SeverityWarning:
 				t.warnings++
+			case rules.SeverityInfo:
+				t.infos++
+			default:
 			}
 		}
 	}

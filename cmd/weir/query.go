@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
@@ -79,7 +77,7 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	res, err := replay.Query(text, watch(cmd.Context(), src, bar), o)
 	err = errors.Join(err, src.Close())
 	if wrong, ok := errors.AsType[ast.Errors](err); ok {
-		if err := a.renderQuery(text, rules.SeverityError, wrong); err != nil {
+		if err := a.renderQuery(text, wrong); err != nil {
 			return err
 		}
 		return fmt.Errorf("the query has %s", count(len(wrong), "error"))
@@ -87,7 +85,7 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	if err != nil {
 		return err
 	}
-	if err := a.renderQuery(text, rules.SeverityWarning, res.Warnings); err != nil {
+	if err := a.renderQuery(text, res.Warnings); err != nil {
 		return err
 	}
 	if err := a.printMatches(res.Matches); err != nil {
@@ -115,29 +113,13 @@ func (a *app) warn(format string, args ...any) {
 }
 
 // renderQuery shows the findings in a query as it was typed.
-func (a *app) renderQuery(text string, severity rules.Severity, found []*ast.Error) error {
+func (a *app) renderQuery(text string, found []*ast.Error) error {
 	for _, e := range found {
-		if err := queryProblem(text, severity, e).Render(a.stderr, "query"); err != nil {
+		if err := rules.QueryProblem(text, e).Render(a.stderr, "query"); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// queryProblem places a finding in a query in its lines.
-func queryProblem(text string, severity rules.Severity, e *ast.Error) rules.Problem {
-	pos := min(max(e.Pos, 0), len(text))
-	start := strings.LastIndexByte(text[:pos], '\n') + 1
-	line, _, _ := strings.Cut(text[start:], "\n")
-	p := rules.Problem{
-		Line: strings.Count(text[:start], "\n") + 1, Column: utf8.RuneCountInString(text[start:pos]) + 1,
-		Severity: severity, Message: e.Msg, Hint: e.Hint, Snippet: line,
-	}
-	p.EndColumn = p.Column
-	if stop := min(e.End, start+len(line)); stop > pos {
-		p.EndColumn = utf8.RuneCountInString(text[start:stop]) + 1
-	}
-	return p
 }
 
 func (a *app) printMatches(matches []replay.QueryMatch) error {

@@ -1,44 +1,73 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
 
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/rules/lint"
 )
+
+// lintFlags are the flags of weir rules lint.
+type lintFlags struct {
+	quiet, strict, all bool
+	events             *[]string
+}
 
 func newRulesLintCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint [P…]",
 		Short: "Check rule files",
-		Long: `Check rule files, and folders of them, or the shipped rules: do they load, does the query compile, are all keys and fields known?
+		Long: `Check rule files, and folders of them, or the shipped rules: do they load, does the query compile, are all keys and fields known,
+and can the rule mean what it says: conditions that never or always hold, values that no event has, stages that can't be reached,
+regular expressions that Lucene reads otherwise.
 
+With --events it also says which rules no event of the sample could reach: because no event is in their data streams,
+passes a stage, or has a field or join key that they read.
+
+Each finding has a code, in square brackets behind its message; docs/lint.md has a section for each. A comment in the
+rule file, "# weir:ignore W305 reason" in TOML or "// weir:ignore W305 reason" in the query, silences a warning.
 Rules of other types than EQL are skipped and not checked. Files of test cases beside rules are left to weir rules test.
-The exit code is 1 where a file has errors; warnings keep no rule from running.
+The exit code is 1 where a file has errors, with --strict also where there are warnings; warnings keep no rule from running.
 
 With -o json one object per file is printed, one a line:
-  {"path","rule_id","name","type","status":"ok|error|skipped","problems":[{"line","column","severity","message"}]}
-A hint, such as "did you mean ==?", is the end of the message there.`,
+  {"path","rule_id","name","type","status":"ok|error|skipped","silenced","problems":
+    [{"code","severity","file","line","column","end_line","end_column","message","hint","doc"}]}`,
 		Example: `  weir rules lint rules/
+  weir rules lint rules/ --events yesterday.ndjson.gz
   weir rules lint -o json rules/ my.toml | jq -r 'select(.status=="error").path'`,
 	}
-	quiet := cmd.Flags().BoolP("quiet", "q", false, "show errors only, no warnings")
+	f := lintFlags{}
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "show errors only, no warnings")
+	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "show information too, such as values that stand in a list twice")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 where there are warnings")
+	f.events = eventsFlag(cmd)
 	declared := fieldsFlag(cmd)
 	format := outputFlag(cmd, "text", "json")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		f := &ruleFlags{paths: besideCases(args), fields: declared}
-		c, err := f.load()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		chosen := &ruleFlags{paths: besideCases(args), fields: declared, keepSource: true}
+		c, err := chosen.load()
 		if err != nil {
 			return err
 		}
+		sample, err := a.sample(cmd.Context(), c, chosen, *f.events)
+		if err != nil {
+			return err
+		}
+		lint.Check(c, sample)
 		if *format == "json" {
 			err = a.lintJSON(c.Files)
 		} else {
-			err = a.lintText(c.Files, *quiet)
+			err = a.lintText(c.Files, f)
 		}
-		if err == nil && c.Errors() > 0 {
+		if err == nil && (c.Errors() > 0 || f.strict && tallyFiles(c.Files).warnings > 0) {
 			return errFindings
 		}
 		return err
@@ -46,30 +75,63 @@ A hint, such as "did you mean ==?", is the end of the message there.`,
 	return cmd
 }
 
+// sample reads the events that the rules are checked with; nil where none are named.
+func (a *app) sample(ctx context.Context, c *rules.Collection, chosen *ruleFlags, events []string) (*lint.Sample, error) {
+	if len(events) == 0 {
+		return nil, nil //nolint:nilnil // no sample is a valid choice
+	}
+	files, err := eventFiles(events, nil)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := lint.NewSample(c, chosen.setOptions())
+	if err != nil {
+		return nil, fmt.Errorf("compile rules: %w", err)
+	}
+	src, err := replay.Concat(files, a.stdin)
+	if err != nil {
+		return nil, err
+	}
+	from := watch(ctx, src, term.NewProgress(a.stderr, a.err, "reading", totalSize(files)))
+	bad := 0
+	for {
+		r, err := from.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, errors.Join(err, src.Close())
+		}
+		if sample.Add(r.Value) != nil {
+			bad++
+		}
+	}
+	if bad > 0 {
+		a.warn("%s skipped: not a JSON object", count(bad, "document"))
+	}
+	return sample, src.Close()
+}
+
 func (a *app) lintJSON(files []*rules.File) error {
 	enc := json.NewEncoder(a.stdout)
 	enc.SetEscapeHTML(false)
 	for _, f := range files {
-		own := *f
-		own.Problems = make([]rules.Problem, len(f.Problems))
-		for i, p := range f.Problems {
-			p.Message = p.Text()
-			own.Problems[i] = p
-		}
-		if err := enc.Encode(own); err != nil {
+		if err := enc.Encode(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) lintText(files []*rules.File, quiet bool) error {
-	for _, f := range files {
-		for _, p := range f.Problems {
-			if quiet && p.Severity != rules.SeverityError {
+func (a *app) lintText(files []*rules.File, f lintFlags) error {
+	silenced := 0
+	for _, file := range files {
+		silenced += file.Silenced
+		for _, p := range file.Problems {
+			if f.quiet && p.Severity != rules.SeverityError || !f.all && p.Severity == rules.SeverityInfo {
 				continue
 			}
-			if err := p.Render(a.stdout, f.Path); err != nil {
+			if err := p.Render(a.stdout, file.Path); err != nil {
 				return err
 			}
 		}
@@ -79,7 +141,17 @@ func (a *app) lintText(files []*rules.File, quiet bool) error {
 	if t.errors > 0 {
 		errs = a.out.Red(errs)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %s; %s\n",
-		count(len(files), "file"), t.ok, errs, t.left(), count(t.warnings, "warning"))
+	more := ""
+	if t.infos > 0 {
+		more = fmt.Sprintf(", %d for information", t.infos)
+		if !f.all {
+			more += " (-a shows them)"
+		}
+	}
+	if silenced > 0 {
+		more += fmt.Sprintf(", %d silenced", silenced)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %s; %s%s\n",
+		count(len(files), "file"), t.ok, errs, t.left(), count(t.warnings, "warning"), more)
 	return err
 }

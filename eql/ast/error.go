@@ -1,10 +1,15 @@
 package ast
 
-import "strings"
+import (
+	"strings"
 
-// Error is one problem in a query: what is wrong, where, and what to write instead where that is known.
+	"github.com/weir-eql/weir/eql/finding"
+)
+
+// Error is one finding in a query: what is wrong, where, and what to write instead where that is known.
 type Error struct {
 	Span
+	Code finding.Code
 	Msg  string // lower case, one sentence without a full stop
 	Hint string // "did you mean wildcard?"; may be empty
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // The powers of binding, loosest first.
@@ -52,7 +53,7 @@ func infixPower(t token) int {
 // expr reads an expression of operators that bind at least as tight as power.
 func (p *parser) expr(power int) (ast.Expr, bool) {
 	if p.depth++; p.depth > maxDepth {
-		p.giveUp(p.tok.Span, "use lists, or fewer parentheses", "the expression is nested too deep")
+		p.giveUp(finding.Limit, p.tok.Span, "use lists, or fewer parentheses", "the expression is nested too deep")
 	}
 	defer func() { p.depth-- }()
 	start := p.tok.Pos
@@ -116,7 +117,7 @@ func (p *parser) binary(left ast.Expr, start, power int) (ast.Expr, bool) {
 	op := ast.Op(t.value)
 	switch {
 	case t.value == "=":
-		p.errorf(t.Span, "did you mean ==?", "= isn't a comparison")
+		p.dialect(t.Span, "did you mean ==?", "= isn't a comparison")
 		op = ast.Eq
 	case t.kind == word && t.value != strings.ToLower(t.value):
 		p.lowerCase(t)
@@ -152,7 +153,7 @@ func (p *parser) match(x ast.Expr, start int) (ast.Expr, bool) {
 	op := ast.Op(strings.ToLower(t.value))
 	switch {
 	case t.value == "!:":
-		p.errorf(t.Span, "write `not "+p.operandText(x)+" : …`", "!: isn't an operator of EQL")
+		p.dialect(t.Span, "write `not "+p.operandText(x)+" : …`", "!: isn't an operator of EQL")
 		op = ast.Seq
 	case t.kind == word && t.value != string(op):
 		p.lowerCase(t)
@@ -222,7 +223,7 @@ func (p *parser) prefix(power int) (ast.Expr, bool) {
 		}
 		return &ast.Unary{Span: p.spanFrom(t.Pos), Op: ast.Sub, X: x}, true
 	case t.is("!"):
-		p.errorf(t.Span, "did you mean not?", "! isn't an operator of EQL")
+		p.dialect(t.Span, "did you mean not?", "! isn't an operator of EQL")
 		p.next()
 		return p.prefix(power)
 	case t.is("("):
@@ -329,7 +330,7 @@ func (p *parser) name() (ast.Expr, bool) {
 func (p *parser) relation() (ast.Expr, bool) {
 	t := p.next()
 	span := ast.Span{Pos: t.Pos, End: p.tok.End}
-	p.errorf(span, "join the two events in a sequence", "%s of is Endgame's; Elasticsearch doesn't have it", t.value)
+	p.dialect(span, "join the two events in a sequence", "%s of is Endgame's; Elasticsearch doesn't have it", t.value)
 	p.next()
 	if p.accept("[") {
 		p.skipTo("]")
@@ -449,7 +450,7 @@ func (p *parser) pathEnd(start int) bool {
 		p.next()
 		p.skipTo("]", "|")
 		p.accept("]")
-		p.errorf(ast.Span{Pos: t.Pos, End: p.last}, "a test on a field looks at each of its values already", "array subscripts aren't supported")
+		p.dialect(ast.Span{Pos: t.Pos, End: p.last}, "a test on a field looks at each of its values already", "array subscripts aren't supported")
 	}
 	return true
 }

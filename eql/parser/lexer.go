@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // lexer turns the text into tokens. It reports what it can't read and goes on with the best guess, so that
@@ -17,6 +18,8 @@ type lexer struct {
 	pos  int
 	toks []token
 	errs *problems
+	// comments is kept for Comments alone.
+	comments []ast.Span
 }
 
 // lex returns the tokens of src; the last one is the end of the text.
@@ -40,13 +43,13 @@ func (l *lexer) skipBlanks() {
 		case rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r' || rest[0] == '\n':
 			l.pos++
 		case strings.HasPrefix(rest, "//"):
-			if i := strings.IndexAny(rest, "\r\n"); i >= 0 {
-				l.pos += i
-			} else {
-				l.pos = len(l.src)
-			}
+			start := l.pos
+			l.pos = l.lineEnd()
+			l.comments = append(l.comments, ast.Span{Pos: start, End: l.pos})
 		case strings.HasPrefix(rest, "/*"):
+			start := l.pos
 			l.blockComment()
+			l.comments = append(l.comments, ast.Span{Pos: start, End: l.pos})
 		default:
 			return
 		}
@@ -71,7 +74,7 @@ func (l *lexer) blockComment() {
 			l.pos++
 		}
 	}
-	l.errs.addLast(ast.Span{Pos: start, End: start + 2}, "this comment isn't closed", "close it with */; comments inside it need their own */")
+	l.errs.addLast(finding.Text, ast.Span{Pos: start, End: start + 2}, "this comment isn't closed", "close it with */; comments inside it need their own */")
 }
 
 // token reads one token. The position is at its first character.
@@ -109,15 +112,21 @@ func (l *lexer) emit(k kind, end int, value string) {
 	l.pos = end
 }
 
-// fail reports the token up to end and leaves a token of kind k in its place.
-func (l *lexer) fail(k kind, end int, value, msg, hint string) {
-	l.errs.add(ast.Span{Pos: l.pos, End: end}, msg, hint)
+// fail reports the text up to end, which is no token.
+func (l *lexer) fail(end int, msg, hint string) {
+	l.errs.add(finding.Text, ast.Span{Pos: l.pos, End: end}, msg, hint)
+	l.emit(bad, end, "")
+}
+
+// dialect reports what another language writes in this way, and leaves a token of kind k in its place.
+func (l *lexer) dialect(k kind, end int, value, msg, hint string) {
+	l.errs.add(finding.Dialect, ast.Span{Pos: l.pos, End: end}, msg, hint)
 	l.emit(k, end, value)
 }
 
 // unclosed reports a literal whose end is missing. What follows it can't be told from its content.
 func (l *lexer) unclosed(k kind, end int, span ast.Span, msg, hint string) {
-	l.errs.addLast(span, msg, hint)
+	l.errs.addLast(finding.Text, span, msg, hint)
 	l.emit(k, end, "")
 }
 
@@ -174,7 +183,7 @@ func (l *lexer) quotedName() {
 			continue
 		}
 		if name.Len() == 0 {
-			l.fail(bad, i+1, "", "a field name can't be empty", "")
+			l.fail(i+1, "a field name can't be empty", "")
 			return
 		}
 		l.emit(quoted, i+1, name.String())
@@ -182,7 +191,7 @@ func (l *lexer) quotedName() {
 	}
 	// A doubled backquote at the start swallows the rest; it is most likely an empty name.
 	if strings.HasPrefix(l.src[l.pos:], "``") {
-		l.fail(bad, l.pos+2, "", "a field name can't be empty", "")
+		l.fail(l.pos+2, "a field name can't be empty", "")
 		return
 	}
 	l.unclosed(bad, l.lineEnd(), ast.Span{Pos: l.pos, End: l.lineEnd()}, "this field name isn't closed", "close it with a backquote; a backquote in the name is written twice")
@@ -245,7 +254,7 @@ func (l *lexer) escape(i, end int) (n int, r rune) {
 		return l.unicodeEscape(i, end)
 	default:
 		other, size := utf8.DecodeRuneInString(l.src[i+1 : end])
-		l.errs.add(ast.Span{Pos: i, End: i + 1 + size}, fmt.Sprintf(`\%c isn't an escape`, other),
+		l.errs.add(finding.Text, ast.Span{Pos: i, End: i + 1 + size}, fmt.Sprintf(`\%c isn't an escape`, other),
 			fmt.Sprintf(`write \\%c for a backslash, or use a raw string """…"""`, other))
 		return 1 + size, -1
 	}
@@ -257,7 +266,7 @@ func (l *lexer) unicodeEscape(i, end int) (n int, r rune) {
 	rest := l.src[i:end]
 	closing := strings.IndexByte(rest, '}')
 	if !strings.HasPrefix(rest, `\u{`) || closing < 0 {
-		l.errs.add(ast.Span{Pos: i, End: i + 2}, `\u isn't followed by {…}`, form+`; a backslash is \\`)
+		l.errs.add(finding.Text, ast.Span{Pos: i, End: i + 2}, `\u isn't followed by {…}`, form+`; a backslash is \\`)
 		return 2, -1
 	}
 	span := ast.Span{Pos: i, End: i + closing + 1}
@@ -265,10 +274,10 @@ func (l *lexer) unicodeEscape(i, end int) (n int, r rune) {
 	code, err := strconv.ParseUint(digits, 16, 32)
 	switch {
 	case err != nil || len(digits) < 2 || len(digits) > 8 || strings.ContainsAny(digits, "+_"):
-		l.errs.add(span, "this isn't the number of a character", form)
+		l.errs.add(finding.Text, span, "this isn't the number of a character", form)
 		return closing + 1, -1
 	case code > unicode.MaxRune || !utf8.ValidRune(rune(code)):
-		l.errs.add(span, fmt.Sprintf("there is no character U+%04X", code), "characters go up to 10ffff, without d800 to dfff")
+		l.errs.add(finding.Text, span, fmt.Sprintf("there is no character U+%04X", code), "characters go up to 10ffff, without d800 to dfff")
 		return closing + 1, -1
 	}
 	return closing + 1, rune(code)
@@ -313,10 +322,10 @@ func (l *lexer) endgameString(skip int) {
 	}
 	if skip == 1 {
 		value := strings.NewReplacer(`\'`, `'`, `\"`, `"`, `\\`, `\`).Replace(content)
-		l.fail(text, end, value, "strings are in double quotes", "write "+shorten(ast.QuoteString(value)))
+		l.dialect(text, end, value, "strings are in double quotes", "write "+shorten(ast.QuoteString(value)))
 		return
 	}
-	l.fail(text, end, content, "raw strings are in three double quotes", `write """`+shorten(content)+`"""`)
+	l.dialect(text, end, content, "raw strings are in three double quotes", `write """`+shorten(content)+`"""`)
 }
 
 // operators are all operators and punctuation, longer ones before their prefixes.
@@ -338,13 +347,13 @@ func (l *lexer) operator() {
 	end := l.pos + size
 	switch {
 	case strings.ContainsRune("“”„‟«»‘’", r):
-		l.fail(bad, end, "", fmt.Sprintf("the quotation mark %c isn't one of EQL's", r), `strings are in plain double quotes "…"`)
+		l.fail(end, fmt.Sprintf("the quotation mark %c isn't one of EQL's", r), `strings are in plain double quotes "…"`)
 	case r == '\ufeff':
-		l.fail(bad, end, "", "a byte order mark stands here", "save the text without one")
+		l.fail(end, "a byte order mark stands here", "save the text without one")
 	case unicode.IsSpace(r) || !unicode.IsPrint(r):
-		l.fail(bad, end, "", fmt.Sprintf("the invisible character %U stands here", r), "only spaces, tabs and line breaks may stand between words")
+		l.fail(end, fmt.Sprintf("the invisible character %U stands here", r), "only spaces, tabs and line breaks may stand between words")
 	default:
-		l.fail(bad, end, "", fmt.Sprintf("the character %q has no meaning here", r), l.backquoteHint())
+		l.fail(end, fmt.Sprintf("the character %q has no meaning here", r), l.backquoteHint())
 	}
 }
 
@@ -368,7 +377,7 @@ func (l *lexer) foreign(rest string) bool {
 			if want == "!:" {
 				want = "not … : …"
 			}
-			l.fail(f.kind, l.pos+len(f.op), f.eql, f.op+" isn't an operator of EQL", "did you mean "+want+"?")
+			l.dialect(f.kind, l.pos+len(f.op), f.eql, f.op+" isn't an operator of EQL", "did you mean "+want+"?")
 			return true
 		}
 	}
@@ -398,4 +407,13 @@ func backquoteHint(src string, pos int) string {
 		end = pos + i
 	}
 	return "if this is one field name, put it in backquotes: `" + shorten(src[start:end]) + "`"
+}
+
+// Comments returns the comments of a query in their order, with their marks.
+func Comments(text string) []ast.Span {
+	l := &lexer{src: text, errs: &problems{}}
+	for l.skipBlanks(); l.pos < len(l.src); l.skipBlanks() {
+		l.token()
+	}
+	return l.comments
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 const (
@@ -65,6 +66,7 @@ type parser struct {
 func newParser(text string) (*parser, error) {
 	if len(text) > maxText {
 		return nil, ast.Errors{{
+			Code: finding.Limit,
 			Span: ast.Span{Pos: maxText, End: maxText},
 			Msg:  fmt.Sprintf("the query has %d bytes, more than the %d that are allowed", len(text), maxText),
 		}}
@@ -78,7 +80,7 @@ func newParser(text string) (*parser, error) {
 			next := strings.IndexFunc(text[i+3:], func(r rune) bool { return r == utf8.RuneError })
 			i += 3 + next
 		}
-		return nil, ast.Errors{{Span: ast.Span{Pos: i, End: i + 1}, Msg: "the query isn't valid UTF-8"}}
+		return nil, ast.Errors{{Code: finding.Text, Span: ast.Span{Pos: i, End: i + 1}, Msg: "the query isn't valid UTF-8"}}
 	}
 	p := &parser{src: text}
 	p.toks = lex(text, &p.errs)
@@ -112,9 +114,19 @@ func (p *parser) accept(s string) bool {
 // spanFrom is the span from a start to the end of the last token.
 func (p *parser) spanFrom(start int) ast.Span { return ast.Span{Pos: start, End: max(start, p.last)} }
 
-// errorf reports a problem.
+// errorf reports a problem of syntax.
 func (p *parser) errorf(span ast.Span, hint, format string, args ...any) {
-	p.errs.add(span, fmt.Sprintf(format, args...), hint)
+	p.errs.add(finding.Syntax, span, fmt.Sprintf(format, args...), hint)
+}
+
+// dialect reports what another dialect or language has and EQL doesn't.
+func (p *parser) dialect(span ast.Span, hint, format string, args ...any) {
+	p.errs.add(finding.Dialect, span, fmt.Sprintf(format, args...), hint)
+}
+
+// shape reports what is written well and makes no query: the numbers of stages and keys, the range of a maxspan.
+func (p *parser) shape(span ast.Span, hint, format string, args ...any) {
+	p.errs.add(finding.Shape, span, fmt.Sprintf(format, args...), hint)
 }
 
 // expected reports the current token as wrong. What the lexer reported isn't reported again.
@@ -142,8 +154,8 @@ func (p *parser) reported(i int) bool {
 }
 
 // giveUp ends parsing at a problem that leaves no sense in going on.
-func (p *parser) giveUp(span ast.Span, hint, msg string) {
-	p.errs.add(span, msg, hint)
+func (p *parser) giveUp(code finding.Code, span ast.Span, hint, msg string) {
+	p.errs.add(code, span, msg, hint)
 	p.errs.full = true
 	p.i = len(p.toks) - 1
 	p.tok = p.toks[p.i]
@@ -179,10 +191,10 @@ func (p *parser) statement() ast.Statement {
 	case p.tok.is("sample"):
 		s = p.sample()
 	case p.tok.is("join"):
-		p.giveUp(p.tok.Span, "write a sequence, or a sample for events in any order", "join isn't part of EQL any more")
+		p.giveUp(finding.Dialect, p.tok.Span, "write a sequence, or a sample for events in any order", "join isn't part of EQL any more")
 		return nil
 	case p.tok.isAny("[", "!["):
-		p.giveUp(p.tok.Span, "stages in brackets follow the word sequence", "a query can't begin with "+p.tok.describe())
+		p.giveUp(finding.Syntax, p.tok.Span, "stages in brackets follow the word sequence", "a query can't begin with "+p.tok.describe())
 		return nil
 	default:
 		f := p.filter()
@@ -286,7 +298,7 @@ func (p *parser) pipes() []ast.Pipe {
 		switch {
 		case name.isAny("head", "tail"):
 		case name.isAny("count", "filter", "sort", "unique", "unique_count"):
-			p.errorf(name.Span, "there are head and tail", "Elasticsearch has no pipe %s", name.value)
+			p.dialect(name.Span, "there are head and tail", "Elasticsearch has no pipe %s", name.value)
 			p.skipTo("|")
 			continue
 		case name.kind == word:

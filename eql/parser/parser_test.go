@@ -263,3 +263,14 @@ func FuzzParse(f *testing.F) {
 		checkRoundTrip(t, text, s)
 	})
 }
+
+func TestComments(t *testing.T) {
+	text := "any where /* a /* b */ c */ x == \"// no\" // yes\n and y == \"\"\"/* no */\"\"\" // end"
+	var got []string
+	for _, c := range parser.Comments(text) {
+		got = append(got, text[c.Pos:c.End])
+	}
+	if diff := cmp.Diff([]string{"/* a /* b */ c */", "// yes", "// end"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

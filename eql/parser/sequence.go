@@ -51,13 +51,13 @@ func (p *parser) until() *ast.Stage {
 	}
 	u := p.stage("sequence")
 	if u.Missing {
-		p.errorf(missing.Span, "write [ without the !", "until can't wait for a missing event")
+		p.shape(missing.Span, "write [ without the !", "until can't wait for a missing event")
 	}
 	if u.Runs > 1 {
-		p.errorf(u.Span, "", "until can't have runs")
+		p.shape(u.Span, "", "until can't have runs")
 	}
 	if p.tok.isAny("[", "![") {
-		p.errorf(p.tok.Span, "until is the last part of a sequence", "a stage can't follow until")
+		p.shape(p.tok.Span, "until is the last part of a sequence", "a stage can't follow until")
 		p.skipTo("|")
 	}
 	return &u
@@ -73,14 +73,14 @@ func (p *parser) checkSequence(s *ast.Sequence, head token) {
 		case !st.Missing:
 			positive++
 		case s.MaxSpan == nil:
-			p.errorf(st.Span, "add `with maxspan=…` behind sequence", "a missing event ![…] needs a maxspan: without one it can't be decided")
+			p.shape(st.Span, "add `with maxspan=…` behind sequence", "a missing event ![…] needs a maxspan: without one it can't be decided")
 		}
 	}
 	if total < 2 {
-		p.errorf(head.Span, "for one event write the condition alone, for repeats `with runs=…`", "a sequence has at least 2 stages, this one has %d", total)
+		p.shape(head.Span, "for one event write the condition alone, for repeats `with runs=…`", "a sequence has at least 2 stages, this one has %d", total)
 	}
 	if positive == 0 {
-		p.errorf(head.Span, "at least one stage must be […] without !", "a sequence can't consist of missing events only")
+		p.shape(head.Span, "at least one stage must be […] without !", "a sequence can't consist of missing events only")
 	}
 	p.checkKeys(s.Stages, s.Until)
 }
@@ -93,7 +93,7 @@ func (p *parser) checkKeys(stages []ast.Stage, until *ast.Stage) {
 	want := len(stages[0].By)
 	check := func(what string, st *ast.Stage) {
 		if len(st.By) != want {
-			p.errorf(st.Span, "keys are compared by position, so all stages need the same number",
+			p.shape(st.Span, "keys are compared by position, so all stages need the same number",
 				"%s has %s, the first one has %d", what, count(len(st.By), "join key"), want)
 		}
 	}
@@ -121,29 +121,29 @@ func (p *parser) sample() *ast.Sample {
 		s.By = p.keys()
 	}
 	if p.tok.is("with") {
-		p.errorf(p.tok.Span, "leave it out, or write a sequence: a rule's samples are within its lookback (`from`)", "a sample has no maxspan")
+		p.shape(p.tok.Span, "leave it out, or write a sequence: a rule's samples are within its lookback (`from`)", "a sample has no maxspan")
 		p.skipTo("[", "![", "|")
 	}
 	s.Stages = p.stages("sample")
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		if st.Missing {
-			p.errorf(st.Span, "only a sequence can ask for what doesn't happen", "a sample can't have missing events ![…]")
+			p.shape(st.Span, "only a sequence can ask for what doesn't happen", "a sample can't have missing events ![…]")
 		}
 	}
 	if p.tok.is("until") {
-		p.errorf(p.tok.Span, "leave it out, or write a sequence", "a sample has no until")
+		p.shape(p.tok.Span, "leave it out, or write a sequence", "a sample has no until")
 		p.skipTo("|")
 	}
 	if len(p.errs.list) > 0 {
 		return s
 	}
 	if len(s.Stages) < 2 {
-		p.errorf(head.Span, "for one event write the condition alone", "a sample has at least 2 stages, this one has %d", len(s.Stages))
+		p.shape(head.Span, "for one event write the condition alone", "a sample has at least 2 stages, this one has %d", len(s.Stages))
 	}
 	p.checkKeys(s.Stages, nil)
 	if len(s.By) == 0 && len(s.Stages) > 0 && len(s.Stages[0].By) == 0 {
-		p.errorf(head.Span, "write `sample by host.id …`", "a sample needs at least 1 join key")
+		p.shape(head.Span, "write `sample by host.id …`", "a sample needs at least 1 join key")
 	}
 	return s
 }
@@ -176,7 +176,7 @@ func (p *parser) stages(what string) []ast.Stage {
 func (p *parser) unexpectedInStages(what string, before int) {
 	switch t := p.tok; {
 	case t.is("fork"):
-		p.errorf(t.Span, "", "fork is Endgame's; Elasticsearch doesn't have it")
+		p.dialect(t.Span, "", "fork is Endgame's; Elasticsearch doesn't have it")
 	case t.is("by"):
 		p.errorf(t.Span, "separate keys with commas", "by stands here a second time")
 	case t.is("with"):
@@ -210,7 +210,7 @@ func (p *parser) stage(what string) ast.Stage {
 	st.Filter = p.filter()
 	p.rest("]", open)
 	if p.tok.is("fork") {
-		p.errorf(p.tok.Span, "", "fork is Endgame's; Elasticsearch doesn't have it")
+		p.dialect(p.tok.Span, "", "fork is Endgame's; Elasticsearch doesn't have it")
 		p.next()
 		if p.tok.isAny("=", "==") {
 			p.next()
@@ -224,7 +224,7 @@ func (p *parser) stage(what string) ast.Stage {
 		with, before := p.tok.Pos, len(p.errs.list)
 		st.Runs = p.runs()
 		if what == "sample" && len(p.errs.list) == before {
-			p.errorf(p.spanFrom(with), "write the stage several times: each takes an event of its own", "a sample can't have runs")
+			p.shape(p.spanFrom(with), "write the stage several times: each takes an event of its own", "a sample can't have runs")
 		}
 		if p.tok.is("by") {
 			p.errorf(p.tok.Span, "write `[…] by … with runs=…`", "by must stand before with runs")
@@ -308,7 +308,7 @@ func (p *parser) maxSpan() *ast.MaxSpan {
 	const example = "such as maxspan=30s, 5m, 2h or 1d"
 	if p.tok.isAny("-", "+") {
 		p.skipTo("[", "![", "by", "until", "|")
-		p.errorf(p.spanFrom(start), example, "maxspan must be a positive whole number with a unit")
+		p.shape(p.spanFrom(start), example, "maxspan must be a positive whole number with a unit")
 		return nil
 	}
 	if p.tok.kind != number {
@@ -319,26 +319,26 @@ func (p *parser) maxSpan() *ast.MaxSpan {
 	n := p.next()
 	unit := p.tok
 	if unit.kind != word || ast.IsKeyword(unit.value) {
-		p.errorf(n.Span, "did you mean "+n.value+"s?", "maxspan has no unit")
+		p.shape(n.Span, "did you mean "+n.value+"s?", "maxspan has no unit")
 		return nil
 	}
 	p.next()
 	span := p.spanFrom(start)
 	size, ok := unitSize(unit.value)
 	if !ok {
-		p.errorf(unit.Span, "the units are ms, s, m, h and d", "unknown unit of time %s", strconv.Quote(shorten(unit.value)))
+		p.shape(unit.Span, "the units are ms, s, m, h and d", "unknown unit of time %s", strconv.Quote(shorten(unit.value)))
 		return nil
 	}
 	count, err := strconv.ParseInt(n.value, 10, 64)
 	switch {
 	case !isWhole(n.value):
-		p.errorf(span, "use a smaller unit: ms, s, m, h or d", "maxspan must be a whole number, found %s", n.value)
+		p.shape(span, "use a smaller unit: ms, s, m, h or d", "maxspan must be a whole number, found %s", n.value)
 		return nil
 	case err != nil || count > math.MaxInt64/int64(size):
-		p.errorf(span, "the longest is some 290 years", "maxspan is too long")
+		p.shape(span, "the longest is some 290 years", "maxspan is too long")
 		return nil
 	case count == 0:
-		p.errorf(span, example, "maxspan must be more than 0")
+		p.shape(span, example, "maxspan must be more than 0")
 		return nil
 	}
 	return &ast.MaxSpan{Span: span, Duration: time.Duration(count) * size, Text: n.value + unit.value}
@@ -387,7 +387,7 @@ func (p *parser) runs() int {
 		if t.isAny("-", "+") {
 			span.End = p.last
 		}
-		p.errorf(span, "", "runs must be a whole number from 1 to %d", maxRuns)
+		p.shape(span, "", "runs must be a whole number from 1 to %d", maxRuns)
 		return 1
 	}
 	return int(n)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
 )
 
 // kind is the kind of a token.
@@ -91,7 +92,7 @@ type problems struct {
 const maxErrors = 20
 
 // add records an error, unless one at the same place is there already: the first is the cause of the second.
-func (ps *problems) add(span ast.Span, msg, hint string) {
+func (ps *problems) add(code finding.Code, span ast.Span, msg, hint string) {
 	if ps.full || ps.cut && span.Pos > ps.end {
 		return
 	}
@@ -100,13 +101,13 @@ func (ps *problems) add(span ast.Span, msg, hint string) {
 			return
 		}
 	}
-	ps.list = append(ps.list, &ast.Error{Span: span, Msg: msg, Hint: hint})
+	ps.list = append(ps.list, &ast.Error{Code: code, Span: span, Msg: msg, Hint: hint})
 	ps.full = len(ps.list) >= maxErrors
 }
 
 // addLast records an error behind which no other is worth reporting.
-func (ps *problems) addLast(span ast.Span, msg, hint string) {
-	ps.add(span, msg, hint)
+func (ps *problems) addLast(code finding.Code, span ast.Span, msg, hint string) {
+	ps.add(code, span, msg, hint)
 	if !ps.cut {
 		ps.cut, ps.end = true, span.Pos
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/weir-eql/weir/event"
 )
 
-//go:generate go run ./internal/gen -out table.go ../../../shared/ecs
+//go:generate go run ./internal/gen -out table.go -streams streamtable.go ../../../shared/ecs
 
 // TypeOf returns the type of the field at a dotted path; Unknown for objects, for fields whose type no source
 // tells, and for paths that aren't in the table. Members of flattened fields and the text variants of keyword
@@ -47,6 +47,13 @@ func Known(path string) bool {
 	return ok
 }
 
+// Single reports whether ECS gives the field at path one value: it isn't normalised to an array, and no object around it
+// is. Fields that ECS doesn't have may have any number.
+func Single(path string) bool {
+	start, end, ok := search(path)
+	return ok && table[start:end][end-start-2] == '='
+}
+
 // Nearest returns the field whose path is most like path, for a hint in an error, or "" where none is close.
 // It compares with the whole table: it is no part of a hot path.
 func Nearest(path string) string {
@@ -74,6 +81,9 @@ func (Table) Known(path string) bool { return Known(path) }
 // Nearest is Nearest.
 func (Table) Nearest(path string) string { return Nearest(path) }
 
+// Single is Single.
+func (Table) Single(path string) bool { return Single(path) }
+
 // find returns the letter of the type of path, from its own line or from what its parents say.
 func find(path string) (letter byte, ok bool) {
 	if letter, ok = line(path); ok && letter != '-' {
@@ -95,21 +105,29 @@ func find(path string) (letter byte, ok bool) {
 	}
 }
 
-// line returns the letter in the line of path, by binary search over the bytes of the table.
+// line returns the letter in the line of path.
 func line(path string) (letter byte, ok bool) {
+	if _, end, ok := search(path); ok {
+		return table[end-1], true
+	}
+	return 0, false
+}
+
+// search returns where the line of path stands, by binary search over the bytes of the table.
+func search(path string) (start, end int, ok bool) {
 	low, high := 1, len(table) // both at the start of a line
 	for low < high {
 		mid := low + (high-low)/2
-		start := strings.LastIndexByte(table[:mid], '\n') + 1
-		end := start + strings.IndexByte(table[start:], '\n')
+		start = strings.LastIndexByte(table[:mid], '\n') + 1
+		end = start + strings.IndexByte(table[start:], '\n')
 		switch cmp.Compare(path, table[start:end-2]) {
 		case 0:
-			return table[end-1], true
+			return start, end, true
 		case -1:
 			high = start
 		default:
 			low = end + 1
 		}
 	}
-	return 0, false
+	return 0, 0, false
 }

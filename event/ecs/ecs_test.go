@@ -3,6 +3,8 @@ package ecs_test
 import (
 	"encoding/json"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/weir-eql/weir/event"
@@ -118,6 +120,60 @@ func BenchmarkTypeOf(b *testing.B) {
 	for b.Loop() {
 		if ecs.TypeOf("process.parent.command_line") != event.Keyword {
 			b.Fatal("wrong type")
+		}
+	}
+}
+
+func TestSingle(t *testing.T) {
+	for path, want := range map[string]bool{
+		"process.name": true, "process.pid": true, "source.ip": true, "host.os.type": true, "user.id": true,
+		"process.args": false, "event.type": false, "host.ip": false, // arrays of ECS
+		"dns.answers.name": false, "email.attachments.file.name": false, // inside arrays of objects
+		"process.Ext.ancestry": false, "winlog.event_id": false, "no.such.field": false, // nothing of ECS
+		"process.name.text": false,
+	} {
+		if got := ecs.Single(path); got != want {
+			t.Errorf("%s: got %t", path, got)
+		}
+	}
+}
+
+func TestValues(t *testing.T) {
+	for _, path := range []string{"event.kind", "event.category", "event.type", "event.outcome", "host.os.type"} {
+		values := ecs.Values(path)
+		if len(values) < 3 || !slices.IsSorted(values) || !ecs.LowerCase(path) {
+			t.Errorf("%s: %v", path, values)
+		}
+		for _, v := range values {
+			if v != strings.ToLower(v) {
+				t.Errorf("%s: %s", path, v)
+			}
+		}
+	}
+	if ecs.Values("process.name") != nil || ecs.LowerCase("process.name") || !ecs.LowerCase("network.transport") {
+		t.Error("process.name may have any value, network.transport is in lower case")
+	}
+}
+
+func TestDefendLacks(t *testing.T) {
+	for _, tc := range []struct {
+		stream, path string
+		want         bool
+	}{
+		{"process", "registry.path", true},
+		{"registry", "registry.path", false},
+		{"process", "dns.question.name", true},
+		{"network", "dns.question.name", false},
+		{"network", "process.entity_id", false},
+		{"registry", "process.parent.name", true},
+		{"file", "file.path.text", false},
+		{"process", "file.path.caseless", true},
+		{"process", "some.field", false},     // in no table: may be anyone's
+		{"process", "event.duration", false}, // pipelines may add it
+		{"alerts", "registry.path", false},   // not one of the streams
+	} {
+		if got := ecs.DefendLacks(tc.stream, tc.path); got != tc.want {
+			t.Errorf("%s %s: got %t", tc.stream, tc.path, got)
 		}
 	}
 }

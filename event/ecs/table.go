@@ -25,9 +25,10 @@
 
 package ecs
 
-// table has a line for each field, sorted by path: the path, a blank and the letter of its type.
+// table has a line for each field, sorted by path: the path, = where ECS gives it one value and a
+// blank elsewhere, and the letter of its type.
 const table = `
-@timestamp d
+@timestamp=d
 Effective_process.code_signature.exists b
 Effective_process.code_signature.signing_id k
 Effective_process.code_signature.status k
@@ -770,15 +771,15 @@ Tcc.reason k
 Tcc.right k
 Tcc.service k
 Tcc.update_type k
-agent.build.original k
-agent.ephemeral_id k
-agent.id k
-agent.name k
+agent.build.original=k
+agent.ephemeral_id=k
+agent.id=k
+agent.name=k
 agent.policy.agentPolicyId k
 agent.policy.elasticAgentId k
 agent.policy.integrationPolicyId k
-agent.type k
-agent.version k
+agent.type=k
+agent.version=k
 auditd.data.a0 k
 auditd.data.a1 k
 auditd.data.a2 k
@@ -910,59 +911,59 @@ azure.signinlogs.result_signature -
 azure.tenant_id -
 billable b
 blocklist_label l
-client.address k
-client.as.number l
-client.as.organization.name k
-client.bytes l
-client.domain k
-client.geo.city_name k
-client.geo.continent_code k
-client.geo.continent_name k
-client.geo.country_iso_code k
-client.geo.country_name k
-client.geo.location -
-client.geo.name k
-client.geo.postal_code k
-client.geo.region_iso_code k
-client.geo.region_name k
-client.geo.timezone k
-client.ip i
-client.mac k
-client.nat.ip i
-client.nat.port l
-client.packets l
-client.port l
-client.registered_domain k
-client.subdomain k
-client.top_level_domain k
-client.user.domain k
-client.user.email k
-client.user.full_name k
-client.user.group.domain k
-client.user.group.id k
-client.user.group.name k
-client.user.hash k
-client.user.id k
-client.user.name k
+client.address=k
+client.as.number=l
+client.as.organization.name=k
+client.bytes=l
+client.domain=k
+client.geo.city_name=k
+client.geo.continent_code=k
+client.geo.continent_name=k
+client.geo.country_iso_code=k
+client.geo.country_name=k
+client.geo.location=-
+client.geo.name=k
+client.geo.postal_code=k
+client.geo.region_iso_code=k
+client.geo.region_name=k
+client.geo.timezone=k
+client.ip=i
+client.mac=k
+client.nat.ip=i
+client.nat.port=l
+client.packets=l
+client.port=l
+client.registered_domain=k
+client.subdomain=k
+client.top_level_domain=k
+client.user.domain=k
+client.user.email=k
+client.user.full_name=k
+client.user.group.domain=k
+client.user.group.id=k
+client.user.group.name=k
+client.user.hash=k
+client.user.id=k
+client.user.name=k
 client.user.roles k
-cloud.account.id k
-cloud.account.name k
-cloud.availability_zone k
+cloud.account.id=k
+cloud.account.name=k
+cloud.availability_zone=k
 cloud.entity.attributes.known_redirects k
-cloud.entity.attributes.managed b
-cloud.entity.attributes.mfa_enabled b
-cloud.entity.attributes.oauth_consent_restriction k
+cloud.entity.attributes.managed=b
+cloud.entity.attributes.mfa_enabled=b
+cloud.entity.attributes.oauth_consent_restriction=k
 cloud.entity.attributes.permissions k
-cloud.entity.attributes.storage_class k
-cloud.entity.behavior -
-cloud.entity.display_name k
-cloud.entity.id k
-cloud.entity.last_seen_timestamp d
-cloud.entity.lifecycle.last_activity d
-cloud.entity.metrics -
-cloud.entity.name k
-cloud.entity.raw -
-cloud.entity.reference k
+cloud.entity.attributes.storage_class=k
+cloud.entity.behavior=-
+cloud.entity.display_name=k
+cloud.entity.id=k
+cloud.entity.last_seen_timestamp=d
+cloud.entity.lifecycle.last_activity=d
+cloud.entity.metrics=-
+cloud.entity.name=k
+cloud.entity.raw=-
+cloud.entity.reference=k
 cloud.entity.relationships.administers.entity.id k
 cloud.entity.relationships.administers.host.id k
 cloud.entity.relationships.administers.host.name k
@@ -999,30 +1000,30 @@ cloud.entity.relationships.supervises.user.domain k
 cloud.entity.relationships.supervises.user.email k
 cloud.entity.relationships.supervises.user.id k
 cloud.entity.relationships.supervises.user.name k
-cloud.entity.source k
-cloud.entity.sub_type k
+cloud.entity.source=k
+cloud.entity.sub_type=k
 cloud.entity.type k
-cloud.instance.id k
-cloud.instance.name k
-cloud.machine.type k
-cloud.origin.account.id k
-cloud.origin.account.name k
-cloud.origin.availability_zone k
+cloud.instance.id=k
+cloud.instance.name=k
+cloud.machine.type=k
+cloud.origin.account.id=k
+cloud.origin.account.name=k
+cloud.origin.availability_zone=k
 cloud.origin.entity.attributes.known_redirects k
-cloud.origin.entity.attributes.managed b
-cloud.origin.entity.attributes.mfa_enabled b
-cloud.origin.entity.attributes.oauth_consent_restriction k
+cloud.origin.entity.attributes.managed=b
+cloud.origin.entity.attributes.mfa_enabled=b
+cloud.origin.entity.attributes.oauth_consent_restriction=k
 cloud.origin.entity.attributes.permissions k
-cloud.origin.entity.attributes.storage_class k
-cloud.origin.entity.behavior -
-cloud.origin.entity.display_name k
-cloud.origin.entity.id k
-cloud.origin.entity.last_seen_timestamp d
-cloud.origin.entity.lifecycle.last_activity d
-cloud.origin.entity.metrics -
-cloud.origin.entity.name k
-cloud.origin.entity.raw -
-cloud.origin.entity.reference k
+cloud.origin.entity.attributes.storage_class=k
+cloud.origin.entity.behavior=-
+cloud.origin.entity.display_name=k
+cloud.origin.entity.id=k
+cloud.origin.entity.last_seen_timestamp=d
+cloud.origin.entity.lifecycle.last_activity=d
+cloud.origin.entity.metrics=-
+cloud.origin.entity.name=k
+cloud.origin.entity.raw=-
+cloud.origin.entity.reference=k
 cloud.origin.entity.relationships.administers.entity.id k
 cloud.origin.entity.relationships.administers.host.id k
 cloud.origin.entity.relationships.administers.host.name k
@@ -1059,40 +1060,40 @@ cloud.origin.entity.relationships.supervises.user.domain k
 cloud.origin.entity.relationships.supervises.user.email k
 cloud.origin.entity.relationships.supervises.user.id k
 cloud.origin.entity.relationships.supervises.user.name k
-cloud.origin.entity.source k
-cloud.origin.entity.sub_type k
+cloud.origin.entity.source=k
+cloud.origin.entity.sub_type=k
 cloud.origin.entity.type k
-cloud.origin.instance.id k
-cloud.origin.instance.name k
-cloud.origin.machine.type k
-cloud.origin.project.id k
-cloud.origin.project.name k
-cloud.origin.provider k
-cloud.origin.region k
-cloud.origin.service.name k
-cloud.project.id k
-cloud.project.name k
-cloud.provider k
-cloud.region k
-cloud.service.name k
-cloud.target.account.id k
-cloud.target.account.name k
-cloud.target.availability_zone k
+cloud.origin.instance.id=k
+cloud.origin.instance.name=k
+cloud.origin.machine.type=k
+cloud.origin.project.id=k
+cloud.origin.project.name=k
+cloud.origin.provider=k
+cloud.origin.region=k
+cloud.origin.service.name=k
+cloud.project.id=k
+cloud.project.name=k
+cloud.provider=k
+cloud.region=k
+cloud.service.name=k
+cloud.target.account.id=k
+cloud.target.account.name=k
+cloud.target.availability_zone=k
 cloud.target.entity.attributes.known_redirects k
-cloud.target.entity.attributes.managed b
-cloud.target.entity.attributes.mfa_enabled b
-cloud.target.entity.attributes.oauth_consent_restriction k
+cloud.target.entity.attributes.managed=b
+cloud.target.entity.attributes.mfa_enabled=b
+cloud.target.entity.attributes.oauth_consent_restriction=k
 cloud.target.entity.attributes.permissions k
-cloud.target.entity.attributes.storage_class k
-cloud.target.entity.behavior -
-cloud.target.entity.display_name k
-cloud.target.entity.id k
-cloud.target.entity.last_seen_timestamp d
-cloud.target.entity.lifecycle.last_activity d
-cloud.target.entity.metrics -
-cloud.target.entity.name k
-cloud.target.entity.raw -
-cloud.target.entity.reference k
+cloud.target.entity.attributes.storage_class=k
+cloud.target.entity.behavior=-
+cloud.target.entity.display_name=k
+cloud.target.entity.id=k
+cloud.target.entity.last_seen_timestamp=d
+cloud.target.entity.lifecycle.last_activity=d
+cloud.target.entity.metrics=-
+cloud.target.entity.name=k
+cloud.target.entity.raw=-
+cloud.target.entity.reference=k
 cloud.target.entity.relationships.administers.entity.id k
 cloud.target.entity.relationships.administers.host.id k
 cloud.target.entity.relationships.administers.host.name k
@@ -1129,89 +1130,89 @@ cloud.target.entity.relationships.supervises.user.domain k
 cloud.target.entity.relationships.supervises.user.email k
 cloud.target.entity.relationships.supervises.user.id k
 cloud.target.entity.relationships.supervises.user.name k
-cloud.target.entity.source k
-cloud.target.entity.sub_type k
+cloud.target.entity.source=k
+cloud.target.entity.sub_type=k
 cloud.target.entity.type k
-cloud.target.instance.id k
-cloud.target.instance.name k
-cloud.target.machine.type k
-cloud.target.project.id k
-cloud.target.project.name k
-cloud.target.provider k
-cloud.target.region k
-cloud.target.service.name k
+cloud.target.instance.id=k
+cloud.target.instance.name=k
+cloud.target.machine.type=k
+cloud.target.project.id=k
+cloud.target.project.name=k
+cloud.target.provider=k
+cloud.target.region=k
+cloud.target.service.name=k
 cloud_defend.hook_point k
 cloud_defend.matched_selectors k
 cloud_defend.package_policy_id k
 cloud_defend.package_policy_revision l
 cloud_defend.trace_point k
-container.cpu.usage f
-container.disk.read.bytes l
-container.disk.write.bytes l
-container.id k
+container.cpu.usage=f
+container.disk.read.bytes=l
+container.disk.write.bytes=l
+container.id=k
 container.image.hash.all k
-container.image.name k
+container.image.name=k
 container.image.tag k
-container.labels K
-container.memory.usage f
-container.name k
-container.network.egress.bytes l
-container.network.ingress.bytes l
-container.runtime k
-container.security_context.privileged b
-data_stream.dataset k
-data_stream.namespace k
-data_stream.type k
-destination.address k
-destination.as.number l
-destination.as.organization.name k
+container.labels=K
+container.memory.usage=f
+container.name=k
+container.network.egress.bytes=l
+container.network.ingress.bytes=l
+container.runtime=k
+container.security_context.privileged=b
+data_stream.dataset=k
+data_stream.namespace=k
+data_stream.type=k
+destination.address=k
+destination.as.number=l
+destination.as.organization.name=k
 destination.as.organization.name.text k
-destination.bytes l
-destination.domain k
-destination.geo.city_name k
-destination.geo.continent_code k
-destination.geo.continent_name k
-destination.geo.country_iso_code k
-destination.geo.country_name k
-destination.geo.location -
-destination.geo.name k
-destination.geo.postal_code k
-destination.geo.region_iso_code k
-destination.geo.region_name k
-destination.geo.timezone k
-destination.ip i
-destination.mac k
-destination.nat.ip i
-destination.nat.port l
-destination.packets l
-destination.port l
-destination.registered_domain k
-destination.subdomain k
-destination.top_level_domain k
-destination.user.domain k
-destination.user.email k
-destination.user.full_name k
-destination.user.group.domain k
-destination.user.group.id k
-destination.user.group.name k
-destination.user.hash k
-destination.user.id k
-destination.user.name k
+destination.bytes=l
+destination.domain=k
+destination.geo.city_name=k
+destination.geo.continent_code=k
+destination.geo.continent_name=k
+destination.geo.country_iso_code=k
+destination.geo.country_name=k
+destination.geo.location=-
+destination.geo.name=k
+destination.geo.postal_code=k
+destination.geo.region_iso_code=k
+destination.geo.region_name=k
+destination.geo.timezone=k
+destination.ip=i
+destination.mac=k
+destination.nat.ip=i
+destination.nat.port=l
+destination.packets=l
+destination.port=l
+destination.registered_domain=k
+destination.subdomain=k
+destination.top_level_domain=k
+destination.user.domain=k
+destination.user.email=k
+destination.user.full_name=k
+destination.user.group.domain=k
+destination.user.group.id=k
+destination.user.group.name=k
+destination.user.hash=k
+destination.user.id=k
+destination.user.name=k
 destination.user.roles k
-device.id k
-device.manufacturer k
+device.id=k
+device.manufacturer=k
 device.model -
-device.model.identifier k
-device.model.name k
+device.model.identifier=k
+device.model.name=k
 device.product -
-device.product.id k
-device.product.name k
+device.product.id=k
+device.product.name=k
 device.product_id k
-device.serial_number k
-device.type k
+device.serial_number=k
+device.type=k
 device.vendor -
-device.vendor.id k
-device.vendor.name k
+device.vendor.id=k
+device.vendor.name=k
 dll.Ext -
 dll.Ext.code_signature -
 dll.Ext.code_signature.exists b
@@ -1247,46 +1248,46 @@ dll.Ext.relative_file_name_modify_time f
 dll.Ext.size u
 dll.Ext.windows -
 dll.Ext.windows.zone_identifier k
-dll.code_signature.digest_algorithm k
-dll.code_signature.exists b
-dll.code_signature.flags k
-dll.code_signature.signing_id k
-dll.code_signature.status k
-dll.code_signature.subject_name k
-dll.code_signature.team_id k
-dll.code_signature.thumbprint_sha256 k
-dll.code_signature.timestamp d
-dll.code_signature.trusted b
-dll.code_signature.valid b
-dll.hash.cdhash k
-dll.hash.md5 k
-dll.hash.sha1 k
-dll.hash.sha256 k
-dll.hash.sha384 k
-dll.hash.sha512 k
-dll.hash.ssdeep k
-dll.hash.tlsh k
-dll.name k
-dll.origin_referrer_url k
-dll.origin_url k
-dll.path k
-dll.pe.architecture k
-dll.pe.company k
-dll.pe.description k
-dll.pe.file_version k
-dll.pe.go_import_hash k
-dll.pe.go_imports K
-dll.pe.go_imports_names_entropy l
-dll.pe.go_imports_names_var_entropy l
-dll.pe.go_stripped b
-dll.pe.imphash k
-dll.pe.import_hash k
+dll.code_signature.digest_algorithm=k
+dll.code_signature.exists=b
+dll.code_signature.flags=k
+dll.code_signature.signing_id=k
+dll.code_signature.status=k
+dll.code_signature.subject_name=k
+dll.code_signature.team_id=k
+dll.code_signature.thumbprint_sha256=k
+dll.code_signature.timestamp=d
+dll.code_signature.trusted=b
+dll.code_signature.valid=b
+dll.hash.cdhash=k
+dll.hash.md5=k
+dll.hash.sha1=k
+dll.hash.sha256=k
+dll.hash.sha384=k
+dll.hash.sha512=k
+dll.hash.ssdeep=k
+dll.hash.tlsh=k
+dll.name=k
+dll.origin_referrer_url=k
+dll.origin_url=k
+dll.path=k
+dll.pe.architecture=k
+dll.pe.company=k
+dll.pe.description=k
+dll.pe.file_version=k
+dll.pe.go_import_hash=k
+dll.pe.go_imports=K
+dll.pe.go_imports_names_entropy=l
+dll.pe.go_imports_names_var_entropy=l
+dll.pe.go_stripped=b
+dll.pe.imphash=k
+dll.pe.import_hash=k
 dll.pe.imports K
-dll.pe.imports_names_entropy l
-dll.pe.imports_names_var_entropy l
-dll.pe.original_file_name k
-dll.pe.pehash k
-dll.pe.product k
+dll.pe.imports_names_entropy=l
+dll.pe.imports_names_var_entropy=l
+dll.pe.original_file_name=k
+dll.pe.pehash=k
+dll.pe.product=k
 dll.pe.sections -
 dll.pe.sections.entropy l
 dll.pe.sections.name k
@@ -1303,18 +1304,18 @@ dns.answers.name k
 dns.answers.ttl l
 dns.answers.type k
 dns.header_flags k
-dns.id k
-dns.op_code k
-dns.question.class k
-dns.question.name k
-dns.question.registered_domain k
-dns.question.subdomain k
-dns.question.top_level_domain k
-dns.question.type k
+dns.id=k
+dns.op_code=k
+dns.question.class=k
+dns.question.name=k
+dns.question.registered_domain=k
+dns.question.subdomain=k
+dns.question.top_level_domain=k
+dns.question.type=k
 dns.resolved_ip i
-dns.response_code k
-dns.type k
-ecs.version k
+dns.response_code=k
+dns.type=k
+ecs.version=k
 elastic.agent -
 elastic.agent.id k
 email.attachments -
@@ -1332,35 +1333,35 @@ email.attachments.file.name k
 email.attachments.file.size l
 email.bcc.address k
 email.cc.address k
-email.content_type k
-email.delivery_timestamp d
-email.direction k
+email.content_type=k
+email.delivery_timestamp=d
+email.direction=k
 email.from.address k
-email.local_id k
-email.message_id k
-email.origination_timestamp d
+email.local_id=k
+email.message_id=k
+email.origination_timestamp=d
 email.reply_to.address k
-email.sender.address k
-email.subject k
+email.sender.address=k
+email.subject=k
 email.to.address k
-email.x_mailer k
+email.x_mailer=k
 endgame.event_subtype_full k
 endgame.metadata.type k
 entity.attributes.known_redirects k
-entity.attributes.managed b
-entity.attributes.mfa_enabled b
-entity.attributes.oauth_consent_restriction k
+entity.attributes.managed=b
+entity.attributes.mfa_enabled=b
+entity.attributes.oauth_consent_restriction=k
 entity.attributes.permissions k
-entity.attributes.storage_class k
-entity.behavior -
-entity.display_name k
-entity.id k
-entity.last_seen_timestamp d
-entity.lifecycle.last_activity d
-entity.metrics -
-entity.name k
-entity.raw -
-entity.reference k
+entity.attributes.storage_class=k
+entity.behavior=-
+entity.display_name=k
+entity.id=k
+entity.last_seen_timestamp=d
+entity.lifecycle.last_activity=d
+entity.metrics=-
+entity.name=k
+entity.raw=-
+entity.reference=k
 entity.relationships.administers.entity.id k
 entity.relationships.administers.host.id k
 entity.relationships.administers.host.name k
@@ -1397,23 +1398,23 @@ entity.relationships.supervises.user.domain k
 entity.relationships.supervises.user.email k
 entity.relationships.supervises.user.id k
 entity.relationships.supervises.user.name k
-entity.source k
-entity.sub_type k
+entity.source=k
+entity.sub_type=k
 entity.target.attributes.known_redirects k
-entity.target.attributes.managed b
-entity.target.attributes.mfa_enabled b
-entity.target.attributes.oauth_consent_restriction k
+entity.target.attributes.managed=b
+entity.target.attributes.mfa_enabled=b
+entity.target.attributes.oauth_consent_restriction=k
 entity.target.attributes.permissions k
-entity.target.attributes.storage_class k
-entity.target.behavior -
-entity.target.display_name k
-entity.target.id k
-entity.target.last_seen_timestamp d
-entity.target.lifecycle.last_activity d
-entity.target.metrics -
-entity.target.name k
-entity.target.raw -
-entity.target.reference k
+entity.target.attributes.storage_class=k
+entity.target.behavior=-
+entity.target.display_name=k
+entity.target.id=k
+entity.target.last_seen_timestamp=d
+entity.target.lifecycle.last_activity=d
+entity.target.metrics=-
+entity.target.name=k
+entity.target.raw=-
+entity.target.reference=k
 entity.target.relationships.administers.entity.id k
 entity.target.relationships.administers.host.id k
 entity.target.relationships.administers.host.name k
@@ -1450,52 +1451,52 @@ entity.target.relationships.supervises.user.domain k
 entity.target.relationships.supervises.user.email k
 entity.target.relationships.supervises.user.id k
 entity.target.relationships.supervises.user.name k
-entity.target.source k
-entity.target.sub_type k
+entity.target.source=k
+entity.target.sub_type=k
 entity.target.type k
 entity.type k
-error.code k
-error.id k
-error.message k
-error.stack_trace k
+error.code=k
+error.id=k
+error.message=k
+error.stack_trace=k
 error.stack_trace.text k
-error.type k
+error.type=k
 event.Ext -
 event.Ext.correlation -
 event.Ext.correlation.id k
-event.action k
-event.agent_id_status k
+event.action=k
+event.agent_id_status=k
 event.category k
-event.code k
-event.created d
-event.dataset k
-event.duration l
-event.end d
-event.hash k
-event.id k
-event.ingested d
-event.kind k
-event.module k
-event.original k
-event.outcome k
-event.provider k
-event.reason k
-event.reference k
-event.risk_score f
-event.risk_score_norm f
-event.sequence l
-event.severity l
-event.start d
-event.timezone k
+event.code=k
+event.created=d
+event.dataset=k
+event.duration=l
+event.end=d
+event.hash=k
+event.id=k
+event.ingested=d
+event.kind=k
+event.module=k
+event.original=k
+event.outcome=k
+event.provider=k
+event.reason=k
+event.reference=k
+event.risk_score=f
+event.risk_score_norm=f
+event.sequence=l
+event.severity=l
+event.start=d
+event.timezone=k
 event.type k
-event.url k
-faas.coldstart b
-faas.execution k
-faas.id k
-faas.name k
-faas.trigger.request_id k
-faas.trigger.type k
-faas.version k
+event.url=k
+faas.coldstart=b
+faas.execution=k
+faas.id=k
+faas.name=k
+faas.trigger.request_id=k
+faas.trigger.type=k
+faas.version=k
 file.Ext -
 file.Ext.code_signature -
 file.Ext.code_signature.exists b
@@ -1576,46 +1577,46 @@ file.Ext.quarantine_result b
 file.Ext.temp_file_path k
 file.Ext.windows -
 file.Ext.windows.zone_identifier l
-file.accessed d
+file.accessed=d
 file.attributes k
-file.code_signature.digest_algorithm k
-file.code_signature.exists b
-file.code_signature.flags k
-file.code_signature.signing_id k
-file.code_signature.status k
-file.code_signature.subject_name k
-file.code_signature.team_id k
-file.code_signature.thumbprint_sha256 k
-file.code_signature.timestamp d
-file.code_signature.trusted b
-file.code_signature.valid b
-file.created d
-file.ctime d
-file.device k
-file.directory k
-file.drive_letter k
-file.elf.architecture k
-file.elf.byte_order k
-file.elf.cpu_type k
-file.elf.creation_date d
+file.code_signature.digest_algorithm=k
+file.code_signature.exists=b
+file.code_signature.flags=k
+file.code_signature.signing_id=k
+file.code_signature.status=k
+file.code_signature.subject_name=k
+file.code_signature.team_id=k
+file.code_signature.thumbprint_sha256=k
+file.code_signature.timestamp=d
+file.code_signature.trusted=b
+file.code_signature.valid=b
+file.created=d
+file.ctime=d
+file.device=k
+file.directory=k
+file.drive_letter=k
+file.elf.architecture=k
+file.elf.byte_order=k
+file.elf.cpu_type=k
+file.elf.creation_date=d
 file.elf.exports K
-file.elf.go_import_hash k
-file.elf.go_imports K
-file.elf.go_imports_names_entropy l
-file.elf.go_imports_names_var_entropy l
-file.elf.go_stripped b
-file.elf.header.abi_version k
-file.elf.header.class k
-file.elf.header.data k
-file.elf.header.entrypoint l
-file.elf.header.object_version k
-file.elf.header.os_abi k
-file.elf.header.type k
-file.elf.header.version k
-file.elf.import_hash k
+file.elf.go_import_hash=k
+file.elf.go_imports=K
+file.elf.go_imports_names_entropy=l
+file.elf.go_imports_names_var_entropy=l
+file.elf.go_stripped=b
+file.elf.header.abi_version=k
+file.elf.header.class=k
+file.elf.header.data=k
+file.elf.header.entrypoint=l
+file.elf.header.object_version=k
+file.elf.header.os_abi=k
+file.elf.header.type=k
+file.elf.header.version=k
+file.elf.import_hash=k
 file.elf.imports K
-file.elf.imports_names_entropy l
-file.elf.imports_names_var_entropy l
+file.elf.imports_names_entropy=l
+file.elf.imports_names_var_entropy=l
 file.elf.sections -
 file.elf.sections.chi2 l
 file.elf.sections.entropy l
@@ -1631,44 +1632,44 @@ file.elf.segments -
 file.elf.segments.sections k
 file.elf.segments.type k
 file.elf.shared_libraries k
-file.elf.telfhash k
-file.extension k
-file.fork_name k
-file.gid k
-file.group k
-file.hash.cdhash k
-file.hash.md5 k
-file.hash.sha1 k
-file.hash.sha256 k
-file.hash.sha384 k
-file.hash.sha512 k
-file.hash.ssdeep k
-file.hash.tlsh k
-file.inode k
-file.macho.go_import_hash k
-file.macho.go_imports K
-file.macho.go_imports_names_entropy l
-file.macho.go_imports_names_var_entropy l
-file.macho.go_stripped b
-file.macho.import_hash k
+file.elf.telfhash=k
+file.extension=k
+file.fork_name=k
+file.gid=k
+file.group=k
+file.hash.cdhash=k
+file.hash.md5=k
+file.hash.sha1=k
+file.hash.sha256=k
+file.hash.sha384=k
+file.hash.sha512=k
+file.hash.ssdeep=k
+file.hash.tlsh=k
+file.inode=k
+file.macho.go_import_hash=k
+file.macho.go_imports=K
+file.macho.go_imports_names_entropy=l
+file.macho.go_imports_names_var_entropy=l
+file.macho.go_stripped=b
+file.macho.import_hash=k
 file.macho.imports K
-file.macho.imports_names_entropy l
-file.macho.imports_names_var_entropy l
+file.macho.imports_names_entropy=l
+file.macho.imports_names_var_entropy=l
 file.macho.sections -
 file.macho.sections.entropy l
 file.macho.sections.name k
 file.macho.sections.physical_size l
 file.macho.sections.var_entropy l
 file.macho.sections.virtual_size l
-file.macho.symhash k
-file.mime_type k
-file.mode k
-file.mtime d
-file.name k
-file.origin_referrer_url k
-file.origin_url k
-file.owner k
-file.path k
+file.macho.symhash=k
+file.mime_type=k
+file.mode=k
+file.mtime=d
+file.name=k
+file.origin_referrer_url=k
+file.origin_url=k
+file.owner=k
+file.path=k
 file.path.caseless k
 file.path.text k
 file.pe.Ext.dotnet b
@@ -1680,59 +1681,59 @@ file.pe.Ext.streams -
 file.pe.Ext.streams.hash.md5 k
 file.pe.Ext.streams.hash.sha256 k
 file.pe.Ext.streams.name k
-file.pe.architecture k
-file.pe.company k
-file.pe.description k
-file.pe.file_version k
-file.pe.go_import_hash k
-file.pe.go_imports K
-file.pe.go_imports_names_entropy l
-file.pe.go_imports_names_var_entropy l
-file.pe.go_stripped b
-file.pe.imphash k
-file.pe.import_hash k
+file.pe.architecture=k
+file.pe.company=k
+file.pe.description=k
+file.pe.file_version=k
+file.pe.go_import_hash=k
+file.pe.go_imports=K
+file.pe.go_imports_names_entropy=l
+file.pe.go_imports_names_var_entropy=l
+file.pe.go_stripped=b
+file.pe.imphash=k
+file.pe.import_hash=k
 file.pe.imports K
-file.pe.imports_names_entropy l
-file.pe.imports_names_var_entropy l
-file.pe.original_file_name k
-file.pe.pehash k
-file.pe.product k
+file.pe.imports_names_entropy=l
+file.pe.imports_names_var_entropy=l
+file.pe.original_file_name=k
+file.pe.pehash=k
+file.pe.product=k
 file.pe.sections -
 file.pe.sections.entropy l
 file.pe.sections.name k
 file.pe.sections.physical_size l
 file.pe.sections.var_entropy l
 file.pe.sections.virtual_size l
-file.size l
-file.target_path k
+file.size=l
+file.target_path=k
 file.target_path.caseless k
 file.target_path.text k
-file.type k
-file.uid k
+file.type=k
+file.uid=k
 file.x509.alternative_names k
 file.x509.issuer.common_name k
 file.x509.issuer.country k
-file.x509.issuer.distinguished_name k
+file.x509.issuer.distinguished_name=k
 file.x509.issuer.locality k
 file.x509.issuer.organization k
 file.x509.issuer.organizational_unit k
 file.x509.issuer.state_or_province k
-file.x509.not_after d
-file.x509.not_before d
-file.x509.public_key_algorithm k
-file.x509.public_key_curve k
-file.x509.public_key_exponent l
-file.x509.public_key_size l
-file.x509.serial_number k
-file.x509.signature_algorithm k
+file.x509.not_after=d
+file.x509.not_before=d
+file.x509.public_key_algorithm=k
+file.x509.public_key_curve=k
+file.x509.public_key_exponent=l
+file.x509.public_key_size=l
+file.x509.serial_number=k
+file.x509.signature_algorithm=k
 file.x509.subject.common_name k
 file.x509.subject.country k
-file.x509.subject.distinguished_name k
+file.x509.subject.distinguished_name=k
 file.x509.subject.locality k
 file.x509.subject.organization k
 file.x509.subject.organizational_unit k
 file.x509.subject.state_or_province k
-file.x509.version_number k
+file.x509.version_number=k
 fortinet.firewall.action -
 fortinet.firewall.cfgattr -
 fortinet.firewall.cfgpath -
@@ -1762,38 +1763,38 @@ gcp.audit.response.rules.verbs k
 gcp.audit.service_data.policy_delta.binding_deltas -
 gcp.audit.service_data.policy_delta.binding_deltas.action k
 gcp.audit.service_data.policy_delta.binding_deltas.role k
-gen_ai.agent.description k
-gen_ai.agent.id k
-gen_ai.agent.name k
-gen_ai.input.messages K
-gen_ai.operation.name k
-gen_ai.output.messages K
-gen_ai.output.type k
-gen_ai.provider.name k
-gen_ai.request.choice.count l
-gen_ai.request.encoding_formats -
-gen_ai.request.frequency_penalty f
-gen_ai.request.max_tokens l
-gen_ai.request.model k
-gen_ai.request.presence_penalty f
-gen_ai.request.seed l
-gen_ai.request.stop_sequences -
-gen_ai.request.temperature f
-gen_ai.request.top_k f
-gen_ai.request.top_p f
-gen_ai.response.finish_reasons -
-gen_ai.response.id k
-gen_ai.response.model k
-gen_ai.system_instructions K
-gen_ai.token.type k
-gen_ai.tool.call.arguments K
-gen_ai.tool.call.id k
-gen_ai.tool.call.result K
-gen_ai.tool.definitions K
-gen_ai.tool.name k
-gen_ai.tool.type k
-gen_ai.usage.input_tokens l
-gen_ai.usage.output_tokens l
+gen_ai.agent.description=k
+gen_ai.agent.id=k
+gen_ai.agent.name=k
+gen_ai.input.messages=K
+gen_ai.operation.name=k
+gen_ai.output.messages=K
+gen_ai.output.type=k
+gen_ai.provider.name=k
+gen_ai.request.choice.count=l
+gen_ai.request.encoding_formats=-
+gen_ai.request.frequency_penalty=f
+gen_ai.request.max_tokens=l
+gen_ai.request.model=k
+gen_ai.request.presence_penalty=f
+gen_ai.request.seed=l
+gen_ai.request.stop_sequences=-
+gen_ai.request.temperature=f
+gen_ai.request.top_k=f
+gen_ai.request.top_p=f
+gen_ai.response.finish_reasons=-
+gen_ai.response.id=k
+gen_ai.response.model=k
+gen_ai.system_instructions=K
+gen_ai.token.type=k
+gen_ai.tool.call.arguments=K
+gen_ai.tool.call.id=k
+gen_ai.tool.call.result=K
+gen_ai.tool.definitions=K
+gen_ai.tool.name=k
+gen_ai.tool.type=k
+gen_ai.usage.input_tokens=l
+gen_ai.usage.output_tokens=l
 github.branch k
 github.category -
 github.operation_type -
@@ -1815,33 +1816,33 @@ group.Ext -
 group.Ext.real -
 group.Ext.real.id k
 group.Ext.real.name k
-group.domain k
-group.id k
-group.name k
+group.domain=k
+group.id=k
+group.name=k
 gsuite.admin k
 gsuite.admin.new_value k
 gsuite.admin.setting.name k
-host.architecture k
-host.boot.id k
-host.cpu.usage f
-host.disk.read.bytes l
-host.disk.write.bytes l
-host.domain k
+host.architecture=k
+host.boot.id=k
+host.cpu.usage=f
+host.disk.read.bytes=l
+host.disk.write.bytes=l
+host.domain=k
 host.entity.attributes.known_redirects k
-host.entity.attributes.managed b
-host.entity.attributes.mfa_enabled b
-host.entity.attributes.oauth_consent_restriction k
+host.entity.attributes.managed=b
+host.entity.attributes.mfa_enabled=b
+host.entity.attributes.oauth_consent_restriction=k
 host.entity.attributes.permissions k
-host.entity.attributes.storage_class k
-host.entity.behavior -
-host.entity.display_name k
-host.entity.id k
-host.entity.last_seen_timestamp d
-host.entity.lifecycle.last_activity d
-host.entity.metrics -
-host.entity.name k
-host.entity.raw -
-host.entity.reference k
+host.entity.attributes.storage_class=k
+host.entity.behavior=-
+host.entity.display_name=k
+host.entity.id=k
+host.entity.last_seen_timestamp=d
+host.entity.lifecycle.last_activity=d
+host.entity.metrics=-
+host.entity.name=k
+host.entity.raw=-
+host.entity.reference=k
 host.entity.relationships.administers.entity.id k
 host.entity.relationships.administers.host.id k
 host.entity.relationships.administers.host.name k
@@ -1878,71 +1879,71 @@ host.entity.relationships.supervises.user.domain k
 host.entity.relationships.supervises.user.email k
 host.entity.relationships.supervises.user.id k
 host.entity.relationships.supervises.user.name k
-host.entity.source k
-host.entity.sub_type k
+host.entity.source=k
+host.entity.sub_type=k
 host.entity.type k
-host.geo.city_name k
-host.geo.continent_code k
-host.geo.continent_name k
-host.geo.country_iso_code k
-host.geo.country_name k
-host.geo.location -
-host.geo.name k
-host.geo.postal_code k
-host.geo.region_iso_code k
-host.geo.region_name k
-host.geo.timezone k
-host.hostname k
-host.id k
+host.geo.city_name=k
+host.geo.continent_code=k
+host.geo.continent_name=k
+host.geo.country_iso_code=k
+host.geo.country_name=k
+host.geo.location=-
+host.geo.name=k
+host.geo.postal_code=k
+host.geo.region_iso_code=k
+host.geo.region_name=k
+host.geo.timezone=k
+host.hostname=k
+host.id=k
 host.ip i
 host.mac k
-host.name k
-host.network.egress.bytes l
-host.network.egress.packets l
-host.network.ingress.bytes l
-host.network.ingress.packets l
+host.name=k
+host.network.egress.bytes=l
+host.network.egress.packets=l
+host.network.ingress.bytes=l
+host.network.ingress.packets=l
 host.os.Ext -
 host.os.Ext.variant k
-host.os.family k
-host.os.full k
+host.os.family=k
+host.os.full=k
 host.os.full.caseless k
 host.os.full.text k
-host.os.kernel k
-host.os.name k
+host.os.kernel=k
+host.os.name=k
 host.os.name.caseless k
 host.os.name.text k
-host.os.platform k
-host.os.type k
-host.os.version k
-host.pid_ns_ino k
-host.risk.calculated_level k
-host.risk.calculated_score f
-host.risk.calculated_score_norm f
-host.risk.static_level k
-host.risk.static_score f
-host.risk.static_score_norm f
+host.os.platform=k
+host.os.type=k
+host.os.version=k
+host.pid_ns_ino=k
+host.risk.calculated_level=k
+host.risk.calculated_score=f
+host.risk.calculated_score_norm=f
+host.risk.static_level=k
+host.risk.static_score=f
+host.risk.static_score_norm=f
 host.tags k
-host.target.architecture k
-host.target.boot.id k
-host.target.cpu.usage f
-host.target.disk.read.bytes l
-host.target.disk.write.bytes l
-host.target.domain k
+host.target.architecture=k
+host.target.boot.id=k
+host.target.cpu.usage=f
+host.target.disk.read.bytes=l
+host.target.disk.write.bytes=l
+host.target.domain=k
 host.target.entity.attributes.known_redirects k
-host.target.entity.attributes.managed b
-host.target.entity.attributes.mfa_enabled b
-host.target.entity.attributes.oauth_consent_restriction k
+host.target.entity.attributes.managed=b
+host.target.entity.attributes.mfa_enabled=b
+host.target.entity.attributes.oauth_consent_restriction=k
 host.target.entity.attributes.permissions k
-host.target.entity.attributes.storage_class k
-host.target.entity.behavior -
-host.target.entity.display_name k
-host.target.entity.id k
-host.target.entity.last_seen_timestamp d
-host.target.entity.lifecycle.last_activity d
-host.target.entity.metrics -
-host.target.entity.name k
-host.target.entity.raw -
-host.target.entity.reference k
+host.target.entity.attributes.storage_class=k
+host.target.entity.behavior=-
+host.target.entity.display_name=k
+host.target.entity.id=k
+host.target.entity.last_seen_timestamp=d
+host.target.entity.lifecycle.last_activity=d
+host.target.entity.metrics=-
+host.target.entity.name=k
+host.target.entity.raw=-
+host.target.entity.reference=k
 host.target.entity.relationships.administers.entity.id k
 host.target.entity.relationships.administers.host.id k
 host.target.entity.relationships.administers.host.name k
@@ -1979,48 +1980,48 @@ host.target.entity.relationships.supervises.user.domain k
 host.target.entity.relationships.supervises.user.email k
 host.target.entity.relationships.supervises.user.id k
 host.target.entity.relationships.supervises.user.name k
-host.target.entity.source k
-host.target.entity.sub_type k
+host.target.entity.source=k
+host.target.entity.sub_type=k
 host.target.entity.type k
-host.target.geo.city_name k
-host.target.geo.continent_code k
-host.target.geo.continent_name k
-host.target.geo.country_iso_code k
-host.target.geo.country_name k
-host.target.geo.location -
-host.target.geo.name k
-host.target.geo.postal_code k
-host.target.geo.region_iso_code k
-host.target.geo.region_name k
-host.target.geo.timezone k
-host.target.hostname k
-host.target.id k
+host.target.geo.city_name=k
+host.target.geo.continent_code=k
+host.target.geo.continent_name=k
+host.target.geo.country_iso_code=k
+host.target.geo.country_name=k
+host.target.geo.location=-
+host.target.geo.name=k
+host.target.geo.postal_code=k
+host.target.geo.region_iso_code=k
+host.target.geo.region_name=k
+host.target.geo.timezone=k
+host.target.hostname=k
+host.target.id=k
 host.target.ip i
 host.target.mac k
-host.target.name k
-host.target.network.egress.bytes l
-host.target.network.egress.packets l
-host.target.network.ingress.bytes l
-host.target.network.ingress.packets l
-host.target.os.family k
-host.target.os.full k
-host.target.os.kernel k
-host.target.os.name k
-host.target.os.platform k
-host.target.os.type k
-host.target.os.version k
-host.target.pid_ns_ino k
-host.target.risk.calculated_level k
-host.target.risk.calculated_score f
-host.target.risk.calculated_score_norm f
-host.target.risk.static_level k
-host.target.risk.static_score f
-host.target.risk.static_score_norm f
+host.target.name=k
+host.target.network.egress.bytes=l
+host.target.network.egress.packets=l
+host.target.network.ingress.bytes=l
+host.target.network.ingress.packets=l
+host.target.os.family=k
+host.target.os.full=k
+host.target.os.kernel=k
+host.target.os.name=k
+host.target.os.platform=k
+host.target.os.type=k
+host.target.os.version=k
+host.target.pid_ns_ino=k
+host.target.risk.calculated_level=k
+host.target.risk.calculated_score=f
+host.target.risk.calculated_score_norm=f
+host.target.risk.static_level=k
+host.target.risk.static_score=f
+host.target.risk.static_score_norm=f
 host.target.tags k
-host.target.type k
-host.target.uptime l
-host.type k
-host.uptime l
+host.target.type=k
+host.target.uptime=l
+host.type=k
+host.uptime=l
 host.user.Ext -
 host.user.Ext.real -
 host.user.Ext.real.id k
@@ -2040,28 +2041,28 @@ host.user.hash k
 host.user.id k
 host.user.name k
 host.user.name.text k
-http.request.body.bytes l
-http.request.body.content k
+http.request.body.bytes=l
+http.request.body.content=k
 http.request.body.content.text k
-http.request.bytes l
+http.request.bytes=l
 http.request.headers.authorization k
 http.request.headers.content-type k
-http.request.id k
-http.request.method k
-http.request.mime_type k
-http.request.referrer k
+http.request.id=k
+http.request.method=k
+http.request.mime_type=k
+http.request.referrer=k
 http.response.Ext -
 http.response.Ext.version k
-http.response.body.bytes l
-http.response.body.content k
+http.response.body.bytes=l
+http.response.body.content=k
 http.response.body.content.text k
-http.response.bytes l
+http.response.bytes=l
 http.response.headers.content-type k
 http.response.headers.location k
 http.response.headers.server k
-http.response.mime_type k
-http.response.status_code l
-http.version k
+http.response.mime_type=k
+http.response.status_code=l
+http.version=k
 influencers.influencer_field_name k
 influencers.influencer_field_values k
 job_id k
@@ -2106,43 +2107,43 @@ kubernetes.audit.user.groups k
 kubernetes.audit.user.username k
 kubernetes.audit.userAgent k
 kubernetes.audit.verb k
-labels K
+labels=K
 labels.is_ioc_transform_source k
-log.file.path k
-log.level k
-log.logger k
-log.origin.file.line l
-log.origin.file.name k
-log.origin.function k
-log.syslog -
-log.syslog.appname k
-log.syslog.facility.code l
-log.syslog.facility.name k
-log.syslog.hostname k
-log.syslog.msgid k
-log.syslog.priority l
-log.syslog.procid k
-log.syslog.severity.code l
-log.syslog.severity.name k
-log.syslog.structured_data K
-log.syslog.version k
-message k
-network.application k
-network.bytes l
-network.community_id k
-network.direction k
-network.forwarded_ip i
-network.iana_number k
-network.inner -
-network.inner.vlan.id k
-network.inner.vlan.name k
-network.name k
-network.packets l
-network.protocol k
-network.transport k
-network.type k
-network.vlan.id k
-network.vlan.name k
+log.file.path=k
+log.level=k
+log.logger=k
+log.origin.file.line=l
+log.origin.file.name=k
+log.origin.function=k
+log.syslog=-
+log.syslog.appname=k
+log.syslog.facility.code=l
+log.syslog.facility.name=k
+log.syslog.hostname=k
+log.syslog.msgid=k
+log.syslog.priority=l
+log.syslog.procid=k
+log.syslog.severity.code=l
+log.syslog.severity.name=k
+log.syslog.structured_data=K
+log.syslog.version=k
+message=k
+network.application=k
+network.bytes=l
+network.community_id=k
+network.direction=k
+network.forwarded_ip=i
+network.iana_number=k
+network.inner=-
+network.inner.vlan.id=k
+network.inner.vlan.name=k
+network.name=k
+network.packets=l
+network.protocol=k
+network.transport=k
+network.type=k
+network.vlan.id=k
+network.vlan.name=k
 network_traffic.cassandra.request.query -
 network_traffic.mysql.query -
 network_traffic.pgsql.query -
@@ -2174,47 +2175,47 @@ o365.audit.ParticipantInfo.HasGuestUsers b
 o365.audit.ParticipantInfo.HasOtherGuestUsers b
 o365.audit.SearchQueryText k
 o365.audit.UserType -
-observer.egress -
-observer.egress.interface.alias k
-observer.egress.interface.id k
-observer.egress.interface.name k
-observer.egress.vlan.id k
-observer.egress.vlan.name k
-observer.egress.zone k
-observer.geo.city_name k
-observer.geo.continent_code k
-observer.geo.continent_name k
-observer.geo.country_iso_code k
-observer.geo.country_name k
-observer.geo.location -
-observer.geo.name k
-observer.geo.postal_code k
-observer.geo.region_iso_code k
-observer.geo.region_name k
-observer.geo.timezone k
-observer.hostname k
-observer.ingress -
-observer.ingress.interface.alias k
-observer.ingress.interface.id k
-observer.ingress.interface.name k
-observer.ingress.vlan.id k
-observer.ingress.vlan.name k
-observer.ingress.zone k
+observer.egress=-
+observer.egress.interface.alias=k
+observer.egress.interface.id=k
+observer.egress.interface.name=k
+observer.egress.vlan.id=k
+observer.egress.vlan.name=k
+observer.egress.zone=k
+observer.geo.city_name=k
+observer.geo.continent_code=k
+observer.geo.continent_name=k
+observer.geo.country_iso_code=k
+observer.geo.country_name=k
+observer.geo.location=-
+observer.geo.name=k
+observer.geo.postal_code=k
+observer.geo.region_iso_code=k
+observer.geo.region_name=k
+observer.geo.timezone=k
+observer.hostname=k
+observer.ingress=-
+observer.ingress.interface.alias=k
+observer.ingress.interface.id=k
+observer.ingress.interface.name=k
+observer.ingress.vlan.id=k
+observer.ingress.vlan.name=k
+observer.ingress.zone=k
 observer.ip i
 observer.mac k
-observer.name k
-observer.os.family k
-observer.os.full k
-observer.os.kernel k
-observer.os.name k
-observer.os.platform k
-observer.os.type k
-observer.os.version k
-observer.product k
-observer.serial_number k
-observer.type k
-observer.vendor k
-observer.version k
+observer.name=k
+observer.os.family=k
+observer.os.full=k
+observer.os.kernel=k
+observer.os.name=k
+observer.os.platform=k
+observer.os.type=k
+observer.os.version=k
+observer.product=k
+observer.serial_number=k
+observer.type=k
+observer.vendor=k
+observer.version=k
 okta.actor.id -
 okta.debug_context.debug_data.factor -
 okta.debug_context.debug_data.flattened.grantType k
@@ -2224,26 +2225,26 @@ okta.event_type -
 okta.outcome.reason -
 okta.outcome.result -
 okta.target.id -
-orchestrator.api_version k
-orchestrator.cluster.id k
-orchestrator.cluster.name k
-orchestrator.cluster.url k
-orchestrator.cluster.version k
+orchestrator.api_version=k
+orchestrator.cluster.id=k
+orchestrator.cluster.name=k
+orchestrator.cluster.url=k
+orchestrator.cluster.version=k
 orchestrator.entity.attributes.known_redirects k
-orchestrator.entity.attributes.managed b
-orchestrator.entity.attributes.mfa_enabled b
-orchestrator.entity.attributes.oauth_consent_restriction k
+orchestrator.entity.attributes.managed=b
+orchestrator.entity.attributes.mfa_enabled=b
+orchestrator.entity.attributes.oauth_consent_restriction=k
 orchestrator.entity.attributes.permissions k
-orchestrator.entity.attributes.storage_class k
-orchestrator.entity.behavior -
-orchestrator.entity.display_name k
-orchestrator.entity.id k
-orchestrator.entity.last_seen_timestamp d
-orchestrator.entity.lifecycle.last_activity d
-orchestrator.entity.metrics -
-orchestrator.entity.name k
-orchestrator.entity.raw -
-orchestrator.entity.reference k
+orchestrator.entity.attributes.storage_class=k
+orchestrator.entity.behavior=-
+orchestrator.entity.display_name=k
+orchestrator.entity.id=k
+orchestrator.entity.last_seen_timestamp=d
+orchestrator.entity.lifecycle.last_activity=d
+orchestrator.entity.metrics=-
+orchestrator.entity.name=k
+orchestrator.entity.raw=-
+orchestrator.entity.reference=k
 orchestrator.entity.relationships.administers.entity.id k
 orchestrator.entity.relationships.administers.host.id k
 orchestrator.entity.relationships.administers.host.name k
@@ -2280,35 +2281,35 @@ orchestrator.entity.relationships.supervises.user.domain k
 orchestrator.entity.relationships.supervises.user.email k
 orchestrator.entity.relationships.supervises.user.id k
 orchestrator.entity.relationships.supervises.user.name k
-orchestrator.entity.source k
-orchestrator.entity.sub_type k
+orchestrator.entity.source=k
+orchestrator.entity.sub_type=k
 orchestrator.entity.type k
-orchestrator.namespace k
-orchestrator.organization k
+orchestrator.namespace=k
+orchestrator.organization=k
 orchestrator.resource.annotation k
-orchestrator.resource.id k
+orchestrator.resource.id=k
 orchestrator.resource.ip i
 orchestrator.resource.label k
-orchestrator.resource.name k
-orchestrator.resource.parent.type k
-orchestrator.resource.type k
-orchestrator.type k
-organization.id k
-organization.name k
+orchestrator.resource.name=k
+orchestrator.resource.parent.type=k
+orchestrator.resource.type=k
+orchestrator.type=k
+organization.id=k
+organization.name=k
 originSpaceId k
-package.architecture k
-package.build_version k
-package.checksum k
-package.description k
-package.install_scope k
-package.installed d
-package.license k
-package.name k
-package.path k
-package.reference k
-package.size l
-package.type k
-package.version k
+package.architecture=k
+package.build_version=k
+package.checksum=k
+package.description=k
+package.install_scope=k
+package.installed=d
+package.license=k
+package.name=k
+package.path=k
+package.reference=k
+package.size=l
+package.type=k
+package.version=k
 powershell.file.script_block_text k
 problemchild.prediction l
 problemchild.prediction_probability l
@@ -2640,43 +2641,43 @@ process.ai_agent -
 process.ai_agent.is_descendant b
 process.ai_agent.name k
 process.args k
-process.args_count l
-process.code_signature.digest_algorithm k
-process.code_signature.exists b
-process.code_signature.flags k
-process.code_signature.signing_id k
-process.code_signature.status k
-process.code_signature.subject_name k
-process.code_signature.team_id k
-process.code_signature.thumbprint_sha256 k
-process.code_signature.timestamp d
-process.code_signature.trusted b
-process.code_signature.valid b
-process.command_line k
+process.args_count=l
+process.code_signature.digest_algorithm=k
+process.code_signature.exists=b
+process.code_signature.flags=k
+process.code_signature.signing_id=k
+process.code_signature.status=k
+process.code_signature.subject_name=k
+process.code_signature.team_id=k
+process.code_signature.thumbprint_sha256=k
+process.code_signature.timestamp=d
+process.code_signature.trusted=b
+process.code_signature.valid=b
+process.command_line=k
 process.command_line.caseless k
 process.command_line.text k
-process.elf.architecture k
-process.elf.byte_order k
-process.elf.cpu_type k
-process.elf.creation_date d
+process.elf.architecture=k
+process.elf.byte_order=k
+process.elf.cpu_type=k
+process.elf.creation_date=d
 process.elf.exports K
-process.elf.go_import_hash k
-process.elf.go_imports K
-process.elf.go_imports_names_entropy l
-process.elf.go_imports_names_var_entropy l
-process.elf.go_stripped b
-process.elf.header.abi_version k
-process.elf.header.class k
-process.elf.header.data k
-process.elf.header.entrypoint l
-process.elf.header.object_version k
-process.elf.header.os_abi k
-process.elf.header.type k
-process.elf.header.version k
-process.elf.import_hash k
+process.elf.go_import_hash=k
+process.elf.go_imports=K
+process.elf.go_imports_names_entropy=l
+process.elf.go_imports_names_var_entropy=l
+process.elf.go_stripped=b
+process.elf.header.abi_version=k
+process.elf.header.class=k
+process.elf.header.data=k
+process.elf.header.entrypoint=l
+process.elf.header.object_version=k
+process.elf.header.os_abi=k
+process.elf.header.type=k
+process.elf.header.version=k
+process.elf.import_hash=k
 process.elf.imports K
-process.elf.imports_names_entropy l
-process.elf.imports_names_var_entropy l
+process.elf.imports_names_entropy=l
+process.elf.imports_names_var_entropy=l
 process.elf.sections -
 process.elf.sections.chi2 l
 process.elf.sections.entropy l
@@ -2692,145 +2693,145 @@ process.elf.segments -
 process.elf.segments.sections k
 process.elf.segments.type k
 process.elf.shared_libraries k
-process.elf.telfhash k
-process.end d
-process.entity_id k
+process.elf.telfhash=k
+process.end=d
+process.entity_id=k
 process.entry_leader.args k
-process.entry_leader.args_count l
-process.entry_leader.attested_groups.name k
-process.entry_leader.attested_user.id k
-process.entry_leader.attested_user.name k
+process.entry_leader.args_count=l
+process.entry_leader.attested_groups.name=k
+process.entry_leader.attested_user.id=k
+process.entry_leader.attested_user.name=k
 process.entry_leader.attested_user.name.text k
-process.entry_leader.command_line k
+process.entry_leader.command_line=k
 process.entry_leader.command_line.caseless k
 process.entry_leader.command_line.text k
-process.entry_leader.entity_id k
-process.entry_leader.entry_meta.source.ip i
-process.entry_leader.entry_meta.type k
-process.entry_leader.executable k
+process.entry_leader.entity_id=k
+process.entry_leader.entry_meta.source.ip=i
+process.entry_leader.entry_meta.type=k
+process.entry_leader.executable=k
 process.entry_leader.executable.caseless k
 process.entry_leader.executable.text k
-process.entry_leader.group.id k
-process.entry_leader.group.name k
-process.entry_leader.interactive b
-process.entry_leader.name k
+process.entry_leader.group.id=k
+process.entry_leader.group.name=k
+process.entry_leader.interactive=b
+process.entry_leader.name=k
 process.entry_leader.name.caseless k
 process.entry_leader.name.text k
-process.entry_leader.parent.entity_id k
-process.entry_leader.parent.pid l
-process.entry_leader.parent.session_leader.entity_id k
-process.entry_leader.parent.session_leader.pid l
-process.entry_leader.parent.session_leader.start d
-process.entry_leader.parent.session_leader.vpid l
-process.entry_leader.parent.start d
-process.entry_leader.parent.vpid l
-process.entry_leader.pid l
-process.entry_leader.real_group.id k
-process.entry_leader.real_group.name k
-process.entry_leader.real_user.id k
-process.entry_leader.real_user.name k
+process.entry_leader.parent.entity_id=k
+process.entry_leader.parent.pid=l
+process.entry_leader.parent.session_leader.entity_id=k
+process.entry_leader.parent.session_leader.pid=l
+process.entry_leader.parent.session_leader.start=d
+process.entry_leader.parent.session_leader.vpid=l
+process.entry_leader.parent.start=d
+process.entry_leader.parent.vpid=l
+process.entry_leader.pid=l
+process.entry_leader.real_group.id=k
+process.entry_leader.real_group.name=k
+process.entry_leader.real_user.id=k
+process.entry_leader.real_user.name=k
 process.entry_leader.real_user.name.text k
-process.entry_leader.same_as_process b
-process.entry_leader.saved_group.id k
-process.entry_leader.saved_group.name k
-process.entry_leader.saved_user.id k
-process.entry_leader.saved_user.name k
+process.entry_leader.same_as_process=b
+process.entry_leader.saved_group.id=k
+process.entry_leader.saved_group.name=k
+process.entry_leader.saved_user.id=k
+process.entry_leader.saved_user.name=k
 process.entry_leader.saved_user.name.text k
-process.entry_leader.start d
-process.entry_leader.supplemental_groups.id k
-process.entry_leader.supplemental_groups.name k
-process.entry_leader.tty -
-process.entry_leader.tty.char_device.major l
-process.entry_leader.tty.char_device.minor l
-process.entry_leader.user.id k
-process.entry_leader.user.name k
+process.entry_leader.start=d
+process.entry_leader.supplemental_groups.id=k
+process.entry_leader.supplemental_groups.name=k
+process.entry_leader.tty=-
+process.entry_leader.tty.char_device.major=l
+process.entry_leader.tty.char_device.minor=l
+process.entry_leader.user.id=k
+process.entry_leader.user.name=k
 process.entry_leader.user.name.text k
-process.entry_leader.vpid l
-process.entry_leader.working_directory k
+process.entry_leader.vpid=l
+process.entry_leader.working_directory=k
 process.entry_leader.working_directory.caseless k
 process.entry_leader.working_directory.text k
 process.env_vars k
-process.executable k
+process.executable=k
 process.executable.caseless k
 process.executable.text k
-process.exit_code l
-process.group.id k
-process.group.name k
+process.exit_code=l
+process.group.id=k
+process.group.name=k
 process.group_leader.args k
-process.group_leader.args_count l
-process.group_leader.command_line k
+process.group_leader.args_count=l
+process.group_leader.command_line=k
 process.group_leader.command_line.caseless k
 process.group_leader.command_line.text k
-process.group_leader.entity_id k
-process.group_leader.executable k
+process.group_leader.entity_id=k
+process.group_leader.executable=k
 process.group_leader.executable.caseless k
 process.group_leader.executable.text k
-process.group_leader.group.id k
-process.group_leader.group.name k
-process.group_leader.interactive b
-process.group_leader.name k
+process.group_leader.group.id=k
+process.group_leader.group.name=k
+process.group_leader.interactive=b
+process.group_leader.name=k
 process.group_leader.name.caseless k
 process.group_leader.name.text k
-process.group_leader.pid l
-process.group_leader.real_group.id k
-process.group_leader.real_group.name k
-process.group_leader.real_user.id k
-process.group_leader.real_user.name k
+process.group_leader.pid=l
+process.group_leader.real_group.id=k
+process.group_leader.real_group.name=k
+process.group_leader.real_user.id=k
+process.group_leader.real_user.name=k
 process.group_leader.real_user.name.text k
-process.group_leader.same_as_process b
-process.group_leader.saved_group.id k
-process.group_leader.saved_group.name k
-process.group_leader.saved_user.id k
-process.group_leader.saved_user.name k
+process.group_leader.same_as_process=b
+process.group_leader.saved_group.id=k
+process.group_leader.saved_group.name=k
+process.group_leader.saved_user.id=k
+process.group_leader.saved_user.name=k
 process.group_leader.saved_user.name.text k
-process.group_leader.start d
-process.group_leader.supplemental_groups.id k
-process.group_leader.supplemental_groups.name k
-process.group_leader.tty -
-process.group_leader.tty.char_device.major l
-process.group_leader.tty.char_device.minor l
-process.group_leader.user.id k
-process.group_leader.user.name k
+process.group_leader.start=d
+process.group_leader.supplemental_groups.id=k
+process.group_leader.supplemental_groups.name=k
+process.group_leader.tty=-
+process.group_leader.tty.char_device.major=l
+process.group_leader.tty.char_device.minor=l
+process.group_leader.user.id=k
+process.group_leader.user.name=k
 process.group_leader.user.name.text k
-process.group_leader.vpid l
-process.group_leader.working_directory k
+process.group_leader.vpid=l
+process.group_leader.working_directory=k
 process.group_leader.working_directory.caseless k
 process.group_leader.working_directory.text k
-process.hash.cdhash k
-process.hash.md5 k
-process.hash.sha1 k
-process.hash.sha256 k
-process.hash.sha384 k
-process.hash.sha512 k
-process.hash.ssdeep k
-process.hash.tlsh k
-process.interactive b
-process.io -
+process.hash.cdhash=k
+process.hash.md5=k
+process.hash.sha1=k
+process.hash.sha256=k
+process.hash.sha384=k
+process.hash.sha512=k
+process.hash.ssdeep=k
+process.hash.tlsh=k
+process.interactive=b
+process.io=-
 process.io.bytes_skipped -
 process.io.bytes_skipped.length l
 process.io.bytes_skipped.offset l
-process.io.max_bytes_per_process_exceeded b
-process.io.text k
-process.io.total_bytes_captured l
-process.io.total_bytes_skipped l
-process.io.type k
-process.macho.go_import_hash k
-process.macho.go_imports K
-process.macho.go_imports_names_entropy l
-process.macho.go_imports_names_var_entropy l
-process.macho.go_stripped b
-process.macho.import_hash k
+process.io.max_bytes_per_process_exceeded=b
+process.io.text=k
+process.io.total_bytes_captured=l
+process.io.total_bytes_skipped=l
+process.io.type=k
+process.macho.go_import_hash=k
+process.macho.go_imports=K
+process.macho.go_imports_names_entropy=l
+process.macho.go_imports_names_var_entropy=l
+process.macho.go_stripped=b
+process.macho.import_hash=k
 process.macho.imports K
-process.macho.imports_names_entropy l
-process.macho.imports_names_var_entropy l
+process.macho.imports_names_entropy=l
+process.macho.imports_names_var_entropy=l
 process.macho.sections -
 process.macho.sections.entropy l
 process.macho.sections.name k
 process.macho.sections.physical_size l
 process.macho.sections.var_entropy l
 process.macho.sections.virtual_size l
-process.macho.symhash k
-process.name k
+process.macho.symhash=k
+process.name=k
 process.name.caseless k
 process.name.text k
 process.origin_referrer_url k
@@ -2894,43 +2895,43 @@ process.parent.Ext.token.type k
 process.parent.Ext.token.user k
 process.parent.Ext.user k
 process.parent.args k
-process.parent.args_count l
-process.parent.code_signature.digest_algorithm k
-process.parent.code_signature.exists b
-process.parent.code_signature.flags k
-process.parent.code_signature.signing_id k
-process.parent.code_signature.status k
-process.parent.code_signature.subject_name k
-process.parent.code_signature.team_id k
-process.parent.code_signature.thumbprint_sha256 k
-process.parent.code_signature.timestamp d
-process.parent.code_signature.trusted b
-process.parent.code_signature.valid b
-process.parent.command_line k
+process.parent.args_count=l
+process.parent.code_signature.digest_algorithm=k
+process.parent.code_signature.exists=b
+process.parent.code_signature.flags=k
+process.parent.code_signature.signing_id=k
+process.parent.code_signature.status=k
+process.parent.code_signature.subject_name=k
+process.parent.code_signature.team_id=k
+process.parent.code_signature.thumbprint_sha256=k
+process.parent.code_signature.timestamp=d
+process.parent.code_signature.trusted=b
+process.parent.code_signature.valid=b
+process.parent.command_line=k
 process.parent.command_line.caseless k
 process.parent.command_line.text k
-process.parent.elf.architecture k
-process.parent.elf.byte_order k
-process.parent.elf.cpu_type k
-process.parent.elf.creation_date d
+process.parent.elf.architecture=k
+process.parent.elf.byte_order=k
+process.parent.elf.cpu_type=k
+process.parent.elf.creation_date=d
 process.parent.elf.exports K
-process.parent.elf.go_import_hash k
-process.parent.elf.go_imports K
-process.parent.elf.go_imports_names_entropy l
-process.parent.elf.go_imports_names_var_entropy l
-process.parent.elf.go_stripped b
-process.parent.elf.header.abi_version k
-process.parent.elf.header.class k
-process.parent.elf.header.data k
-process.parent.elf.header.entrypoint l
-process.parent.elf.header.object_version k
-process.parent.elf.header.os_abi k
-process.parent.elf.header.type k
-process.parent.elf.header.version k
-process.parent.elf.import_hash k
+process.parent.elf.go_import_hash=k
+process.parent.elf.go_imports=K
+process.parent.elf.go_imports_names_entropy=l
+process.parent.elf.go_imports_names_var_entropy=l
+process.parent.elf.go_stripped=b
+process.parent.elf.header.abi_version=k
+process.parent.elf.header.class=k
+process.parent.elf.header.data=k
+process.parent.elf.header.entrypoint=l
+process.parent.elf.header.object_version=k
+process.parent.elf.header.os_abi=k
+process.parent.elf.header.type=k
+process.parent.elf.header.version=k
+process.parent.elf.import_hash=k
 process.parent.elf.imports K
-process.parent.elf.imports_names_entropy l
-process.parent.elf.imports_names_var_entropy l
+process.parent.elf.imports_names_entropy=l
+process.parent.elf.imports_names_var_entropy=l
 process.parent.elf.sections -
 process.parent.elf.sections.chi2 l
 process.parent.elf.sections.entropy l
@@ -2946,64 +2947,64 @@ process.parent.elf.segments -
 process.parent.elf.segments.sections k
 process.parent.elf.segments.type k
 process.parent.elf.shared_libraries k
-process.parent.elf.telfhash k
-process.parent.end d
-process.parent.entity_id k
-process.parent.executable k
+process.parent.elf.telfhash=k
+process.parent.end=d
+process.parent.entity_id=k
+process.parent.executable=k
 process.parent.executable.caseless k
 process.parent.executable.text k
-process.parent.exit_code l
-process.parent.group.id k
-process.parent.group.name k
-process.parent.group_leader.entity_id k
-process.parent.group_leader.pid l
-process.parent.group_leader.start d
-process.parent.group_leader.vpid l
-process.parent.hash.cdhash k
-process.parent.hash.md5 k
-process.parent.hash.sha1 k
-process.parent.hash.sha256 k
-process.parent.hash.sha384 k
-process.parent.hash.sha512 k
-process.parent.hash.ssdeep k
-process.parent.hash.tlsh k
-process.parent.interactive b
-process.parent.macho.go_import_hash k
-process.parent.macho.go_imports K
-process.parent.macho.go_imports_names_entropy l
-process.parent.macho.go_imports_names_var_entropy l
-process.parent.macho.go_stripped b
-process.parent.macho.import_hash k
+process.parent.exit_code=l
+process.parent.group.id=k
+process.parent.group.name=k
+process.parent.group_leader.entity_id=k
+process.parent.group_leader.pid=l
+process.parent.group_leader.start=d
+process.parent.group_leader.vpid=l
+process.parent.hash.cdhash=k
+process.parent.hash.md5=k
+process.parent.hash.sha1=k
+process.parent.hash.sha256=k
+process.parent.hash.sha384=k
+process.parent.hash.sha512=k
+process.parent.hash.ssdeep=k
+process.parent.hash.tlsh=k
+process.parent.interactive=b
+process.parent.macho.go_import_hash=k
+process.parent.macho.go_imports=K
+process.parent.macho.go_imports_names_entropy=l
+process.parent.macho.go_imports_names_var_entropy=l
+process.parent.macho.go_stripped=b
+process.parent.macho.import_hash=k
 process.parent.macho.imports K
-process.parent.macho.imports_names_entropy l
-process.parent.macho.imports_names_var_entropy l
+process.parent.macho.imports_names_entropy=l
+process.parent.macho.imports_names_var_entropy=l
 process.parent.macho.sections -
 process.parent.macho.sections.entropy l
 process.parent.macho.sections.name k
 process.parent.macho.sections.physical_size l
 process.parent.macho.sections.var_entropy l
 process.parent.macho.sections.virtual_size l
-process.parent.macho.symhash k
-process.parent.name k
+process.parent.macho.symhash=k
+process.parent.name=k
 process.parent.name.caseless k
 process.parent.name.text k
-process.parent.pe.architecture k
-process.parent.pe.company k
-process.parent.pe.description k
-process.parent.pe.file_version k
-process.parent.pe.go_import_hash k
-process.parent.pe.go_imports K
-process.parent.pe.go_imports_names_entropy l
-process.parent.pe.go_imports_names_var_entropy l
-process.parent.pe.go_stripped b
-process.parent.pe.imphash k
-process.parent.pe.import_hash k
+process.parent.pe.architecture=k
+process.parent.pe.company=k
+process.parent.pe.description=k
+process.parent.pe.file_version=k
+process.parent.pe.go_import_hash=k
+process.parent.pe.go_imports=K
+process.parent.pe.go_imports_names_entropy=l
+process.parent.pe.go_imports_names_var_entropy=l
+process.parent.pe.go_stripped=b
+process.parent.pe.imphash=k
+process.parent.pe.import_hash=k
 process.parent.pe.imports K
-process.parent.pe.imports_names_entropy l
-process.parent.pe.imports_names_var_entropy l
-process.parent.pe.original_file_name k
-process.parent.pe.pehash k
-process.parent.pe.product k
+process.parent.pe.imports_names_entropy=l
+process.parent.pe.imports_names_var_entropy=l
+process.parent.pe.original_file_name=k
+process.parent.pe.pehash=k
+process.parent.pe.product=k
 process.parent.pe.sections -
 process.parent.pe.sections.entropy l
 process.parent.pe.sections.name k
@@ -3011,21 +3012,21 @@ process.parent.pe.sections.physical_size l
 process.parent.pe.sections.var_entropy l
 process.parent.pe.sections.virtual_size l
 process.parent.pgid l
-process.parent.pid l
+process.parent.pid=l
 process.parent.ppid l
-process.parent.real_group.id k
-process.parent.real_group.name k
-process.parent.real_user.id k
-process.parent.real_user.name k
+process.parent.real_group.id=k
+process.parent.real_group.name=k
+process.parent.real_user.id=k
+process.parent.real_user.name=k
 process.parent.real_user.name.text k
-process.parent.saved_group.id k
-process.parent.saved_group.name k
-process.parent.saved_user.id k
-process.parent.saved_user.name k
+process.parent.saved_group.id=k
+process.parent.saved_group.name=k
+process.parent.saved_user.id=k
+process.parent.saved_user.name=k
 process.parent.saved_user.name.text k
-process.parent.start d
-process.parent.supplemental_groups.id k
-process.parent.supplemental_groups.name k
+process.parent.start=d
+process.parent.supplemental_groups.id=k
+process.parent.supplemental_groups.name=k
 process.parent.thread.Ext -
 process.parent.thread.Ext.call_stack -
 process.parent.thread.Ext.call_stack.allocation_private_bytes u
@@ -3038,38 +3039,38 @@ process.parent.thread.Ext.call_stack_summary k
 process.parent.thread.Ext.hardware_breakpoint_set b
 process.parent.thread.capabilities.effective k
 process.parent.thread.capabilities.permitted k
-process.parent.thread.id l
-process.parent.thread.name k
-process.parent.title k
+process.parent.thread.id=l
+process.parent.thread.name=k
+process.parent.title=k
 process.parent.title.text k
-process.parent.tty -
-process.parent.tty.char_device.major l
-process.parent.tty.char_device.minor l
-process.parent.uptime l
-process.parent.user.id k
-process.parent.user.name k
+process.parent.tty=-
+process.parent.tty.char_device.major=l
+process.parent.tty.char_device.minor=l
+process.parent.uptime=l
+process.parent.user.id=k
+process.parent.user.name=k
 process.parent.user.name.text k
-process.parent.vpid l
-process.parent.working_directory k
+process.parent.vpid=l
+process.parent.working_directory=k
 process.parent.working_directory.caseless k
 process.parent.working_directory.text k
-process.pe.architecture k
-process.pe.company k
-process.pe.description k
-process.pe.file_version k
-process.pe.go_import_hash k
-process.pe.go_imports K
-process.pe.go_imports_names_entropy l
-process.pe.go_imports_names_var_entropy l
-process.pe.go_stripped b
-process.pe.imphash k
-process.pe.import_hash k
+process.pe.architecture=k
+process.pe.company=k
+process.pe.description=k
+process.pe.file_version=k
+process.pe.go_import_hash=k
+process.pe.go_imports=K
+process.pe.go_imports_names_entropy=l
+process.pe.go_imports_names_var_entropy=l
+process.pe.go_stripped=b
+process.pe.imphash=k
+process.pe.import_hash=k
 process.pe.imports K
-process.pe.imports_names_entropy l
-process.pe.imports_names_var_entropy l
-process.pe.original_file_name k
-process.pe.pehash k
-process.pe.product k
+process.pe.imports_names_entropy=l
+process.pe.imports_names_var_entropy=l
+process.pe.original_file_name=k
+process.pe.pehash=k
+process.pe.product=k
 process.pe.sections -
 process.pe.sections.entropy l
 process.pe.sections.name k
@@ -3077,74 +3078,74 @@ process.pe.sections.physical_size l
 process.pe.sections.var_entropy l
 process.pe.sections.virtual_size l
 process.pgid l
-process.pid l
+process.pid=l
 process.ppid l
 process.previous.args k
-process.previous.args_count l
-process.previous.executable k
+process.previous.args_count=l
+process.previous.executable=k
 process.previous.executable.caseless k
 process.previous.executable.text k
-process.real_group.id k
-process.real_group.name k
-process.real_user.id k
-process.real_user.name k
+process.real_group.id=k
+process.real_group.name=k
+process.real_user.id=k
+process.real_user.name=k
 process.real_user.name.text k
-process.saved_group.id k
-process.saved_group.name k
-process.saved_user.id k
-process.saved_user.name k
+process.saved_group.id=k
+process.saved_group.name=k
+process.saved_user.id=k
+process.saved_user.name=k
 process.saved_user.name.text k
 process.session_leader.args k
-process.session_leader.args_count l
-process.session_leader.command_line k
+process.session_leader.args_count=l
+process.session_leader.command_line=k
 process.session_leader.command_line.caseless k
 process.session_leader.command_line.text k
-process.session_leader.entity_id k
-process.session_leader.executable k
+process.session_leader.entity_id=k
+process.session_leader.executable=k
 process.session_leader.executable.caseless k
 process.session_leader.executable.text k
-process.session_leader.group.id k
-process.session_leader.group.name k
-process.session_leader.interactive b
-process.session_leader.name k
+process.session_leader.group.id=k
+process.session_leader.group.name=k
+process.session_leader.interactive=b
+process.session_leader.name=k
 process.session_leader.name.caseless k
 process.session_leader.name.text k
-process.session_leader.parent.entity_id k
-process.session_leader.parent.pid l
-process.session_leader.parent.session_leader.entity_id k
-process.session_leader.parent.session_leader.pid l
-process.session_leader.parent.session_leader.start d
-process.session_leader.parent.session_leader.vpid l
-process.session_leader.parent.start d
-process.session_leader.parent.vpid l
-process.session_leader.pid l
-process.session_leader.real_group.id k
-process.session_leader.real_group.name k
-process.session_leader.real_user.id k
-process.session_leader.real_user.name k
+process.session_leader.parent.entity_id=k
+process.session_leader.parent.pid=l
+process.session_leader.parent.session_leader.entity_id=k
+process.session_leader.parent.session_leader.pid=l
+process.session_leader.parent.session_leader.start=d
+process.session_leader.parent.session_leader.vpid=l
+process.session_leader.parent.start=d
+process.session_leader.parent.vpid=l
+process.session_leader.pid=l
+process.session_leader.real_group.id=k
+process.session_leader.real_group.name=k
+process.session_leader.real_user.id=k
+process.session_leader.real_user.name=k
 process.session_leader.real_user.name.text k
-process.session_leader.same_as_process b
-process.session_leader.saved_group.id k
-process.session_leader.saved_group.name k
-process.session_leader.saved_user.id k
-process.session_leader.saved_user.name k
+process.session_leader.same_as_process=b
+process.session_leader.saved_group.id=k
+process.session_leader.saved_group.name=k
+process.session_leader.saved_user.id=k
+process.session_leader.saved_user.name=k
 process.session_leader.saved_user.name.text k
-process.session_leader.start d
-process.session_leader.supplemental_groups.id k
-process.session_leader.supplemental_groups.name k
-process.session_leader.tty -
-process.session_leader.tty.char_device.major l
-process.session_leader.tty.char_device.minor l
-process.session_leader.user.id k
-process.session_leader.user.name k
+process.session_leader.start=d
+process.session_leader.supplemental_groups.id=k
+process.session_leader.supplemental_groups.name=k
+process.session_leader.tty=-
+process.session_leader.tty.char_device.major=l
+process.session_leader.tty.char_device.minor=l
+process.session_leader.user.id=k
+process.session_leader.user.name=k
 process.session_leader.user.name.text k
-process.session_leader.vpid l
-process.session_leader.working_directory k
+process.session_leader.vpid=l
+process.session_leader.working_directory=k
 process.session_leader.working_directory.caseless k
 process.session_leader.working_directory.text k
-process.start d
-process.supplemental_groups.id k
-process.supplemental_groups.name k
+process.start=d
+process.supplemental_groups.id=k
+process.supplemental_groups.name=k
 process.thread.Ext -
 process.thread.Ext.call_stack -
 process.thread.Ext.call_stack.allocation_private_bytes u
@@ -3224,96 +3225,96 @@ process.thread.Ext.token.user k
 process.thread.Ext.uptime l
 process.thread.capabilities.effective k
 process.thread.capabilities.permitted k
-process.thread.id l
-process.thread.name k
-process.title k
+process.thread.id=l
+process.thread.name=k
+process.title=k
 process.title.text k
-process.tty -
-process.tty.char_device.major l
-process.tty.char_device.minor l
-process.tty.columns l
-process.tty.rows l
-process.uptime l
-process.user.id k
-process.user.name k
+process.tty=-
+process.tty.char_device.major=l
+process.tty.char_device.minor=l
+process.tty.columns=l
+process.tty.rows=l
+process.uptime=l
+process.user.id=k
+process.user.name=k
 process.user.name.text k
-process.vpid l
-process.working_directory k
+process.vpid=l
+process.working_directory=k
 process.working_directory.caseless k
 process.working_directory.text k
-registry.data.bytes k
+registry.data.bytes=k
 registry.data.strings k
-registry.data.type k
-registry.hive k
-registry.key k
-registry.path k
-registry.value k
+registry.data.type=k
+registry.hive=k
+registry.key=k
+registry.path=k
+registry.value=k
 related.hash k
 related.hosts k
 related.ip i
 related.user k
 request k
 rule.author k
-rule.category k
-rule.description k
-rule.id k
-rule.license k
-rule.name k
-rule.reference k
-rule.ruleset k
-rule.uuid k
-rule.version k
-server.address k
-server.as.number l
-server.as.organization.name k
-server.bytes l
-server.domain k
-server.geo.city_name k
-server.geo.continent_code k
-server.geo.continent_name k
-server.geo.country_iso_code k
-server.geo.country_name k
-server.geo.location -
-server.geo.name k
-server.geo.postal_code k
-server.geo.region_iso_code k
-server.geo.region_name k
-server.geo.timezone k
-server.ip i
-server.mac k
-server.nat.ip i
-server.nat.port l
-server.packets l
-server.port l
-server.registered_domain k
-server.subdomain k
-server.top_level_domain k
-server.user.domain k
-server.user.email k
-server.user.full_name k
-server.user.group.domain k
-server.user.group.id k
-server.user.group.name k
-server.user.hash k
-server.user.id k
-server.user.name k
+rule.category=k
+rule.description=k
+rule.id=k
+rule.license=k
+rule.name=k
+rule.reference=k
+rule.ruleset=k
+rule.uuid=k
+rule.version=k
+server.address=k
+server.as.number=l
+server.as.organization.name=k
+server.bytes=l
+server.domain=k
+server.geo.city_name=k
+server.geo.continent_code=k
+server.geo.continent_name=k
+server.geo.country_iso_code=k
+server.geo.country_name=k
+server.geo.location=-
+server.geo.name=k
+server.geo.postal_code=k
+server.geo.region_iso_code=k
+server.geo.region_name=k
+server.geo.timezone=k
+server.ip=i
+server.mac=k
+server.nat.ip=i
+server.nat.port=l
+server.packets=l
+server.port=l
+server.registered_domain=k
+server.subdomain=k
+server.top_level_domain=k
+server.user.domain=k
+server.user.email=k
+server.user.full_name=k
+server.user.group.domain=k
+server.user.group.id=k
+server.user.group.name=k
+server.user.hash=k
+server.user.id=k
+server.user.name=k
 server.user.roles k
-service.address k
+service.address=k
 service.entity.attributes.known_redirects k
-service.entity.attributes.managed b
-service.entity.attributes.mfa_enabled b
-service.entity.attributes.oauth_consent_restriction k
+service.entity.attributes.managed=b
+service.entity.attributes.mfa_enabled=b
+service.entity.attributes.oauth_consent_restriction=k
 service.entity.attributes.permissions k
-service.entity.attributes.storage_class k
-service.entity.behavior -
-service.entity.display_name k
-service.entity.id k
-service.entity.last_seen_timestamp d
-service.entity.lifecycle.last_activity d
-service.entity.metrics -
-service.entity.name k
-service.entity.raw -
-service.entity.reference k
+service.entity.attributes.storage_class=k
+service.entity.behavior=-
+service.entity.display_name=k
+service.entity.id=k
+service.entity.last_seen_timestamp=d
+service.entity.lifecycle.last_activity=d
+service.entity.metrics=-
+service.entity.name=k
+service.entity.raw=-
+service.entity.reference=k
 service.entity.relationships.administers.entity.id k
 service.entity.relationships.administers.host.id k
 service.entity.relationships.administers.host.name k
@@ -3350,32 +3351,32 @@ service.entity.relationships.supervises.user.domain k
 service.entity.relationships.supervises.user.email k
 service.entity.relationships.supervises.user.id k
 service.entity.relationships.supervises.user.name k
-service.entity.source k
-service.entity.sub_type k
+service.entity.source=k
+service.entity.sub_type=k
 service.entity.type k
-service.environment k
-service.ephemeral_id k
-service.id k
-service.name k
-service.node.name k
-service.node.role k
+service.environment=k
+service.ephemeral_id=k
+service.id=k
+service.name=k
+service.node.name=k
+service.node.role=k
 service.node.roles k
-service.origin.address k
+service.origin.address=k
 service.origin.entity.attributes.known_redirects k
-service.origin.entity.attributes.managed b
-service.origin.entity.attributes.mfa_enabled b
-service.origin.entity.attributes.oauth_consent_restriction k
+service.origin.entity.attributes.managed=b
+service.origin.entity.attributes.mfa_enabled=b
+service.origin.entity.attributes.oauth_consent_restriction=k
 service.origin.entity.attributes.permissions k
-service.origin.entity.attributes.storage_class k
-service.origin.entity.behavior -
-service.origin.entity.display_name k
-service.origin.entity.id k
-service.origin.entity.last_seen_timestamp d
-service.origin.entity.lifecycle.last_activity d
-service.origin.entity.metrics -
-service.origin.entity.name k
-service.origin.entity.raw -
-service.origin.entity.reference k
+service.origin.entity.attributes.storage_class=k
+service.origin.entity.behavior=-
+service.origin.entity.display_name=k
+service.origin.entity.id=k
+service.origin.entity.last_seen_timestamp=d
+service.origin.entity.lifecycle.last_activity=d
+service.origin.entity.metrics=-
+service.origin.entity.name=k
+service.origin.entity.raw=-
+service.origin.entity.reference=k
 service.origin.entity.relationships.administers.entity.id k
 service.origin.entity.relationships.administers.host.id k
 service.origin.entity.relationships.administers.host.name k
@@ -3412,36 +3413,36 @@ service.origin.entity.relationships.supervises.user.domain k
 service.origin.entity.relationships.supervises.user.email k
 service.origin.entity.relationships.supervises.user.id k
 service.origin.entity.relationships.supervises.user.name k
-service.origin.entity.source k
-service.origin.entity.sub_type k
+service.origin.entity.source=k
+service.origin.entity.sub_type=k
 service.origin.entity.type k
-service.origin.environment k
-service.origin.ephemeral_id k
-service.origin.id k
-service.origin.name k
-service.origin.node.name k
-service.origin.node.role k
+service.origin.environment=k
+service.origin.ephemeral_id=k
+service.origin.id=k
+service.origin.name=k
+service.origin.node.name=k
+service.origin.node.role=k
 service.origin.node.roles k
-service.origin.state k
-service.origin.type k
-service.origin.version k
-service.state k
-service.target.address k
+service.origin.state=k
+service.origin.type=k
+service.origin.version=k
+service.state=k
+service.target.address=k
 service.target.entity.attributes.known_redirects k
-service.target.entity.attributes.managed b
-service.target.entity.attributes.mfa_enabled b
-service.target.entity.attributes.oauth_consent_restriction k
+service.target.entity.attributes.managed=b
+service.target.entity.attributes.mfa_enabled=b
+service.target.entity.attributes.oauth_consent_restriction=k
 service.target.entity.attributes.permissions k
-service.target.entity.attributes.storage_class k
-service.target.entity.behavior -
-service.target.entity.display_name k
-service.target.entity.id k
-service.target.entity.last_seen_timestamp d
-service.target.entity.lifecycle.last_activity d
-service.target.entity.metrics -
-service.target.entity.name k
-service.target.entity.raw -
-service.target.entity.reference k
+service.target.entity.attributes.storage_class=k
+service.target.entity.behavior=-
+service.target.entity.display_name=k
+service.target.entity.id=k
+service.target.entity.last_seen_timestamp=d
+service.target.entity.lifecycle.last_activity=d
+service.target.entity.metrics=-
+service.target.entity.name=k
+service.target.entity.raw=-
+service.target.entity.reference=k
 service.target.entity.relationships.administers.entity.id k
 service.target.entity.relationships.administers.host.id k
 service.target.entity.relationships.administers.host.name k
@@ -3478,61 +3479,61 @@ service.target.entity.relationships.supervises.user.domain k
 service.target.entity.relationships.supervises.user.email k
 service.target.entity.relationships.supervises.user.id k
 service.target.entity.relationships.supervises.user.name k
-service.target.entity.source k
-service.target.entity.sub_type k
+service.target.entity.source=k
+service.target.entity.sub_type=k
 service.target.entity.type k
-service.target.environment k
-service.target.ephemeral_id k
-service.target.id k
-service.target.name k
-service.target.node.name k
-service.target.node.role k
+service.target.environment=k
+service.target.ephemeral_id=k
+service.target.id=k
+service.target.name=k
+service.target.node.name=k
+service.target.node.role=k
 service.target.node.roles k
-service.target.state k
-service.target.type k
-service.target.version k
-service.type k
-service.version k
+service.target.state=k
+service.target.type=k
+service.target.version=k
+service.type=k
+service.version=k
 signal.rule.name k
 signal.rule.tags k
 signal.rule.threat.tactic.name k
-source.address k
-source.as.number l
-source.as.organization.name k
+source.address=k
+source.as.number=l
+source.as.organization.name=k
 source.as.organization.name.text k
-source.bytes l
-source.domain k
-source.geo.city_name k
-source.geo.continent_code k
-source.geo.continent_name k
-source.geo.country_iso_code k
-source.geo.country_name k
-source.geo.location -
-source.geo.name k
-source.geo.postal_code k
-source.geo.region_iso_code k
-source.geo.region_name k
-source.geo.timezone k
-source.ip i
-source.mac k
-source.nat.ip i
-source.nat.port l
-source.packets l
-source.port l
-source.registered_domain k
-source.subdomain k
-source.top_level_domain k
-source.user.domain k
-source.user.email k
-source.user.full_name k
-source.user.group.domain k
-source.user.group.id k
-source.user.group.name k
-source.user.hash k
-source.user.id k
-source.user.name k
+source.bytes=l
+source.domain=k
+source.geo.city_name=k
+source.geo.continent_code=k
+source.geo.continent_name=k
+source.geo.country_iso_code=k
+source.geo.country_name=k
+source.geo.location=-
+source.geo.name=k
+source.geo.postal_code=k
+source.geo.region_iso_code=k
+source.geo.region_name=k
+source.geo.timezone=k
+source.ip=i
+source.mac=k
+source.nat.ip=i
+source.nat.port=l
+source.packets=l
+source.port=l
+source.registered_domain=k
+source.subdomain=k
+source.top_level_domain=k
+source.user.domain=k
+source.user.email=k
+source.user.full_name=k
+source.user.group.domain=k
+source.user.group.id=k
+source.user.group.name=k
+source.user.hash=k
+source.user.id=k
+source.user.name=k
 source.user.roles k
-span.id k
+span.id=k
 system.cpu.total.norm.pct f
 system.process.cpu.total.norm.pct f
 tags k
@@ -3807,21 +3808,21 @@ threat.enrichments.matched.id k
 threat.enrichments.matched.index k
 threat.enrichments.matched.occurred d
 threat.enrichments.matched.type k
-threat.feed.dashboard_id k
-threat.feed.description k
-threat.feed.name k
-threat.feed.reference k
-threat.framework k
+threat.feed.dashboard_id=k
+threat.feed.description=k
+threat.feed.name=k
+threat.feed.reference=k
+threat.framework=k
 threat.group.alias k
-threat.group.id k
-threat.group.name k
-threat.group.reference k
-threat.indicator.as.number l
-threat.indicator.as.organization.name k
+threat.group.id=k
+threat.group.name=k
+threat.group.reference=k
+threat.indicator.as.number=l
+threat.indicator.as.organization.name=k
 threat.indicator.as.organization.name.text k
-threat.indicator.confidence k
-threat.indicator.description k
-threat.indicator.email.address k
+threat.indicator.confidence=k
+threat.indicator.description=k
+threat.indicator.email.address=k
 threat.indicator.file.Ext -
 threat.indicator.file.Ext.code_signature -
 threat.indicator.file.Ext.code_signature.exists b
@@ -3877,46 +3878,46 @@ threat.indicator.file.Ext.quarantine_result b
 threat.indicator.file.Ext.temp_file_path k
 threat.indicator.file.Ext.windows -
 threat.indicator.file.Ext.windows.zone_identifier k
-threat.indicator.file.accessed d
+threat.indicator.file.accessed=d
 threat.indicator.file.attributes k
-threat.indicator.file.code_signature.digest_algorithm k
-threat.indicator.file.code_signature.exists b
-threat.indicator.file.code_signature.flags k
-threat.indicator.file.code_signature.signing_id k
-threat.indicator.file.code_signature.status k
-threat.indicator.file.code_signature.subject_name k
-threat.indicator.file.code_signature.team_id k
-threat.indicator.file.code_signature.thumbprint_sha256 k
-threat.indicator.file.code_signature.timestamp d
-threat.indicator.file.code_signature.trusted b
-threat.indicator.file.code_signature.valid b
-threat.indicator.file.created d
-threat.indicator.file.ctime d
-threat.indicator.file.device k
-threat.indicator.file.directory k
-threat.indicator.file.drive_letter k
-threat.indicator.file.elf.architecture k
-threat.indicator.file.elf.byte_order k
-threat.indicator.file.elf.cpu_type k
-threat.indicator.file.elf.creation_date d
+threat.indicator.file.code_signature.digest_algorithm=k
+threat.indicator.file.code_signature.exists=b
+threat.indicator.file.code_signature.flags=k
+threat.indicator.file.code_signature.signing_id=k
+threat.indicator.file.code_signature.status=k
+threat.indicator.file.code_signature.subject_name=k
+threat.indicator.file.code_signature.team_id=k
+threat.indicator.file.code_signature.thumbprint_sha256=k
+threat.indicator.file.code_signature.timestamp=d
+threat.indicator.file.code_signature.trusted=b
+threat.indicator.file.code_signature.valid=b
+threat.indicator.file.created=d
+threat.indicator.file.ctime=d
+threat.indicator.file.device=k
+threat.indicator.file.directory=k
+threat.indicator.file.drive_letter=k
+threat.indicator.file.elf.architecture=k
+threat.indicator.file.elf.byte_order=k
+threat.indicator.file.elf.cpu_type=k
+threat.indicator.file.elf.creation_date=d
 threat.indicator.file.elf.exports K
-threat.indicator.file.elf.go_import_hash k
-threat.indicator.file.elf.go_imports K
-threat.indicator.file.elf.go_imports_names_entropy l
-threat.indicator.file.elf.go_imports_names_var_entropy l
-threat.indicator.file.elf.go_stripped b
-threat.indicator.file.elf.header.abi_version k
-threat.indicator.file.elf.header.class k
-threat.indicator.file.elf.header.data k
-threat.indicator.file.elf.header.entrypoint l
-threat.indicator.file.elf.header.object_version k
-threat.indicator.file.elf.header.os_abi k
-threat.indicator.file.elf.header.type k
-threat.indicator.file.elf.header.version k
-threat.indicator.file.elf.import_hash k
+threat.indicator.file.elf.go_import_hash=k
+threat.indicator.file.elf.go_imports=K
+threat.indicator.file.elf.go_imports_names_entropy=l
+threat.indicator.file.elf.go_imports_names_var_entropy=l
+threat.indicator.file.elf.go_stripped=b
+threat.indicator.file.elf.header.abi_version=k
+threat.indicator.file.elf.header.class=k
+threat.indicator.file.elf.header.data=k
+threat.indicator.file.elf.header.entrypoint=l
+threat.indicator.file.elf.header.object_version=k
+threat.indicator.file.elf.header.os_abi=k
+threat.indicator.file.elf.header.type=k
+threat.indicator.file.elf.header.version=k
+threat.indicator.file.elf.import_hash=k
 threat.indicator.file.elf.imports K
-threat.indicator.file.elf.imports_names_entropy l
-threat.indicator.file.elf.imports_names_var_entropy l
+threat.indicator.file.elf.imports_names_entropy=l
+threat.indicator.file.elf.imports_names_var_entropy=l
 threat.indicator.file.elf.sections -
 threat.indicator.file.elf.sections.chi2 l
 threat.indicator.file.elf.sections.entropy l
@@ -3932,161 +3933,161 @@ threat.indicator.file.elf.segments -
 threat.indicator.file.elf.segments.sections k
 threat.indicator.file.elf.segments.type k
 threat.indicator.file.elf.shared_libraries k
-threat.indicator.file.elf.telfhash k
-threat.indicator.file.extension k
-threat.indicator.file.fork_name k
-threat.indicator.file.gid k
-threat.indicator.file.group k
-threat.indicator.file.hash.cdhash k
-threat.indicator.file.hash.md5 k
-threat.indicator.file.hash.sha1 k
-threat.indicator.file.hash.sha256 k
-threat.indicator.file.hash.sha384 k
-threat.indicator.file.hash.sha512 k
-threat.indicator.file.hash.ssdeep k
-threat.indicator.file.hash.tlsh k
-threat.indicator.file.inode k
-threat.indicator.file.mime_type k
-threat.indicator.file.mode k
-threat.indicator.file.mtime d
-threat.indicator.file.name k
-threat.indicator.file.origin_referrer_url k
-threat.indicator.file.origin_url k
-threat.indicator.file.owner k
-threat.indicator.file.path k
+threat.indicator.file.elf.telfhash=k
+threat.indicator.file.extension=k
+threat.indicator.file.fork_name=k
+threat.indicator.file.gid=k
+threat.indicator.file.group=k
+threat.indicator.file.hash.cdhash=k
+threat.indicator.file.hash.md5=k
+threat.indicator.file.hash.sha1=k
+threat.indicator.file.hash.sha256=k
+threat.indicator.file.hash.sha384=k
+threat.indicator.file.hash.sha512=k
+threat.indicator.file.hash.ssdeep=k
+threat.indicator.file.hash.tlsh=k
+threat.indicator.file.inode=k
+threat.indicator.file.mime_type=k
+threat.indicator.file.mode=k
+threat.indicator.file.mtime=d
+threat.indicator.file.name=k
+threat.indicator.file.origin_referrer_url=k
+threat.indicator.file.origin_url=k
+threat.indicator.file.owner=k
+threat.indicator.file.path=k
 threat.indicator.file.path.caseless k
 threat.indicator.file.path.text k
-threat.indicator.file.pe.architecture k
-threat.indicator.file.pe.company k
-threat.indicator.file.pe.description k
-threat.indicator.file.pe.file_version k
-threat.indicator.file.pe.go_import_hash k
-threat.indicator.file.pe.go_imports K
-threat.indicator.file.pe.go_imports_names_entropy l
-threat.indicator.file.pe.go_imports_names_var_entropy l
-threat.indicator.file.pe.go_stripped b
-threat.indicator.file.pe.imphash k
-threat.indicator.file.pe.import_hash k
+threat.indicator.file.pe.architecture=k
+threat.indicator.file.pe.company=k
+threat.indicator.file.pe.description=k
+threat.indicator.file.pe.file_version=k
+threat.indicator.file.pe.go_import_hash=k
+threat.indicator.file.pe.go_imports=K
+threat.indicator.file.pe.go_imports_names_entropy=l
+threat.indicator.file.pe.go_imports_names_var_entropy=l
+threat.indicator.file.pe.go_stripped=b
+threat.indicator.file.pe.imphash=k
+threat.indicator.file.pe.import_hash=k
 threat.indicator.file.pe.imports K
-threat.indicator.file.pe.imports_names_entropy l
-threat.indicator.file.pe.imports_names_var_entropy l
-threat.indicator.file.pe.original_file_name k
-threat.indicator.file.pe.pehash k
-threat.indicator.file.pe.product k
+threat.indicator.file.pe.imports_names_entropy=l
+threat.indicator.file.pe.imports_names_var_entropy=l
+threat.indicator.file.pe.original_file_name=k
+threat.indicator.file.pe.pehash=k
+threat.indicator.file.pe.product=k
 threat.indicator.file.pe.sections -
 threat.indicator.file.pe.sections.entropy l
 threat.indicator.file.pe.sections.name k
 threat.indicator.file.pe.sections.physical_size l
 threat.indicator.file.pe.sections.var_entropy l
 threat.indicator.file.pe.sections.virtual_size l
-threat.indicator.file.size l
-threat.indicator.file.target_path k
+threat.indicator.file.size=l
+threat.indicator.file.target_path=k
 threat.indicator.file.target_path.caseless k
 threat.indicator.file.target_path.text k
-threat.indicator.file.type k
-threat.indicator.file.uid k
+threat.indicator.file.type=k
+threat.indicator.file.uid=k
 threat.indicator.file.x509.alternative_names k
 threat.indicator.file.x509.issuer.common_name k
 threat.indicator.file.x509.issuer.country k
-threat.indicator.file.x509.issuer.distinguished_name k
+threat.indicator.file.x509.issuer.distinguished_name=k
 threat.indicator.file.x509.issuer.locality k
 threat.indicator.file.x509.issuer.organization k
 threat.indicator.file.x509.issuer.organizational_unit k
 threat.indicator.file.x509.issuer.state_or_province k
-threat.indicator.file.x509.not_after d
-threat.indicator.file.x509.not_before d
-threat.indicator.file.x509.public_key_algorithm k
-threat.indicator.file.x509.public_key_curve k
-threat.indicator.file.x509.public_key_exponent l
-threat.indicator.file.x509.public_key_size l
-threat.indicator.file.x509.serial_number k
-threat.indicator.file.x509.signature_algorithm k
+threat.indicator.file.x509.not_after=d
+threat.indicator.file.x509.not_before=d
+threat.indicator.file.x509.public_key_algorithm=k
+threat.indicator.file.x509.public_key_curve=k
+threat.indicator.file.x509.public_key_exponent=l
+threat.indicator.file.x509.public_key_size=l
+threat.indicator.file.x509.serial_number=k
+threat.indicator.file.x509.signature_algorithm=k
 threat.indicator.file.x509.subject.common_name k
 threat.indicator.file.x509.subject.country k
-threat.indicator.file.x509.subject.distinguished_name k
+threat.indicator.file.x509.subject.distinguished_name=k
 threat.indicator.file.x509.subject.locality k
 threat.indicator.file.x509.subject.organization k
 threat.indicator.file.x509.subject.organizational_unit k
 threat.indicator.file.x509.subject.state_or_province k
-threat.indicator.file.x509.version_number k
-threat.indicator.first_seen d
-threat.indicator.geo.city_name k
-threat.indicator.geo.continent_code k
-threat.indicator.geo.continent_name k
-threat.indicator.geo.country_iso_code k
-threat.indicator.geo.country_name k
-threat.indicator.geo.location -
-threat.indicator.geo.name k
-threat.indicator.geo.postal_code k
-threat.indicator.geo.region_iso_code k
-threat.indicator.geo.region_name k
-threat.indicator.geo.timezone k
+threat.indicator.file.x509.version_number=k
+threat.indicator.first_seen=d
+threat.indicator.geo.city_name=k
+threat.indicator.geo.continent_code=k
+threat.indicator.geo.continent_name=k
+threat.indicator.geo.country_iso_code=k
+threat.indicator.geo.country_name=k
+threat.indicator.geo.location=-
+threat.indicator.geo.name=k
+threat.indicator.geo.postal_code=k
+threat.indicator.geo.region_iso_code=k
+threat.indicator.geo.region_name=k
+threat.indicator.geo.timezone=k
 threat.indicator.id k
-threat.indicator.ip i
-threat.indicator.last_seen d
-threat.indicator.marking.tlp k
-threat.indicator.marking.tlp_version k
-threat.indicator.modified_at d
-threat.indicator.name k
-threat.indicator.port l
-threat.indicator.provider k
-threat.indicator.reference k
-threat.indicator.registry.data.bytes k
+threat.indicator.ip=i
+threat.indicator.last_seen=d
+threat.indicator.marking.tlp=k
+threat.indicator.marking.tlp_version=k
+threat.indicator.modified_at=d
+threat.indicator.name=k
+threat.indicator.port=l
+threat.indicator.provider=k
+threat.indicator.reference=k
+threat.indicator.registry.data.bytes=k
 threat.indicator.registry.data.strings k
-threat.indicator.registry.data.type k
-threat.indicator.registry.hive k
-threat.indicator.registry.key k
-threat.indicator.registry.path k
-threat.indicator.registry.value k
-threat.indicator.scanner_stats l
-threat.indicator.sightings l
-threat.indicator.type k
-threat.indicator.url.domain k
-threat.indicator.url.extension k
-threat.indicator.url.fragment k
-threat.indicator.url.full k
+threat.indicator.registry.data.type=k
+threat.indicator.registry.hive=k
+threat.indicator.registry.key=k
+threat.indicator.registry.path=k
+threat.indicator.registry.value=k
+threat.indicator.scanner_stats=l
+threat.indicator.sightings=l
+threat.indicator.type=k
+threat.indicator.url.domain=k
+threat.indicator.url.extension=k
+threat.indicator.url.fragment=k
+threat.indicator.url.full=k
 threat.indicator.url.full.text k
-threat.indicator.url.original k
+threat.indicator.url.original=k
 threat.indicator.url.original.text k
-threat.indicator.url.password k
-threat.indicator.url.path k
-threat.indicator.url.port l
-threat.indicator.url.query k
-threat.indicator.url.registered_domain k
-threat.indicator.url.scheme k
-threat.indicator.url.subdomain k
-threat.indicator.url.top_level_domain k
-threat.indicator.url.username k
+threat.indicator.url.password=k
+threat.indicator.url.path=k
+threat.indicator.url.port=l
+threat.indicator.url.query=k
+threat.indicator.url.registered_domain=k
+threat.indicator.url.scheme=k
+threat.indicator.url.subdomain=k
+threat.indicator.url.top_level_domain=k
+threat.indicator.url.username=k
 threat.indicator.x509.alternative_names k
 threat.indicator.x509.issuer.common_name k
 threat.indicator.x509.issuer.country k
-threat.indicator.x509.issuer.distinguished_name k
+threat.indicator.x509.issuer.distinguished_name=k
 threat.indicator.x509.issuer.locality k
 threat.indicator.x509.issuer.organization k
 threat.indicator.x509.issuer.organizational_unit k
 threat.indicator.x509.issuer.state_or_province k
-threat.indicator.x509.not_after d
-threat.indicator.x509.not_before d
-threat.indicator.x509.public_key_algorithm k
-threat.indicator.x509.public_key_curve k
-threat.indicator.x509.public_key_exponent l
-threat.indicator.x509.public_key_size l
-threat.indicator.x509.serial_number k
-threat.indicator.x509.signature_algorithm k
+threat.indicator.x509.not_after=d
+threat.indicator.x509.not_before=d
+threat.indicator.x509.public_key_algorithm=k
+threat.indicator.x509.public_key_curve=k
+threat.indicator.x509.public_key_exponent=l
+threat.indicator.x509.public_key_size=l
+threat.indicator.x509.serial_number=k
+threat.indicator.x509.signature_algorithm=k
 threat.indicator.x509.subject.common_name k
 threat.indicator.x509.subject.country k
-threat.indicator.x509.subject.distinguished_name k
+threat.indicator.x509.subject.distinguished_name=k
 threat.indicator.x509.subject.locality k
 threat.indicator.x509.subject.organization k
 threat.indicator.x509.subject.organizational_unit k
 threat.indicator.x509.subject.state_or_province k
-threat.indicator.x509.version_number k
+threat.indicator.x509.version_number=k
 threat.software.alias k
-threat.software.id k
-threat.software.name k
+threat.software.id=k
+threat.software.name=k
 threat.software.platforms k
-threat.software.reference k
-threat.software.type k
+threat.software.reference=k
+threat.software.type=k
 threat.tactic.id k
 threat.tactic.name k
 threat.tactic.reference k
@@ -4098,121 +4099,121 @@ threat.technique.subtechnique.id k
 threat.technique.subtechnique.name k
 threat.technique.subtechnique.name.text k
 threat.technique.subtechnique.reference k
-tls.cipher k
-tls.client.certificate k
+tls.cipher=k
+tls.client.certificate=k
 tls.client.certificate_chain k
-tls.client.hash.md5 k
-tls.client.hash.sha1 k
-tls.client.hash.sha256 k
-tls.client.issuer k
-tls.client.ja3 k
-tls.client.not_after d
-tls.client.not_before d
-tls.client.server_name k
-tls.client.subject k
+tls.client.hash.md5=k
+tls.client.hash.sha1=k
+tls.client.hash.sha256=k
+tls.client.issuer=k
+tls.client.ja3=k
+tls.client.not_after=d
+tls.client.not_before=d
+tls.client.server_name=k
+tls.client.subject=k
 tls.client.supported_ciphers k
 tls.client.x509.alternative_names k
 tls.client.x509.issuer.common_name k
 tls.client.x509.issuer.country k
-tls.client.x509.issuer.distinguished_name k
+tls.client.x509.issuer.distinguished_name=k
 tls.client.x509.issuer.locality k
 tls.client.x509.issuer.organization k
 tls.client.x509.issuer.organizational_unit k
 tls.client.x509.issuer.state_or_province k
-tls.client.x509.not_after d
-tls.client.x509.not_before d
-tls.client.x509.public_key_algorithm k
-tls.client.x509.public_key_curve k
-tls.client.x509.public_key_exponent l
-tls.client.x509.public_key_size l
-tls.client.x509.serial_number k
-tls.client.x509.signature_algorithm k
+tls.client.x509.not_after=d
+tls.client.x509.not_before=d
+tls.client.x509.public_key_algorithm=k
+tls.client.x509.public_key_curve=k
+tls.client.x509.public_key_exponent=l
+tls.client.x509.public_key_size=l
+tls.client.x509.serial_number=k
+tls.client.x509.signature_algorithm=k
 tls.client.x509.subject.common_name k
 tls.client.x509.subject.country k
-tls.client.x509.subject.distinguished_name k
+tls.client.x509.subject.distinguished_name=k
 tls.client.x509.subject.locality k
 tls.client.x509.subject.organization k
 tls.client.x509.subject.organizational_unit k
 tls.client.x509.subject.state_or_province k
-tls.client.x509.version_number k
-tls.curve k
-tls.established b
-tls.next_protocol k
-tls.resumed b
-tls.server.certificate k
+tls.client.x509.version_number=k
+tls.curve=k
+tls.established=b
+tls.next_protocol=k
+tls.resumed=b
+tls.server.certificate=k
 tls.server.certificate_chain k
-tls.server.hash.md5 k
-tls.server.hash.sha1 k
-tls.server.hash.sha256 k
-tls.server.issuer k
-tls.server.ja3s k
-tls.server.not_after d
-tls.server.not_before d
-tls.server.subject k
+tls.server.hash.md5=k
+tls.server.hash.sha1=k
+tls.server.hash.sha256=k
+tls.server.issuer=k
+tls.server.ja3s=k
+tls.server.not_after=d
+tls.server.not_before=d
+tls.server.subject=k
 tls.server.x509.alternative_names k
 tls.server.x509.issuer.common_name k
 tls.server.x509.issuer.country k
-tls.server.x509.issuer.distinguished_name k
+tls.server.x509.issuer.distinguished_name=k
 tls.server.x509.issuer.locality k
 tls.server.x509.issuer.organization k
 tls.server.x509.issuer.organizational_unit k
 tls.server.x509.issuer.state_or_province k
-tls.server.x509.not_after d
-tls.server.x509.not_before d
-tls.server.x509.public_key_algorithm k
-tls.server.x509.public_key_curve k
-tls.server.x509.public_key_exponent l
-tls.server.x509.public_key_size l
-tls.server.x509.serial_number k
-tls.server.x509.signature_algorithm k
+tls.server.x509.not_after=d
+tls.server.x509.not_before=d
+tls.server.x509.public_key_algorithm=k
+tls.server.x509.public_key_curve=k
+tls.server.x509.public_key_exponent=l
+tls.server.x509.public_key_size=l
+tls.server.x509.serial_number=k
+tls.server.x509.signature_algorithm=k
 tls.server.x509.subject.common_name k
 tls.server.x509.subject.country k
-tls.server.x509.subject.distinguished_name k
+tls.server.x509.subject.distinguished_name=k
 tls.server.x509.subject.locality k
 tls.server.x509.subject.organization k
 tls.server.x509.subject.organizational_unit k
 tls.server.x509.subject.state_or_province k
-tls.server.x509.version_number k
-tls.version k
-tls.version_protocol k
-trace.id k
-transaction.id k
-url.domain k
-url.extension k
-url.fragment k
-url.full k
+tls.server.x509.version_number=k
+tls.version=k
+tls.version_protocol=k
+trace.id=k
+transaction.id=k
+url.domain=k
+url.extension=k
+url.fragment=k
+url.full=k
 url.full.text k
-url.original k
-url.password k
-url.path k
-url.port l
-url.query k
-url.registered_domain k
-url.scheme k
-url.subdomain k
-url.top_level_domain k
-url.username k
+url.original=k
+url.password=k
+url.path=k
+url.port=l
+url.query=k
+url.registered_domain=k
+url.scheme=k
+url.subdomain=k
+url.top_level_domain=k
+url.username=k
 user.Ext -
 user.Ext.real -
 user.Ext.real.id k
 user.Ext.real.name k
-user.changes.domain k
-user.changes.email k
+user.changes.domain=k
+user.changes.email=k
 user.changes.entity.attributes.known_redirects k
-user.changes.entity.attributes.managed b
-user.changes.entity.attributes.mfa_enabled b
-user.changes.entity.attributes.oauth_consent_restriction k
+user.changes.entity.attributes.managed=b
+user.changes.entity.attributes.mfa_enabled=b
+user.changes.entity.attributes.oauth_consent_restriction=k
 user.changes.entity.attributes.permissions k
-user.changes.entity.attributes.storage_class k
-user.changes.entity.behavior -
-user.changes.entity.display_name k
-user.changes.entity.id k
-user.changes.entity.last_seen_timestamp d
-user.changes.entity.lifecycle.last_activity d
-user.changes.entity.metrics -
-user.changes.entity.name k
-user.changes.entity.raw -
-user.changes.entity.reference k
+user.changes.entity.attributes.storage_class=k
+user.changes.entity.behavior=-
+user.changes.entity.display_name=k
+user.changes.entity.id=k
+user.changes.entity.last_seen_timestamp=d
+user.changes.entity.lifecycle.last_activity=d
+user.changes.entity.metrics=-
+user.changes.entity.name=k
+user.changes.entity.raw=-
+user.changes.entity.reference=k
 user.changes.entity.relationships.administers.entity.id k
 user.changes.entity.relationships.administers.host.id k
 user.changes.entity.relationships.administers.host.name k
@@ -4249,41 +4250,41 @@ user.changes.entity.relationships.supervises.user.domain k
 user.changes.entity.relationships.supervises.user.email k
 user.changes.entity.relationships.supervises.user.id k
 user.changes.entity.relationships.supervises.user.name k
-user.changes.entity.source k
-user.changes.entity.sub_type k
+user.changes.entity.source=k
+user.changes.entity.sub_type=k
 user.changes.entity.type k
-user.changes.full_name k
-user.changes.group.domain k
-user.changes.group.id k
-user.changes.group.name k
-user.changes.hash k
-user.changes.id k
-user.changes.name k
-user.changes.risk.calculated_level k
-user.changes.risk.calculated_score f
-user.changes.risk.calculated_score_norm f
-user.changes.risk.static_level k
-user.changes.risk.static_score f
-user.changes.risk.static_score_norm f
+user.changes.full_name=k
+user.changes.group.domain=k
+user.changes.group.id=k
+user.changes.group.name=k
+user.changes.hash=k
+user.changes.id=k
+user.changes.name=k
+user.changes.risk.calculated_level=k
+user.changes.risk.calculated_score=f
+user.changes.risk.calculated_score_norm=f
+user.changes.risk.static_level=k
+user.changes.risk.static_score=f
+user.changes.risk.static_score_norm=f
 user.changes.roles k
-user.domain k
-user.effective.domain k
-user.effective.email k
+user.domain=k
+user.effective.domain=k
+user.effective.email=k
 user.effective.entity.attributes.known_redirects k
-user.effective.entity.attributes.managed b
-user.effective.entity.attributes.mfa_enabled b
-user.effective.entity.attributes.oauth_consent_restriction k
+user.effective.entity.attributes.managed=b
+user.effective.entity.attributes.mfa_enabled=b
+user.effective.entity.attributes.oauth_consent_restriction=k
 user.effective.entity.attributes.permissions k
-user.effective.entity.attributes.storage_class k
-user.effective.entity.behavior -
-user.effective.entity.display_name k
-user.effective.entity.id k
-user.effective.entity.last_seen_timestamp d
-user.effective.entity.lifecycle.last_activity d
-user.effective.entity.metrics -
-user.effective.entity.name k
-user.effective.entity.raw -
-user.effective.entity.reference k
+user.effective.entity.attributes.storage_class=k
+user.effective.entity.behavior=-
+user.effective.entity.display_name=k
+user.effective.entity.id=k
+user.effective.entity.last_seen_timestamp=d
+user.effective.entity.lifecycle.last_activity=d
+user.effective.entity.metrics=-
+user.effective.entity.name=k
+user.effective.entity.raw=-
+user.effective.entity.reference=k
 user.effective.entity.relationships.administers.entity.id k
 user.effective.entity.relationships.administers.host.id k
 user.effective.entity.relationships.administers.host.name k
@@ -4320,41 +4321,41 @@ user.effective.entity.relationships.supervises.user.domain k
 user.effective.entity.relationships.supervises.user.email k
 user.effective.entity.relationships.supervises.user.id k
 user.effective.entity.relationships.supervises.user.name k
-user.effective.entity.source k
-user.effective.entity.sub_type k
+user.effective.entity.source=k
+user.effective.entity.sub_type=k
 user.effective.entity.type k
-user.effective.full_name k
+user.effective.full_name=k
 user.effective.full_name.text k
-user.effective.group.domain k
-user.effective.group.id k
-user.effective.group.name k
-user.effective.hash k
-user.effective.id k
-user.effective.name k
+user.effective.group.domain=k
+user.effective.group.id=k
+user.effective.group.name=k
+user.effective.hash=k
+user.effective.id=k
+user.effective.name=k
 user.effective.name.text k
-user.effective.risk.calculated_level k
-user.effective.risk.calculated_score f
-user.effective.risk.calculated_score_norm f
-user.effective.risk.static_level k
-user.effective.risk.static_score f
-user.effective.risk.static_score_norm f
+user.effective.risk.calculated_level=k
+user.effective.risk.calculated_score=f
+user.effective.risk.calculated_score_norm=f
+user.effective.risk.static_level=k
+user.effective.risk.static_score=f
+user.effective.risk.static_score_norm=f
 user.effective.roles k
-user.email k
+user.email=k
 user.entity.attributes.known_redirects k
-user.entity.attributes.managed b
-user.entity.attributes.mfa_enabled b
-user.entity.attributes.oauth_consent_restriction k
+user.entity.attributes.managed=b
+user.entity.attributes.mfa_enabled=b
+user.entity.attributes.oauth_consent_restriction=k
 user.entity.attributes.permissions k
-user.entity.attributes.storage_class k
-user.entity.behavior -
-user.entity.display_name k
-user.entity.id k
-user.entity.last_seen_timestamp d
-user.entity.lifecycle.last_activity d
-user.entity.metrics -
-user.entity.name k
-user.entity.raw -
-user.entity.reference k
+user.entity.attributes.storage_class=k
+user.entity.behavior=-
+user.entity.display_name=k
+user.entity.id=k
+user.entity.last_seen_timestamp=d
+user.entity.lifecycle.last_activity=d
+user.entity.metrics=-
+user.entity.name=k
+user.entity.raw=-
+user.entity.reference=k
 user.entity.relationships.administers.entity.id k
 user.entity.relationships.administers.host.id k
 user.entity.relationships.administers.host.name k
@@ -4391,46 +4392,46 @@ user.entity.relationships.supervises.user.domain k
 user.entity.relationships.supervises.user.email k
 user.entity.relationships.supervises.user.id k
 user.entity.relationships.supervises.user.name k
-user.entity.source k
-user.entity.sub_type k
+user.entity.source=k
+user.entity.sub_type=k
 user.entity.type k
-user.full_name k
+user.full_name=k
 user.full_name.text k
 user.group.Ext -
 user.group.Ext.real -
 user.group.Ext.real.id k
 user.group.Ext.real.name k
-user.group.domain k
-user.group.id k
-user.group.name k
-user.hash k
-user.id k
-user.name k
+user.group.domain=k
+user.group.id=k
+user.group.name=k
+user.hash=k
+user.id=k
+user.name=k
 user.name.text k
-user.risk.calculated_level k
-user.risk.calculated_score f
-user.risk.calculated_score_norm f
-user.risk.static_level k
-user.risk.static_score f
-user.risk.static_score_norm f
+user.risk.calculated_level=k
+user.risk.calculated_score=f
+user.risk.calculated_score_norm=f
+user.risk.static_level=k
+user.risk.static_score=f
+user.risk.static_score_norm=f
 user.roles k
-user.target.domain k
-user.target.email k
+user.target.domain=k
+user.target.email=k
 user.target.entity.attributes.known_redirects k
-user.target.entity.attributes.managed b
-user.target.entity.attributes.mfa_enabled b
-user.target.entity.attributes.oauth_consent_restriction k
+user.target.entity.attributes.managed=b
+user.target.entity.attributes.mfa_enabled=b
+user.target.entity.attributes.oauth_consent_restriction=k
 user.target.entity.attributes.permissions k
-user.target.entity.attributes.storage_class k
-user.target.entity.behavior -
-user.target.entity.display_name k
-user.target.entity.id k
-user.target.entity.last_seen_timestamp d
-user.target.entity.lifecycle.last_activity d
-user.target.entity.metrics -
-user.target.entity.name k
-user.target.entity.raw -
-user.target.entity.reference k
+user.target.entity.attributes.storage_class=k
+user.target.entity.behavior=-
+user.target.entity.display_name=k
+user.target.entity.id=k
+user.target.entity.last_seen_timestamp=d
+user.target.entity.lifecycle.last_activity=d
+user.target.entity.metrics=-
+user.target.entity.name=k
+user.target.entity.raw=-
+user.target.entity.reference=k
 user.target.entity.relationships.administers.entity.id k
 user.target.entity.relationships.administers.host.id k
 user.target.entity.relationships.administers.host.name k
@@ -4467,64 +4468,64 @@ user.target.entity.relationships.supervises.user.domain k
 user.target.entity.relationships.supervises.user.email k
 user.target.entity.relationships.supervises.user.id k
 user.target.entity.relationships.supervises.user.name k
-user.target.entity.source k
-user.target.entity.sub_type k
+user.target.entity.source=k
+user.target.entity.sub_type=k
 user.target.entity.type k
-user.target.full_name k
-user.target.group.domain k
-user.target.group.id k
-user.target.group.name k
-user.target.hash k
-user.target.id k
-user.target.name k
-user.target.risk.calculated_level k
-user.target.risk.calculated_score f
-user.target.risk.calculated_score_norm f
-user.target.risk.static_level k
-user.target.risk.static_score f
-user.target.risk.static_score_norm f
+user.target.full_name=k
+user.target.group.domain=k
+user.target.group.id=k
+user.target.group.name=k
+user.target.hash=k
+user.target.id=k
+user.target.name=k
+user.target.risk.calculated_level=k
+user.target.risk.calculated_score=f
+user.target.risk.calculated_score_norm=f
+user.target.risk.static_level=k
+user.target.risk.static_score=f
+user.target.risk.static_score_norm=f
 user.target.roles k
-user_agent.device.name k
-user_agent.name k
-user_agent.original k
-user_agent.os.family k
-user_agent.os.full k
-user_agent.os.kernel k
-user_agent.os.name k
-user_agent.os.platform k
-user_agent.os.type k
-user_agent.os.version k
-user_agent.version k
-volume.bus_type k
-volume.default_access k
-volume.device_name k
-volume.device_type k
-volume.dos_name k
-volume.file_system_type k
-volume.mount_name k
-volume.nt_name k
-volume.product_id k
-volume.product_name k
-volume.removable b
-volume.serial_number k
-volume.size l
-volume.vendor_id k
-volume.vendor_name k
-volume.writable b
+user_agent.device.name=k
+user_agent.name=k
+user_agent.original=k
+user_agent.os.family=k
+user_agent.os.full=k
+user_agent.os.kernel=k
+user_agent.os.name=k
+user_agent.os.platform=k
+user_agent.os.type=k
+user_agent.os.version=k
+user_agent.version=k
+volume.bus_type=k
+volume.default_access=k
+volume.device_name=k
+volume.device_type=k
+volume.dos_name=k
+volume.file_system_type=k
+volume.mount_name=k
+volume.nt_name=k
+volume.product_id=k
+volume.product_name=k
+volume.removable=b
+volume.serial_number=k
+volume.size=l
+volume.vendor_id=k
+volume.vendor_name=k
+volume.writable=b
 vulnerability.category k
-vulnerability.classification k
-vulnerability.description k
-vulnerability.enumeration k
-vulnerability.id k
-vulnerability.reference k
-vulnerability.report_id k
-vulnerability.scanner.vendor k
-vulnerability.score.base f
-vulnerability.score.environmental f
-vulnerability.score.temporal f
-vulnerability.score.version k
-vulnerability.severity k
-vulnerability.status k
+vulnerability.classification=k
+vulnerability.description=k
+vulnerability.enumeration=k
+vulnerability.id=k
+vulnerability.reference=k
+vulnerability.report_id=k
+vulnerability.scanner.vendor=k
+vulnerability.score.base=f
+vulnerability.score.environmental=f
+vulnerability.score.temporal=f
+vulnerability.score.version=k
+vulnerability.severity=k
+vulnerability.status=k
 winlog.computer_name -
 winlog.event_data K
 winlog.event_data.AccessList k

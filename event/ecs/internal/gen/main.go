@@ -1,6 +1,6 @@
 // Gen writes the field table of package ecs from files of field definitions:
 //
-//	go run ./event/ecs/internal/gen -out event/ecs/table.go FOLDER
+//	go run ./event/ecs/internal/gen -out event/ecs/table.go -streams event/ecs/streamtable.go FOLDER
 //
 // FOLDER holds ecs_VERSION_types.json (path → type of every ECS field), PACKAGE.STREAM.fields.yml (field files of
 // integration packages), dr-non-ecs-schema.json (index pattern → further fields that rules use) and
@@ -35,25 +35,38 @@ func main() {
 type table struct {
 	types  map[string]string
 	source map[string]string
-	notes  io.Writer
+	// single and multi hold what ECS says of how many values a field has: one, or an array.
+	single, multi map[string]bool
+	notes         io.Writer
 }
 
 func run(args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("gen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	out := flags.String("out", "table.go", "file to write")
+	streams := flags.String("streams", "streamtable.go", "file to write the fields of Elastic Defend's data streams to")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() != 1 {
 		return errors.New("want one argument, the folder of the field definitions")
 	}
-	t := table{types: map[string]string{}, source: map[string]string{}, notes: stderr}
+	t := table{
+		types: map[string]string{}, source: map[string]string{},
+		single: map[string]bool{}, multi: map[string]bool{}, notes: stderr,
+	}
 	sources, err := t.gather(flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(*out, t.render(sources), 0o644)
+	if err := os.WriteFile(*out, t.render(sources), 0o644); err != nil {
+		return err
+	}
+	text, err := renderStreams(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(*streams, text, 0o644)
 }
 
 // gather reads all sources, the ones that win first, and returns their names.
@@ -62,7 +75,7 @@ func (t table) gather(dir string) ([]string, error) {
 		pattern string
 		read    func(name string, data []byte) error
 	}{
-		{"ecs_*_types.json", t.readTypes},
+		{"ecs_*_types.json", t.readECS},
 		{"endpoint.api.fields.yml", t.readFields},
 		{"endpoint.[^a]*.fields.yml", t.readFields},
 		{"cloud_defend.*.fields.yml", t.readFields},
@@ -113,6 +126,37 @@ func (t table) add(source, path, typ string) {
 		}
 	}
 	t.types[path], t.source[path] = typ, source
+}
+
+// readECS reads what readTypes does, and for each field whether ECS normalises it to an array.
+func (t table) readECS(name string, data []byte) error {
+	var fields map[string]struct {
+		Array bool `json:"array"`
+	}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return err
+	}
+	for path, f := range fields {
+		if f.Array {
+			t.multi[path] = true
+		} else {
+			t.single[path] = true
+		}
+	}
+	return t.readTypes(name, data)
+}
+
+// one reports whether ECS gives a field one value: neither it nor an object around it is an array.
+func (t table) one(path string) bool {
+	if !t.single[path] {
+		return false
+	}
+	for i, c := range path {
+		if c == '.' && t.multi[path[:i]] {
+			return false
+		}
+	}
+	return !t.multi[path]
 }
 
 // readTypes reads an object of path → {"type": …}.
@@ -225,9 +269,13 @@ func (t table) render(sources []string) []byte {
 		fmt.Fprintf(&b, "//   - %s\n", s)
 	}
 	b.WriteString("\npackage ecs\n\n")
-	b.WriteString("// table has a line for each field, sorted by path: the path, a blank and the letter of its type.\nconst table = `\n")
+	b.WriteString("// table has a line for each field, sorted by path: the path, = where ECS gives it one value and a\n// blank elsewhere, and the letter of its type.\nconst table = `\n")
 	for _, path := range slices.Sorted(maps.Keys(t.types)) {
-		fmt.Fprintf(&b, "%s %s\n", path, code(t.types[path]))
+		mark := " "
+		if t.one(path) {
+			mark = "="
+		}
+		fmt.Fprintf(&b, "%s%s%s\n", path, mark, code(t.types[path]))
 	}
 	b.WriteString("`\n")
 	return []byte(b.String())
