@@ -73,6 +73,7 @@ func (s *Service) poll(ctx context.Context, until time.Time) (records int, err e
 			strays = append(strays, p.Partition)
 			return
 		}
+		s.noteLost(m, p.Topic, p.LogStartOffset)
 		records += m.take(p, s.deps.Now())
 	})
 	if len(strays) > 0 {
@@ -330,6 +331,7 @@ func (s *Service) committed(changelog map[int32]int64) error {
 		s.members[n].changelog = offset + 1
 	}
 	err := eachWorker(s.allMembers(), func(m *member) error {
+		maps.Copy(m.committed, m.positions)
 		return m.worker.Committed(s.checkpoint(m.positions, m.changelog))
 	})
 	if err != nil {

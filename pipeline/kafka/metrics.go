@@ -22,6 +22,7 @@ type Metrics struct {
 	hostConflicts prometheus.Counter
 	sinkErrors    *prometheus.CounterVec
 	sinkHeld      prometheus.Gauge
+	lost          *prometheus.CounterVec
 	stateSize     *prometheus.GaugeVec
 	sized         time.Time
 }
@@ -66,12 +67,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		sinkHeld: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_sink_held", Help: "1 while output is held back because the broker refuses it, else 0.",
 		}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_input_records_lost_total", Help: "Offsets of the input that were deleted before they were read.",
+		}, []string{"topic", "partition"}),
 		stateSize: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
 	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.restarts,
-		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.stateSize)
+		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.stateSize)
 	for _, sink := range []string{"alerts", "dead_letters", "changelog", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
 			m.sinkErrors.WithLabelValues(sink, reason)
@@ -96,6 +100,12 @@ func (m *Metrics) rebalanced(partitions int) {
 	if m != nil {
 		m.rebalances.Inc()
 		m.partitions.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) inputLost(topic string, partition int32, offsets int64) {
+	if m != nil {
+		m.lost.WithLabelValues(topic, strconv.Itoa(int(partition))).Add(float64(offsets))
 	}
 }
 

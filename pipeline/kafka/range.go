@@ -44,6 +44,7 @@ type Range struct {
 	total  int64
 }
 
+// topicPartition names a partition of a topic.
 type topicPartition struct {
 	topic     string
 	partition int32

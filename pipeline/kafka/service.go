@@ -35,6 +35,7 @@ type Service struct {
 	served  bool      // something was committed since the start of the process
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
 	oneByOne map[string]time.Time
+	lostUpTo map[topicPartition]int64 // up to where records of the input are known to be lost
 
 	mu       sync.Mutex // guards what the client's callbacks and other goroutines touch
 	assigned map[int32]bool
@@ -58,7 +59,8 @@ type member struct {
 	number    int32
 	worker    *pipeline.Worker
 	records   []pipeline.Record
-	positions map[string]int64 // by topic: the next offset to read
+	positions map[string]int64 // by topic: the next offset to read; none where nothing was read since it was assigned or set back
+	committed map[string]int64 // by topic: the committed offset; none where there is none
 	ends      map[string]int64 // by topic: the end of the log when it was last fetched
 	lastSeen  time.Time        // when the last record came, or the worker was loaded
 	clockSeen time.Time        // up to when the wall clock moved the record clock
@@ -71,7 +73,7 @@ func New(cfg Config, deps Deps) *Service {
 	cfg.EnsureDefaults()
 	deps.Pipeline.EnsureDefaults()
 	return &Service{
-		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{},
+		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{}, lostUpTo: map[topicPartition]int64{},
 		status: "starting",
 	}
 }
@@ -313,7 +315,7 @@ func (s *Service) takeOver(ctx context.Context, partitions []int32) error {
 		}
 		s.members[n] = s.newMember(n, w, part)
 	}
-	return nil
+	return s.checkPositions(ctx, partitions)
 }
 
 // rewind forgets where the input stood: it is read from the committed position.
@@ -341,7 +343,7 @@ func (s *Service) reload(w *pipeline.Worker, part *state.Partition) error {
 func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) *member {
 	now := s.deps.Now()
 	m := &member{
-		number: n, worker: w, positions: map[string]int64{}, ends: map[string]int64{},
+		number: n, worker: w, positions: map[string]int64{}, committed: map[string]int64{}, ends: map[string]int64{},
 		lastSeen: now, clockSeen: now,
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {
