@@ -2,28 +2,52 @@ package event
 
 import "net/netip"
 
-// text puts a JSON string into the slot of n.
-func (d *Decoder) text(n *node, raw []byte, escaped bool) {
-	s := alias(raw)
-	if escaped {
-		s = d.ev.unescape(raw)
-	}
+// text puts the text of a JSON string into the slot of n.
+func (d *Decoder) text(n *node, s string) {
 	v, ok := d.coerceText(n.typ, s)
 	d.put(n, v, ok)
 }
 
-// number puts a JSON number into the slot of n.
-func (d *Decoder) number(n *node, raw []byte) {
-	v, ok := coerceNumber(n.typ, alias(raw))
-	d.put(n, v, ok)
+// number reads the number that begins at i, puts it into the slot of n, if there is one, and returns the index after
+// it, -1 where it is malformed.
+func (d *Decoder) number(i int, n *node) int {
+	doc, start := d.doc, i
+	whole := uint64(0)
+	for i < len(doc) && doc[i]-'0' <= 9 {
+		whole = whole*10 + uint64(doc[i]-'0')
+		i++
+	}
+	short := uint(i-start-1) < 18 && (doc[start] != '0' || i == start+1)
+	if !short || i < len(doc) && (doc[i] == '.' || doc[i]|0x20 == 'e') {
+		if i = scanNumber(doc, start); i < 0 {
+			return d.fail(^i, "malformed number")
+		}
+		short = false
+	}
+	switch {
+	case n == nil || n.slot < 0:
+	case short && (n.typ == Long || n.typ == Unknown):
+		d.ev.Add(n.slot, IntValue(int64(whole)))
+	default:
+		v, ok := coerceNumber(n.typ, text(doc, start, i))
+		d.put(n, v, ok)
+	}
+	return i
 }
 
-// boolean puts true or false into the slot of n.
-func (d *Decoder) boolean(n *node, word string) {
+// boolean puts true or false into the slot of n, if there is one.
+func (d *Decoder) boolean(n *node, b bool) {
+	if n == nil || n.slot < 0 {
+		return
+	}
 	switch n.typ {
 	case Boolean, Unknown:
-		d.ev.Add(n.slot, BoolValue(word == "true"))
+		d.ev.Add(n.slot, BoolValue(b))
 	case Keyword, Version:
+		word := "false"
+		if b {
+			word = "true"
+		}
 		d.ev.Add(n.slot, StringValue(word))
 	default:
 		d.uncoerced[n.slot]++
@@ -90,7 +114,7 @@ func coerceNumber(t Type, s string) (v Value, ok bool) {
 
 // unescape returns the text of a JSON string with escapes, in the event's own memory.
 func (e *Event) unescape(raw []byte) string {
-	e.reserve(len(raw))
+	e.reserve(len(raw) + 8)
 	start := len(e.scratch)
 	e.scratch = appendUnescaped(e.scratch, raw)
 	return alias(e.scratch[start:])
@@ -98,7 +122,7 @@ func (e *Event) unescape(raw []byte) string {
 
 // addr returns an IP address. Canonical text is taken as it is. A zone is cut off, as Elasticsearch does.
 func (e *Event) addr(s string) (Value, bool) {
-	if isCanonicalV4(s) {
+	if isCanonicalV4(s) || isCanonicalV6(s) {
 		return canonicalAddrValue(s), true
 	}
 	if !looksLikeAddr(s) { // an error of netip allocates
@@ -113,8 +137,7 @@ func (e *Event) addr(s string) (Value, bool) {
 	e.scratch = a.Unmap().WithZone("").AppendTo(e.scratch)
 	text := alias(e.scratch[start:])
 	if text == s {
-		e.scratch = e.scratch[:start]
-		text = s
+		e.scratch, text = e.scratch[:start], s
 	}
 	return canonicalAddrValue(text), true
 }
@@ -124,25 +147,67 @@ func isCanonicalV4(s string) bool {
 	if len(s) > len("255.255.255.255") {
 		return false
 	}
-	parts, digits, n := 0, 0, 0
+	dots, digits, n := 0, 0, 0
 	for i := range len(s) {
-		c := s[i]
-		if c == '.' {
-			if digits == 0 {
+		c := s[i] - '0'
+		if c <= 9 {
+			if digits > 0 && n == 0 {
 				return false
 			}
-			parts, digits, n = parts+1, 0, 0
+			n = n*10 + int(c)
+			digits++
 			continue
 		}
-		if c-'0' > 9 || digits > 0 && n == 0 {
+		if s[i] != '.' || digits == 0 || n > 255 {
 			return false
 		}
-		if n = n*10 + int(c-'0'); n > 255 {
-			return false
-		}
-		digits++
+		dots, digits, n = dots+1, 0, 0
 	}
-	return parts == 3 && digits > 0
+	return dots == 3 && digits > 0 && n <= 255
+}
+
+// isCanonicalV6 reports whether s surely is an IPv6 address in canonical form (RFC 5952). It says no to those that
+// leave more than one run of zeros, and to addresses that hold one of IPv4.
+func isCanonicalV6(s string) bool {
+	if len(s) < 2 || len(s) > len("1111:2222:3333:4444:5555:6666:7777:8888") {
+		return false
+	}
+	groups, zeros, gap := 0, 0, -1 // gap is how many groups stand before the ::
+	i := 0
+	if s[0] == ':' {
+		if s[1] != ':' || len(s) > 6 && s[2:6] == "ffff" {
+			return false
+		}
+		gap, i = 0, 2
+	}
+	for i < len(s) {
+		start := i
+		for i < len(s) && (s[i]-'0' <= 9 || s[i]-'a' <= 'f'-'a') {
+			i++
+		}
+		if i == start || i > start+4 || s[start] == '0' {
+			if i != start+1 {
+				return false
+			}
+			zeros++
+		}
+		if groups++; i == len(s) {
+			break
+		}
+		if s[i] != ':' {
+			return false
+		}
+		if i++; i < len(s) && s[i] == ':' && gap < 0 {
+			gap = groups
+			i++
+		} else if i == len(s) {
+			return false
+		}
+	}
+	if gap < 0 {
+		return groups == 8 && zeros <= 1
+	}
+	return groups <= 6 && zeros == 0
 }
 
 // looksLikeAddr reports whether an IPv6 address could be s; all other addresses are canonical IPv4.

@@ -49,8 +49,9 @@ type Decoder struct {
 
 	doc   []byte
 	ev    *Event
-	depth int
-	key   []byte // the key at hand, where it had escapes
+	marks marks
+	stack [MaxDepth]frame // by depth; the first is unused
+	key   []byte          // the key at hand, where it had escapes
 	err   SyntaxError
 }
 
@@ -69,7 +70,7 @@ func (d *Decoder) Uncoerced() []uint64 { return d.uncoerced }
 func (d *Decoder) Decode(doc []byte, ev *Event) error {
 	ev.Reset(d.schema)
 	ev.Raw = doc
-	d.doc, d.ev, d.depth = doc, ev, 0
+	d.doc, d.ev = doc, ev
 	ok := d.document()
 	d.doc, d.ev = nil, nil
 	if ok {
@@ -87,7 +88,8 @@ func (d *Decoder) document() bool {
 		d.fail(i, "not an object")
 		return false
 	}
-	if i = d.object(i+1, d.root); i < 0 {
+	d.marks.make(d.doc)
+	if i = d.walk(i); i < 0 {
 		return false
 	}
 	if i = skipSpace(d.doc, i); i != len(d.doc) {
@@ -104,156 +106,4 @@ func (d *Decoder) fail(offset int, msg string) int {
 	}
 	d.err = SyntaxError{Offset: offset, Msg: msg}
 	return -1
-}
-
-// object reads the object whose members begin at i and returns the index after it, -1 where it is malformed.
-// n is where it stands in the projection, nil where nothing in it is projected.
-func (d *Decoder) object(i int, n *node) int {
-	doc := d.doc
-	if d.depth++; d.depth > MaxDepth {
-		return d.fail(i-1, "nested too deep")
-	}
-	if i = skipSpace(doc, i); i < len(doc) && doc[i] == '}' {
-		d.depth--
-		return i + 1
-	}
-	for {
-		if i >= len(doc) || doc[i] != '"' {
-			return d.fail(i, "key expected")
-		}
-		end, escaped := scanString(doc, i+1)
-		if end < 0 {
-			return d.fail(^end, "malformed string")
-		}
-		var next *node
-		if n != nil {
-			next = d.next(n, doc[i+1:end], escaped)
-		}
-		if i = end + 1; i >= len(doc) || doc[i] != ':' {
-			if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
-				return d.fail(i, "colon expected")
-			}
-		}
-		if i = d.value(i+1, next); i < 0 {
-			return i
-		}
-		switch {
-		case i < len(doc) && doc[i] == ',':
-			if i++; i < len(doc) && doc[i] != '"' {
-				i = skipSpace(doc, i)
-			}
-		case i < len(doc) && doc[i] == '}':
-			d.depth--
-			return i + 1
-		default:
-			return d.fail(i, "comma or brace expected")
-		}
-	}
-}
-
-// next returns the node that a key leads to.
-func (d *Decoder) next(n *node, key []byte, escaped bool) *node {
-	if escaped {
-		d.key = appendUnescaped(d.key[:0], key)
-		key = d.key
-	}
-	return n.lookup(alias(key))
-}
-
-// array reads the array whose elements begin at i, as object does.
-func (d *Decoder) array(i int, n *node) int {
-	doc := d.doc
-	if d.depth++; d.depth > MaxDepth {
-		return d.fail(i-1, "nested too deep")
-	}
-	if i = skipSpace(doc, i); i < len(doc) && doc[i] == ']' {
-		d.depth--
-		return i + 1
-	}
-	for {
-		if i = d.value(i, n); i < 0 {
-			return i
-		}
-		switch {
-		case i < len(doc) && doc[i] == ',':
-			i++
-		case i < len(doc) && doc[i] == ']':
-			d.depth--
-			return i + 1
-		default:
-			return d.fail(i, "comma or bracket expected")
-		}
-	}
-}
-
-// value reads the value that begins at i or after white space there, puts it into the event where n has a
-// slot, and returns the index of what follows it and its white space, -1 where it is malformed.
-func (d *Decoder) value(i int, n *node) int {
-	doc := d.doc
-	if i < len(doc) && doc[i] <= ' ' {
-		i = skipSpace(doc, i)
-	}
-	if i >= len(doc) {
-		return d.fail(i, "")
-	}
-	start := i
-	switch c := doc[i]; c {
-	case '"':
-		end, escaped := scanString(doc, i+1)
-		if end < 0 {
-			return d.fail(^end, "malformed string")
-		}
-		if n != nil && n.slot >= 0 {
-			d.text(n, doc[start+1:end], escaped)
-		}
-		i = end + 1
-	case '{':
-		if n != nil && n.slot >= 0 && n.table == nil {
-			d.uncoerced[n.slot]++
-		}
-		i = d.object(i+1, n)
-	case '[':
-		i = d.array(i+1, n)
-	case 't', 'f', 'n':
-		i = d.literal(i, n)
-	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		end := scanNumber(doc, i)
-		if end < 0 {
-			return d.fail(^end, "malformed number")
-		}
-		if n != nil && n.slot >= 0 {
-			d.number(n, doc[start:end])
-		}
-		i = end
-	default:
-		return d.fail(i, "value expected")
-	}
-	if i >= 0 && i < len(doc) && doc[i] <= ' ' {
-		i = skipSpace(doc, i)
-	}
-	return i
-}
-
-// literal reads true, false or null.
-func (d *Decoder) literal(i int, n *node) int {
-	word := "null"
-	switch d.doc[i] {
-	case 't':
-		word = "true"
-	case 'f':
-		word = "false"
-	}
-	if len(d.doc)-i < len(word) || string(d.doc[i:i+len(word)]) != word {
-		return d.fail(i, "malformed literal")
-	}
-	if n != nil && n.slot >= 0 {
-		switch {
-		case word != "null":
-			d.boolean(n, word)
-		case n.null:
-			v, ok := d.coerceText(n.typ, d.schema.Field(n.slot).Null)
-			d.put(n, v, ok)
-		}
-	}
-	return i + len(word)
 }

@@ -1,6 +1,10 @@
 package event
 
-import "strings"
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
 
 // node is one place in a document that leads to projected fields: a dotted prefix of their paths. Its table
 // holds every key that can follow, whole or dotted: with a field process.parent.name the root knows the keys
@@ -8,24 +12,29 @@ import "strings"
 type node struct {
 	slot  Slot
 	typ   Type
-	null  bool   // an explicit null has a value
-	sieve uint64 // a bit for each pair of length and first byte that a key has, see sieveBit
+	leaf  bool // nothing is projected below it
+	null  bool // an explicit null has a value
 	shift uint8
-	table []edge // open addressing, a power of two; nil without children
+	mult  uint64
+	table []edge // by hash, a power of two
 }
 
 // maxSegments is how many segments a path may have for all its spellings to be known: there are as many as the
 // square of the segments. A longer path is found as one flat key only.
 const maxSegments = 64
 
+// edge is a key of a node. Keys of up to 16 bytes are known by their size and two words, see words.
 type edge struct {
-	key  string
-	next *node
+	head, tail uint64
+	size       int
+	key        string
+	next       *node
+	more       *edge // with the same hash
 }
 
 // newProjection builds the nodes of a schema's fields and returns the root.
 func newProjection(s *Schema) *node {
-	b := projection{children: map[*node][]edge{}}
+	b := projection{children: map[*node][]*edge{}}
 	root := &node{slot: NoSlot}
 	for i := range s.Len() {
 		f := s.Field(Slot(i))
@@ -36,14 +45,12 @@ func newProjection(s *Schema) *node {
 		}
 		b.insert(root, f, Slot(i))
 	}
-	for n, edges := range b.children {
-		n.seal(edges)
-	}
+	b.seal(root)
 	return root
 }
 
 type projection struct {
-	children map[*node][]edge
+	children map[*node][]*edge
 }
 
 // insert adds the edges that spell path from n. A node is reached by many spellings of one prefix and is the
@@ -82,7 +89,7 @@ func (b projection) child(n *node, key string) *node {
 		}
 	}
 	next := &node{slot: NoSlot}
-	b.children[n] = append(b.children[n], edge{key, next})
+	b.children[n] = append(b.children[n], &edge{key: key, next: next})
 	return next
 }
 
@@ -92,56 +99,104 @@ func (b projection) link(n *node, key string, next *node) {
 			return
 		}
 	}
-	b.children[n] = append(b.children[n], edge{key, next})
+	b.children[n] = append(b.children[n], &edge{key: key, next: next})
 }
 
-// seal builds the table of a node, at most half full.
-func (n *node) seal(edges []edge) {
-	size, shift := 4, uint8(30)
+// seal builds the tables of n and of all nodes below it.
+func (b projection) seal(n *node) {
+	if n.table != nil {
+		return
+	}
+	n.seal(b.children[n])
+	for _, e := range b.children[n] {
+		b.seal(e.next)
+	}
+}
+
+// seal builds the table of a node. Of some factors for the hash it takes the one with the fewest collisions, which is
+// none at all for most nodes.
+func (n *node) seal(edges []*edge) {
+	size := 2
 	for size < 2*len(edges) {
-		size, shift = size*2, shift-1
+		size *= 2
 	}
-	n.table, n.shift = make([]edge, size), shift
+	n.leaf, n.shift = len(edges) == 0, uint8(64-bits.TrailingZeros(uint(size)))
+	// Short keys first: they are those of nested objects, long ones are flat.
+	slices.SortStableFunc(edges, func(a, b *edge) int { return len(a.key) - len(b.key) })
 	for _, e := range edges {
-		n.sieve |= sieveBit(e.key)
-		i := hashKey(e.key) >> shift
-		for n.table[i].next != nil {
-			i = (i + 1) & uint32(size-1)
+		e.key, e.size = strings.Clone(e.key), len(e.key)
+		e.head, e.tail = wordsOf(e.key)
+	}
+	used := make([]bool, size)
+	fewest := size
+	for factor, tries := uint64(0x9E3779B97F4A7C15), 0; fewest > 0 && tries < 64; tries++ {
+		clear(used)
+		collisions := 0
+		for _, e := range edges {
+			h := hash(e.head, e.tail, e.size, factor) >> n.shift
+			if used[h] {
+				collisions++
+			}
+			used[h] = true
 		}
-		n.table[i] = edge{strings.Clone(e.key), e.next}
+		if collisions < fewest {
+			n.mult, fewest = factor, collisions
+		}
+		factor = factor*0xD1342543DE82EF95 + 2
+	}
+	n.table = make([]edge, size)
+	for _, e := range edges {
+		to := n.edge(e.head, e.tail, e.size)
+		if to.next == nil {
+			*to = *e
+			continue
+		}
+		for to.more != nil {
+			to = to.more
+		}
+		to.more = e
 	}
 }
 
-// lookup returns the node that key leads to, nil where no projected field lies that way.
-func (n *node) lookup(key string) *node {
-	if n.sieve&sieveBit(key) == 0 {
-		return nil
+// words returns the first and the last eight bytes of the key of that size at i; of a shorter key its bytes, twice,
+// with zeros below them. The size isn't 0, and eight bytes can be read at i.
+func words(doc []byte, i, size int) (head, tail uint64) {
+	last, pad := i, 64-8*size
+	if pad < 0 {
+		last, pad = i+size-8, 0
 	}
-	mask := uint32(len(n.table) - 1)
-	i := hashKey(key) >> n.shift & mask
-	for {
-		e := &n.table[i]
-		if e.next == nil || e.key == key {
+	return load(doc, i) << (pad & 63), load(doc, last) << (pad & 63)
+}
+
+// edge returns the first edge of those that a key may be. One without a key stands for none.
+func (n *node) edge(head, tail uint64, size int) *edge {
+	return edgeAt(n.table, hash(head, tail, size, n.mult)>>(n.shift&63))
+}
+
+func hash(head, tail uint64, size int, mult uint64) uint64 {
+	return (head ^ bits.RotateLeft64(tail, 29) + uint64(size)) * mult
+}
+
+// find returns the node that key leads to, nil where no projected field lies that way.
+func (n *node) find(key string) *node {
+	head, tail := wordsOf(key)
+	for e := n.edge(head, tail, len(key)); e != nil; e = e.more {
+		if e.next != nil && e.key == key {
 			return e.next
 		}
-		i = (i + 1) & mask
 	}
+	return nil
 }
 
-// sieveBit sorts most keys out that lead nowhere, before they cost a hash.
-func sieveBit(key string) uint64 {
+// wordsOf is words for a key that may be empty or stand at the end of its memory.
+func wordsOf(key string) (head, tail uint64) {
 	if key == "" {
-		return 1
+		return 0, 0
 	}
-	return 1 << ((uint(len(key))*7 + uint(key[0])) & 63)
-}
-
-// hashKey mixes the length and three bytes: enough to tell the keys of one object apart, and constant in cost.
-func hashKey(key string) uint32 {
-	size := len(key)
-	if size == 0 {
-		return 0
+	padded := [8]byte{}
+	if len(key) < 8 {
+		copy(padded[:], key)
+		return words(padded[:], 0, len(key))
 	}
-	h := uint32(size) | uint32(key[0])<<8 | uint32(key[size-1])<<16 | uint32(key[size>>1])<<24
-	return h * 0x9E3779B1
+	return loadString(key, 0), loadString(key, len(key)-8)
 }

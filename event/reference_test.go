@@ -11,17 +11,17 @@ import (
 )
 
 // eachLine calls do for up to limit lines of an NDJSON file, plain or gzipped.
-func eachLine(t *testing.T, path string, limit int, do func(line []byte)) {
-	t.Helper()
+func eachLine(tb testing.TB, path string, limit int, do func(line []byte)) {
+	tb.Helper()
 	file, err := os.Open(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer file.Close()
 	var r io.Reader = file
 	if strings.HasSuffix(path, ".gz") {
 		if r, err = gzip.NewReader(file); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	lines := bufio.NewScanner(r)
@@ -30,7 +30,7 @@ func eachLine(t *testing.T, path string, limit int, do func(line []byte)) {
 		do(lines.Bytes())
 	}
 	if err := lines.Err(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

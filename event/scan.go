@@ -1,70 +1,11 @@
 package event
 
 import (
-	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
-	"unsafe"
 )
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// alias returns b as a string that shares its memory.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// load reads the eight bytes of b at i, which the caller knows to be there.
-func load(b []byte, i int) uint64 {
-	return binary.LittleEndian.Uint64(b[i : i+8 : len(b)])
-}
-
-// special marks the bytes of w that end a run of plain text in a JSON string: quotes, backslashes and control
-// characters. The lowest mark is exact; those above it may be wrong. Flipping bit 1 puts the quote beside
-// the control characters, so that one comparison finds both.
-func special(w uint64) uint64 {
-	return ((w ^ ones*2 - ones*(' '+1)) | (w ^ ones*'\\' - ones)) &^ w & highs
-}
-
-// scanString finds the end of the string whose text begins at i: the index of its closing quote, and whether
-// escapes occur in it. Where the text is malformed, end is the complement of the offset of the fault.
-func scanString(doc []byte, i int) (end int, escaped bool) {
-	for i <= len(doc)-8 {
-		m := special(load(doc, i))
-		if m == 0 {
-			i += 8
-			continue
-		}
-		i += bits.TrailingZeros64(m) >> 3
-		if doc[i] == '"' {
-			return i, escaped
-		}
-		size := escapeLen(doc, i)
-		if size == 0 {
-			return ^i, escaped
-		}
-		i += size
-		escaped = true
-	}
-	for i < len(doc) {
-		switch c := doc[i]; {
-		case c == '"':
-			return i, escaped
-		case c < ' ' || c == '\\':
-			size := escapeLen(doc, i)
-			if size == 0 {
-				return ^i, escaped
-			}
-			i += size
-			escaped = true
-		default:
-			i++
-		}
-	}
-	return ^len(doc), escaped
-}
 
 // escapeLen returns the length of the escape at i, 0 where there is no valid one.
 func escapeLen(doc []byte, i int) int {
@@ -103,40 +44,52 @@ func hex4(doc []byte, i int) (r rune, ok bool) {
 	return r, true
 }
 
-// appendUnescaped appends the text of a string that scanString accepted. The result is never longer than raw.
+// appendUnescaped appends the text of a string that is well formed. The result is never longer than raw.
 // A surrogate without its other half becomes U+FFFD; invalid UTF-8 stays as it is.
 func appendUnescaped(dst, raw []byte) []byte {
+	dst = slices.Grow(dst, len(raw)+8)
+	out, n := dst[:cap(dst)], len(dst)
 	for i := 0; i < len(raw); {
-		if raw[i] != '\\' {
-			start := i
-			for i < len(raw) && raw[i] != '\\' {
-				i++
+		for i+8 <= len(raw) { // eight bytes, of which those before a backslash are good
+			w := load(raw, i)
+			store(out, n, w)
+			if w = equal(w, '\\'); w != 0 {
+				plain := bits.TrailingZeros64(w) >> 3
+				i, n = i+plain, n+plain
+				break
 			}
-			dst = append(dst, raw[start:i]...)
+			i, n = i+8, n+8
+		}
+		if i == len(raw) {
+			break
+		}
+		c := raw[i]
+		if c != '\\' {
+			out[n] = c
+			i, n = i+1, n+1
 			continue
 		}
-		switch c := raw[i+1]; c {
+		switch c = raw[i+1]; c {
 		case 'b':
-			dst = append(dst, '\b')
+			c = '\b'
 		case 'f':
-			dst = append(dst, '\f')
+			c = '\f'
 		case 'n':
-			dst = append(dst, '\n')
+			c = '\n'
 		case 'r':
-			dst = append(dst, '\r')
+			c = '\r'
 		case 't':
-			dst = append(dst, '\t')
+			c = '\t'
 		case 'u':
 			r, size := unescapeRune(raw, i)
-			dst = utf8.AppendRune(dst, r)
+			n += utf8.EncodeRune(out[n:], r)
 			i += size
 			continue
-		default:
-			dst = append(dst, c)
 		}
-		i += 2
+		out[n] = c
+		i, n = i+2, n+1
 	}
-	return dst
+	return out[:n]
 }
 
 // unescapeRune returns the character that the \u escape at i stands for, together with the second half of a

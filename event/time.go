@@ -12,6 +12,16 @@ const (
 // milliseconds since the epoch and the nanoseconds (0–999,999) below, and false for anything else and for
 // years outside 0000 to 9999.
 func ParseTime(text string) (ms int64, sub int32, ok bool) {
+	if len(text) > len("2006-01-02T15:04:05") && text[len(text)-1] == 'Z' {
+		if ms, sub, ok = parseZulu(text); ok {
+			return ms, sub, true
+		}
+	}
+	return parseDate(text)
+}
+
+// parseDate is ParseTime without its short way.
+func parseDate(text string) (ms int64, sub int32, ok bool) {
 	if len(text) < 4 || len(text) > 4 && text[4] != '-' {
 		return parseEpochMillis(text)
 	}
@@ -43,6 +53,33 @@ func ParseTime(text string) (ms int64, sub int32, ok bool) {
 	clock, nanos, ok := parseClock(rest[1:])
 	ms = (seconds+clock)*1000 + int64(nanos/1e6)
 	return ms, nanos % 1e6, ok && ms >= minMillis && ms <= maxMillis
+}
+
+// parseZulu reads the form that nearly all events have, 2006-01-02T15:04:05Z with or without decimals; it says no to
+// everything else. text is longer than 19 bytes.
+func parseZulu(text string) (ms int64, sub int32, ok bool) {
+	// "0000-00-" and "00:00:00" with any digit in place of the zeros: the high half of a digit is 3, and remains 3
+	// when 6 is added.
+	date, clock := loadString(text, 0), loadString(text, 11)
+	if date&0xFFF0F0FFF0F0F0F0 != 0x2D30302D30303030 || (date+0x0006060006060606)&0xFFF0F0FFF0F0F0F0 != 0x2D30302D30303030 ||
+		clock&0xF0F0FFF0F0FFF0F0 != 0x30303A30303A3030 || (clock+0x0606000606000606)&0xF0F0FFF0F0FFF0F0 != 0x30303A30303A3030 ||
+		text[8]-'0' > 9 || text[9]-'0' > 9 || text[10] != 'T' {
+		return 0, 0, false
+	}
+	pair := func(w uint64, i int) int { return int(w>>i&15)*10 + int(w>>(i+8)&15) }
+	year, month, day := pair(date, 0)*100+pair(date, 16), pair(date, 40), int(text[8]-'0')*10+int(text[9]-'0')
+	hour, minute, second := pair(clock, 0), pair(clock, 24), pair(clock, 48)
+	if month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		return 0, 0, false
+	}
+	nanos, rest := int32(0), text[19:]
+	if rest[0] == '.' {
+		if nanos, rest, ok = fraction(rest[1:]); !ok {
+			return 0, 0, false
+		}
+	}
+	seconds := daysSinceEpoch(year, month, day)*86400 + int64(hour*3600+minute*60+second)
+	return seconds*1000 + int64(nanos/1e6), nanos % 1e6, rest == "Z"
 }
 
 // parseClock reads what stands after the T: seconds since midnight in UTC, and nanoseconds.

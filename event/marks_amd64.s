@@ -1,0 +1,109 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func markBlocks(quotes, slashes, specials, doc []byte) (found uint64)
+TEXT ·markBlocks(SB), NOSPLIT, $0-104
+	MOVQ quotes_base+0(FP), DI
+	MOVQ slashes_base+24(FP), R9
+	MOVQ specials_base+48(FP), R10
+	MOVQ doc_base+72(FP), SI
+	MOVQ doc_len+80(FP), CX
+	SHRQ $6, CX
+	XORQ R11, R11
+	MOVQ $0x2222222222222222, AX // quotes
+	MOVQ AX, X8
+	PUNPCKLQDQ X8, X8
+	MOVQ $0x5C5C5C5C5C5C5C5C, AX // backslashes
+	MOVQ AX, X9
+	PUNPCKLQDQ X9, X9
+	MOVQ $0x1F1F1F1F1F1F1F1F, AX // the last control character
+	MOVQ AX, X10
+	PUNPCKLQDQ X10, X10
+	JMP  test
+
+block:
+	MOVOU 0(SI), X0
+	MOVOU 16(SI), X1
+	MOVOU 32(SI), X2
+	MOVOU 48(SI), X3
+
+	MOVO X0, X4
+	PCMPEQB X8, X4
+	PMOVMSKB X4, AX
+	MOVO X1, X5
+	PCMPEQB X8, X5
+	PMOVMSKB X5, BX
+	SHLQ $16, BX
+	ORQ  BX, AX
+	MOVO X2, X6
+	PCMPEQB X8, X6
+	PMOVMSKB X6, DX
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVO X3, X7
+	PCMPEQB X8, X7
+	PMOVMSKB X7, R8
+	SHLQ $48, R8
+	ORQ  R8, AX
+	MOVQ AX, (DI)
+
+	MOVO X0, X4
+	PCMPEQB X9, X4
+	PMOVMSKB X4, AX
+	MOVO X1, X5
+	PCMPEQB X9, X5
+	PMOVMSKB X5, BX
+	SHLQ $16, BX
+	ORQ  BX, AX
+	MOVO X2, X6
+	PCMPEQB X9, X6
+	PMOVMSKB X6, DX
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVO X3, X7
+	PCMPEQB X9, X7
+	PMOVMSKB X7, R8
+	SHLQ $48, R8
+	ORQ  R8, AX
+	MOVQ AX, (R9)
+	MOVQ AX, R12
+
+	// A byte is a control character where the lesser of it and 0x1F is itself.
+	MOVO X0, X4
+	PMINUB X10, X4
+	PCMPEQB X0, X4
+	PMOVMSKB X4, AX
+	MOVO X1, X5
+	PMINUB X10, X5
+	PCMPEQB X1, X5
+	PMOVMSKB X5, BX
+	SHLQ $16, BX
+	ORQ  BX, AX
+	MOVO X2, X6
+	PMINUB X10, X6
+	PCMPEQB X2, X6
+	PMOVMSKB X6, DX
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVO X3, X7
+	PMINUB X10, X7
+	PCMPEQB X3, X7
+	PMOVMSKB X7, R8
+	SHLQ $48, R8
+	ORQ  R8, AX
+	ORQ  R12, AX
+	MOVQ AX, (R10)
+	ORQ  AX, R11
+
+	ADDQ $64, SI
+	ADDQ $8, DI
+	ADDQ $8, R9
+	ADDQ $8, R10
+	DECQ CX
+
+test:
+	TESTQ CX, CX
+	JG   block
+	MOVQ R11, found+96(FP)
+	RET

@@ -1,0 +1,184 @@
+package event
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// randomText is of bytes that matter to the index, in mixtures that make some of them rare.
+func randomText(rng *rand.Rand, size int) []byte {
+	alphabets := []string{`"\`, `"\a` + "\n", `"aaaaaaaaaaaaaaaa` + "\xff\xa2\xdc", `\` + "\x00\x1f\x80\x9f !#[]\"}", "aaaaaaaaaaaaaaaaaaaaaaaa\"\\"}
+	alphabet := alphabets[rng.IntN(len(alphabets))]
+	text := make([]byte, size)
+	for i := range text {
+		text[i] = alphabet[rng.IntN(len(alphabet))]
+	}
+	return text
+}
+
+// TestMarks compares the bitmaps with a loop over the bytes, for documents one after the other in the same memory.
+func TestMarks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var m marks
+	for range 20_000 {
+		doc := randomText(rng, rng.IntN(300))
+		var quotes, specials []int
+		for i := range doc {
+			escaped := i > 0 && len(specials) > 0 && specials[len(specials)-1] == i-1 && doc[i-1] == '\\'
+			switch c := doc[i]; {
+			case c == '"' && !escaped:
+				quotes = append(quotes, i)
+			case c == '\\' && !escaped, c < ' ':
+				specials = append(specials, i)
+			}
+		}
+		m.make(doc)
+		var got []int
+		for i := m.quote(0); i >= 0; i = m.quote(i + 1) {
+			got = append(got, i)
+		}
+		if !slices.Equal(got, quotes) {
+			t.Fatalf("quotes of %q: got %v, want %v", doc, got, quotes)
+		}
+		got = nil
+		for i := m.special(0, len(doc)); i < len(doc); i = m.special(i+1, len(doc)) {
+			got = append(got, i)
+		}
+		if !slices.Equal(got, specials) {
+			t.Fatalf("specials of %q: got %v, want %v", doc, got, specials)
+		}
+	}
+}
+
+// TestMarkBlocks compares the two ways to find the bytes; where only one is built they are the same.
+func TestMarkBlocks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 5000 {
+		doc := randomText(rng, 64*rng.IntN(5))
+		if rng.IntN(2) == 0 {
+			for i := range doc {
+				doc[i] = byte(rng.Uint32())
+			}
+		}
+		size := len(doc) / 8
+		got, want := make([]byte, 3*size), make([]byte, 3*size)
+		a := markBlocks(got[:size], got[size:2*size], got[2*size:], doc)
+		b := markBlocksPortable(want[:size], want[size:2*size], want[2*size:], doc)
+		if !bytes.Equal(got, want) || (a == 0) != (b == 0) {
+			t.Fatalf("%q:\n got %x, %x\nwant %x, %x", doc, got, a, want, b)
+		}
+	}
+}
+
+// TestProjectionFind looks every key up, the same keys with a byte changed, and all that their nodes don't have, among
+// keys that agree in size, first and last bytes.
+func TestProjectionFind(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	word := func() string {
+		b := make([]byte, rng.IntN(12))
+		for i := range b {
+			b[i] = "ab\x00"[rng.IntN(3)]
+		}
+		return string(b)
+	}
+	s := NewSchema(nil)
+	for range 3000 {
+		s.Add("process." + word() + word() + ".end_of_it")
+		s.Add(word() + "." + word())
+		s.Add(word())
+	}
+	root := newProjection(s)
+	for i := range s.Len() {
+		path := s.Field(Slot(i)).Path
+		if n := root.find(path); n == nil || n.slot != Slot(i) {
+			t.Fatalf("%q leads to %+v", path, n)
+		}
+		doc := []byte(path + "12345678")
+		if len(path) > 0 {
+			head, tail := words(doc, 0, len(path))
+			if a, b := wordsOf(path); a != head || b != tail {
+				t.Fatalf("words of %q: %x %x within a document, %x %x alone", path, head, tail, a, b)
+			}
+			other := []byte(path)
+			other[rng.IntN(len(other))] ^= 3
+			if n, slot := root.find(string(other)), s.Lookup(string(other)); (n == nil || n.slot < 0) != (slot < 0) || n != nil && n.slot != slot {
+				t.Fatalf("%q leads to %+v, the schema has it in slot %d", other, n, slot)
+			}
+		}
+	}
+}
+
+// TestParseZulu compares the short way to read the usual date with the long one, on dates with bytes changed.
+func TestParseZulu(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	short := 0
+	for range 300_000 {
+		text := []byte("2024-02-29T23:59:59.123456789Z")
+		if n := rng.IntN(12); n < 11 {
+			text = append(text[:19+n], 'Z')
+		}
+		for range rng.IntN(3) {
+			text[rng.IntN(len(text))] = "0123456789-:TZ.\x00\xff/"[rng.IntN(18)]
+		}
+		ms, sub, ok := parseZulu(string(text))
+		if !ok {
+			continue
+		}
+		short++
+		if wantMS, wantSub, ok := parseDate(string(text)); !ok || ms != wantMS || sub != wantSub {
+			t.Fatalf("%q: got %d %d, want %d %d %v", text, ms, sub, wantMS, wantSub, ok)
+		}
+	}
+	if short < 50_000 {
+		t.Errorf("the short way took %d dates", short)
+	}
+}
+
+// TestCanonicalV6 shows that what is taken as canonical is, and that netip's own texts nearly always are taken.
+func TestCanonicalV6(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	taken, all := 0, 0
+	check := func(text string) {
+		all++
+		if !isCanonicalV6(text) {
+			return
+		}
+		taken++
+		if a, err := netip.ParseAddr(text); err != nil || a.Unmap().String() != text {
+			t.Fatalf("%q is taken as canonical: %v %v", text, a, err)
+		}
+	}
+	for range 100_000 {
+		var b [16]byte
+		for i := range b {
+			if rng.IntN(3) > 0 {
+				b[i] = byte(rng.Uint32())
+			}
+			if rng.IntN(8) == 0 {
+				clear(b[:i])
+			}
+		}
+		check(netip.AddrFrom16(b).String())
+	}
+	if taken < all/2 {
+		t.Errorf("%d of %d canonical addresses are taken", taken, all)
+	}
+	for range 300_000 {
+		text := make([]byte, rng.IntN(24))
+		for i := range text {
+			text[i] = "0:f1a:.:F%"[rng.IntN(10)]
+		}
+		check(string(text))
+	}
+	for _, text := range []string{"::ffff:102:304", "::ffff:1.2.3.4", "1::2:0:0:3", "::", "::1", "fe80::1", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:::2"} {
+		check(text)
+	}
+	for _, text := range []string{"::", "::1", "fe80::42:acff:fe11:2", "2001:db8:1:2:3:4:5:6"} {
+		if !isCanonicalV6(text) {
+			t.Errorf("%q isn't taken as canonical", text)
+		}
+	}
+}

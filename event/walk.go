@@ -1,0 +1,203 @@
+package event
+
+import "math/bits"
+
+// frame is a container that has begun and not ended.
+type frame struct {
+	node   *node
+	object bool
+}
+
+// walk reads the object that begins at i, checks its whole grammar, and puts the values of projected fields into
+// the event. It returns the index after it, -1 where it is malformed.
+//
+// It is one loop rather than a function for each kind of value, and find is written out in it, because the calls would
+// cost more than what they do: most values are skipped within some twenty instructions.
+//
+//nolint:gocognit // see above
+func (d *Decoder) walk(i int) int {
+	doc, quotes, specials := d.doc, d.marks.quotes, d.marks.specials
+	depth, at, object := 0, d.root, true // the container at hand; at is nil where nothing in it is projected
+	if i = skipSpace(doc, i+1); i < len(doc) && doc[i] == '}' {
+		return i + 1
+	}
+	for {
+		n := at
+		if object { // a key and a colon
+			if i >= len(doc) || doc[i] != '"' {
+				if i = skipSpace(doc, i); i >= len(doc) || doc[i] != '"' {
+					return d.fail(i, "key expected")
+				}
+			}
+			i++
+			q := window(quotes, i)
+			end := i + bits.TrailingZeros64(q)
+			if q == 0 || window(specials, i)&(q&-q-1) != 0 {
+				if end, n = d.oddKey(i, at); end < 0 {
+					return -1
+				}
+			} else if at != nil {
+				n = nil
+				if size := end - i; size == 0 || i > len(doc)-8 {
+					n = at.find(text(doc, i, end))
+				} else {
+					head, tail := words(doc, i, size)
+					if e := at.edge(head, tail, size); e.head == head && e.tail == tail && e.size == size &&
+						(size <= 16 || e.key == text(doc, i, end)) {
+						n = e.next
+					} else if e.more != nil {
+						n = at.find(text(doc, i, end))
+					}
+				}
+			}
+			if i = end + 1; i >= len(doc) || doc[i] != ':' {
+				if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
+					return d.fail(i, "colon expected")
+				}
+			}
+			i++
+		}
+		if i >= len(doc) || doc[i] <= ' ' {
+			if i = skipSpace(doc, i); i == len(doc) {
+				return d.fail(i, "")
+			}
+		}
+		switch c := doc[i]; c {
+		case '"':
+			i++
+			q := window(quotes, i)
+			end := i + bits.TrailingZeros64(q)
+			if q == 0 || window(specials, i)&(q&-q-1) != 0 {
+				if end = d.oddText(i, n); end < 0 {
+					return -1
+				}
+			} else if n != nil && n.slot >= 0 {
+				if n.typ <= Keyword {
+					d.ev.Add(n.slot, StringValue(text(doc, i, end)))
+				} else {
+					d.text(n, text(doc, i, end))
+				}
+			}
+			i = end + 1
+		case '{', '[':
+			if depth++; depth >= MaxDepth {
+				return d.fail(i, "nested too deep")
+			}
+			if c == '{' && n != nil && n.slot >= 0 && n.leaf {
+				d.uncoerced[n.slot]++
+			}
+			d.stack[depth&(MaxDepth-1)] = frame{at, object}
+			at, object = n, c == '{'
+			if i = skipSpace(doc, i+1); i >= len(doc) || doc[i] != c+2 { // an ASCII bracket and its partner are 2 apart
+				continue
+			}
+		default:
+			if i = d.scalar(i, n); i < 0 {
+				return -1
+			}
+		}
+		for { // what follows a value: the ends of containers, then a comma
+			if i >= len(doc) || doc[i] <= ' ' {
+				if i = skipSpace(doc, i); i == len(doc) {
+					return d.fail(i, "")
+				}
+			}
+			if doc[i] == ',' {
+				i++
+				break
+			}
+			if object && doc[i] != '}' || !object && doc[i] != ']' {
+				return d.fail(i, "comma or closing bracket expected")
+			}
+			i++
+			if depth == 0 {
+				return i
+			}
+			f := &d.stack[depth&(MaxDepth-1)]
+			at, object = f.node, f.object
+			depth--
+		}
+	}
+}
+
+// oddKey reads the key whose text begins at i, where it is long or has escapes or control characters in it. It
+// returns where the key ends, -1 where it is malformed, and where it leads to from n.
+func (d *Decoder) oddKey(i int, n *node) (end int, next *node) {
+	end, escaped := d.oddString(i)
+	switch {
+	case end < 0 || n == nil:
+		return end, nil
+	case escaped:
+		d.key = appendUnescaped(d.key[:0], d.doc[i:end])
+		return end, n.find(alias(d.key))
+	default:
+		return end, n.find(text(d.doc, i, end))
+	}
+}
+
+// oddText reads the string whose text begins at i as oddKey does, and puts it into the event.
+func (d *Decoder) oddText(i int, n *node) (end int) {
+	end, escaped := d.oddString(i)
+	switch {
+	case end < 0 || n == nil || n.slot < 0:
+	case escaped:
+		d.text(n, d.ev.unescape(d.doc[i:end]))
+	default:
+		d.text(n, text(d.doc, i, end))
+	}
+	return end
+}
+
+// oddString finds the end of a string that isn't short and plain, and whether it has escapes, which it checks.
+func (d *Decoder) oddString(i int) (end int, escaped bool) {
+	quote := d.marks.quote(i)
+	if quote < 0 {
+		quote = len(d.doc)
+	}
+	for at := i; ; escaped = true {
+		if at = d.marks.special(at, quote); at >= quote {
+			break
+		}
+		size := escapeLen(d.doc, at)
+		if size == 0 {
+			return d.fail(at, "malformed string"), true
+		}
+		at += size
+	}
+	if quote == len(d.doc) {
+		return d.fail(quote, ""), escaped
+	}
+	return quote, escaped
+}
+
+// scalar reads a number or a literal that begins at i and returns the index after it, -1 where it is malformed.
+func (d *Decoder) scalar(i int, n *node) int {
+	switch doc := d.doc; doc[i] {
+	case 't':
+		if has(doc, i, "true") {
+			d.boolean(n, true)
+			return i + len("true")
+		}
+	case 'f':
+		if has(doc, i, "false") {
+			d.boolean(n, false)
+			return i + len("false")
+		}
+	case 'n':
+		if has(doc, i, "null") {
+			if n != nil && n.slot >= 0 && n.null {
+				d.text(n, d.schema.Field(n.slot).Null)
+			}
+			return i + len("null")
+		}
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return d.number(i, n)
+	default:
+		return d.fail(i, "value expected")
+	}
+	return d.fail(i, "malformed literal")
+}
+
+func has(doc []byte, i int, word string) bool {
+	return len(doc)-i >= len(word) && string(doc[i:i+len(word)]) == word
+}
