@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math"
 	"math/big"
 	"net/netip"
 	"regexp"
@@ -474,4 +475,93 @@ var decodeSeeds = []string{
 	`{"a":01}`, `{"a":1}}`, `{"a":[1,]}`, `{"a":"` + "\x00" + `"}`, `[{"a":1}]`, `{"a":`, `{"a":1.}`, `{"a":-}`, `{"a":tru}`, `{"a" 1}`,
 	strings.Repeat(`{"a":`, 256) + `{}` + strings.Repeat(`}`, 256),
 	`{"a":` + strings.Repeat(`[`, 255) + strings.Repeat(`]`, 255) + `}`,
+}
+
+// FuzzCoerce compares the coercion of one text or number to every type with the rules restated.
+func FuzzCoerce(f *testing.F) {
+	for _, text := range []string{
+		"2024-02-29T23:59:59.999999999+18:00", "2024-05-06T07:08:09,5-0130", "2024-05", "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999-00:01", "2024-05-06T",
+		"1714979289123.4567891", "-0.0000009", "9223372036854775807.9", "-9223372036854775809", "18446744073709551615", "1e19", ".5e1", "5.e-1", "+0", "-",
+		"10.0.0.1", "::ffff:1.2.3.4", "fe80::1%25eth0", "2001:DB8::1", "1.2.3.04", "::", "true", "", "NaN", "0x10", "1_000", "1e999999999999",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := json.Marshal(text)
+		if err != nil || !utf8.ValidString(text) {
+			t.Skip("encoding/json would change it")
+		}
+		docs := map[string]scalar{`{"a":` + string(quoted) + `}`: text}
+		if number := `{"a":` + text + `}`; json.Valid([]byte(number)) && strings.Trim(text, "0123456789eE+-.") == "" {
+			docs[number] = json.Number(text)
+		}
+		for doc, value := range docs {
+			for typ := event.Unknown; typ <= event.Version; typ++ {
+				s := event.NewSchema(func(string) event.Type { return typ })
+				slot := s.Add("a")
+				d, ev := event.NewDecoder(s), event.New(s)
+				if err := d.Decode([]byte(doc), ev); err != nil {
+					t.Fatalf("%s: %v", doc, err)
+				}
+				got := none
+				if v := ev.First(slot); !v.IsMissing() {
+					got = describe(v)
+				} else if d.Uncoerced()[slot] > 0 {
+					got = refuse
+				}
+				if want := coerce(typ, value); got != want {
+					t.Errorf("%s as %s: got %q, want %q", doc, typ, got, want)
+				}
+			}
+		}
+	})
+}
+
+// FuzzTuple sees that no bytes make the decoder of join keys panic, and that what it decodes is encoded to the same values.
+func FuzzTuple(f *testing.F) {
+	var all []byte
+	for _, v := range tupleValues {
+		f.Add(event.AppendTuple(nil, v))
+		all = event.AppendTuple(all, v)
+	}
+	f.Add(all)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		values, err := event.DecodeTuple(b)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, v := range values {
+			again = event.AppendTuple(again, v)
+		}
+		decoded, err := event.DecodeTuple(again)
+		if err != nil || len(decoded) != len(values) {
+			t.Fatalf("%x decodes to %v, which is encoded to %x: %v, %v", b, values, again, decoded, err)
+		}
+		for i, v := range values {
+			if w := decoded[i]; !sameValue(v, w) {
+				t.Errorf("value %d of %x: got %s, want %s", i, b, describe(w), describe(v))
+			}
+			for j, w := range values[:i] {
+				if got := bytes.Equal(event.AppendTuple(nil, v), event.AppendTuple(nil, w)); got != sameValue(v, w) {
+					t.Errorf("values %d and %d of %x: equal encodings %v, equal values %v", i, j, b, got, !got)
+				}
+			}
+		}
+	})
+}
+
+// sameValue reports whether values are equal as join keys: of one kind, with -0 equal to 0, times to the millisecond.
+func sameValue(v, w event.Value) bool {
+	if v.Kind() != w.Kind() {
+		return false
+	}
+	switch v.Kind() {
+	case event.Float:
+		return v.Float() == w.Float() || math.Float64bits(v.Float()) == math.Float64bits(w.Float())
+	case event.Time:
+		return v.Millis() == w.Millis()
+	default:
+		return v.Text() == w.Text()
+	}
 }

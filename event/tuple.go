@@ -66,7 +66,7 @@ func decodeOne(b []byte) (v Value, n int, err error) {
 		v.num = binary.BigEndian.Uint64(body)
 		return v, 9, nil
 	case Bool:
-		if len(body) < 1 {
+		if len(body) < 1 || body[0] > 1 { // nothing else is true
 			return v, 0, errTuple
 		}
 		v.num = uint64(body[0])

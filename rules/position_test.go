@@ -1,9 +1,12 @@
 package rules
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/weir-eql/weir/internal/fuzzseed"
 )
 
 // FuzzLoad loads anything without a panic, keeps every problem within the file, and decodes a query's string to the
@@ -21,19 +24,23 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	files, err := fuzzseed.Files()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, src := range files {
+		f.Add(src)
+	}
 	o := LoadOptions{}
 	o.EnsureDefaults()
 	f.Fuzz(func(t *testing.T, src []byte) {
 		file := parseFile("f.toml", src, o)
-		lines := 1
-		for _, c := range src {
-			if c == '\n' {
-				lines++
-			}
-		}
+		lines := bytes.Split(src, []byte("\n"))
 		for _, p := range file.Problems {
-			if p.Line < 1 || p.Line > lines || p.Column < 1 || (p.EndLine == p.Line && p.EndColumn < p.Column) {
-				t.Errorf("got %d:%d-%d in a file of %d lines: %s", p.Line, p.Column, p.EndColumn, lines, p.Message)
+if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || (p.EndLine == p.Line && p.EndColumn < p.Column) {
+				t.Errorf("got %d:%d-%d in a file of %d lines: %s", p.Line, p.Column, p.EndColumn, len(lines), p.Message)
+			} else if line := lines[p.Line-1]; p.Column > len(line)+1 {
+				t.Errorf("got %d:%d in a line of %d bytes: %s", p.Line, p.Column, len(line), p.Message)
 			}
 		}
 		var doc struct {

@@ -12,3 +12,9 @@ const BootIDFile = bootIDFile
 
 // MarkerName is the file that says that a store is open.
 const MarkerName = markerName
+
+// EncodeCheckpoint and DecodeCheckpoint are the codec of checkpoints.
+func EncodeCheckpoint(c Checkpoint) []byte { return c.append(nil) }
+
+// DecodeCheckpoint is the reverse of EncodeCheckpoint.
+func DecodeCheckpoint(b []byte) (Checkpoint, error) { return decodeCheckpoint(b) }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/fuzzseed"
 	"github.com/weir-eql/weir/pipeline/alert"
 )
 
@@ -185,6 +186,13 @@ func TestDeepSource(t *testing.T) {
 func FuzzBuild(f *testing.F) {
 	for _, s := range []string{execSource, netSource, `{}`, `[1]`, `{"a":1e999}`, `{"a":"\ud800"}`, "{\"\xff\":1}", `{"a":1}x`, `{"a":.5}`, `{"a.b":1,"a":[2,{"b":3}]}`} {
 		f.Add([]byte(s), []byte(netSource), uint16(5000))
+	}
+	events, err := fuzzseed.Events()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, e := range events[1:] {
+		f.Add(e, events[i], uint16(i*100))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte, limit uint16) {
 		m := pair()

@@ -24,7 +24,8 @@ type outcome struct {
 
 // model finds the matches of a whole stream as Elasticsearch's batches do: stage by stage over all events, and the
 // missing stages on what was completed. ticked is the last watermark that the machine saw. It knows nothing of
-// slots, gaps that are open or hits that are remembered.
+// slots, gaps that are open or hits that are remembered, and shares no code with the machine: order and identity of events
+// are stated again below.
 func model(spec sequence.Spec, stream []input, ticked int64) []outcome {
 	var out []outcome
 	for key := range 4 {
@@ -36,8 +37,31 @@ func model(spec sequence.Spec, stream []input, ticked int64) []outcome {
 
 func sortOutcomes(out []outcome) {
 	slices.SortStableFunc(out, func(a, b outcome) int {
-		return cmp.Or(a.last.Compare(b.last), cmp.Compare(a.key, b.key))
+		return cmp.Or(compareOrdinals(sequence.Ref{Ordinal: a.last}, sequence.Ref{Ordinal: b.last}), cmp.Compare(a.key, b.key))
 	})
+}
+
+// compareOrdinals orders events by time, by event.sequence with those that have none last, by what is below a millisecond, and
+// by their place in the log.
+func compareOrdinals(a, b sequence.Ref) int {
+	none := func(r sequence.Ref) int {
+		if r.HasSeq {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(a.Time, b.Time), cmp.Compare(none(a), none(b)), cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.SubMillis, b.SubMillis),
+		cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset),
+	)
+}
+
+// sameEvent tells deliveries of one event: by id, or by place where neither has one.
+func sameEvent(a, b sequence.Ref) bool {
+	if a.ID == "" && b.ID == "" {
+		return a.Topic == b.Topic && a.Partition == b.Partition && a.Offset == b.Offset
+	}
+	return a.ID == b.ID
 }
 
 func modelKey(spec sequence.Spec, stream []input, key int, ticked int64) []outcome {
@@ -48,7 +72,7 @@ func modelKey(spec sequence.Spec, stream []input, key int, ticked int64) []outco
 	of := func(stage int) []sequence.Ref {
 		var refs []sequence.Ref
 		for _, e := range stream {
-			if e.hits[key].Has(stage) {
+			if uint64(e.hits[key])>>stage&1 == 1 {
 				refs = append(refs, e.ref)
 			}
 		}
@@ -101,11 +125,11 @@ func join(begun [][]sequence.Ref, events, untils []sequence.Ref, maxSpan int64) 
 	for _, e := range events {
 		i := -1
 		for j, refs := range begun {
-			if refs[len(refs)-1].Compare(e.Ordinal) < 0 {
+			if compareOrdinals(refs[len(refs)-1], e) < 0 {
 				i = j
 			}
 		}
-		if i < 0 || slices.ContainsFunc(begun[i], e.SameEvent) {
+		if i < 0 || slices.ContainsFunc(begun[i], func(r sequence.Ref) bool { return sameEvent(r, e) }) {
 			continue
 		}
 		refs := begun[i]
@@ -115,7 +139,7 @@ func join(begun [][]sequence.Ref, events, untils []sequence.Ref, maxSpan int64) 
 		}
 		last := refs[len(refs)-1]
 		if slices.ContainsFunc(untils, func(u sequence.Ref) bool {
-			return last.Compare(u.Ordinal) <= 0 && u.Compare(e.Ordinal) < 0
+			return compareOrdinals(last, u) <= 0 && compareOrdinals(u, e) < 0
 		}) {
 			continue
 		}

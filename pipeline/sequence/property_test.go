@@ -107,14 +107,19 @@ func (r *runner) finish() {
 	}
 }
 
+// failer is what ends a test, of package testing or of rapid.
+type failer interface {
+	Fatalf(format string, args ...any)
+}
+
 // recode replaces every state by what its encoding decodes to.
-func (r *runner) recode(t *rapid.T) {
+func (r *runner) recode(t failer) {
 	for key := range r.states {
 		r.states[key] = recoded(t, &r.states[key])
 	}
 }
 
-func recoded(t *rapid.T, st *sequence.State) sequence.State {
+func recoded(t failer, st *sequence.State) sequence.State {
 	b := st.Append([]byte("before"))
 	if !bytes.HasPrefix(b, []byte("before")) {
 		t.Fatalf("Append overwrote dst: %q", b)

@@ -1,11 +1,13 @@
 package glob_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/weir-eql/weir/eql/internal/glob"
+	"github.com/weir-eql/weir/internal/fuzzseed"
 )
 
 func TestPattern(t *testing.T) {
@@ -75,35 +77,135 @@ func TestSet(t *testing.T) {
 	f("aaaaaa", false, false)
 }
 
-// naive is the definition of a pattern, in exponential time.
-func naive(p, s []rune) bool {
-	switch {
-	case len(p) == 0:
-		return len(s) == 0
-	case p[0] == '*':
-		return naive(p[1:], s) || len(s) > 0 && naive(p, s[1:])
-	case len(s) == 0:
-		return false
-	default:
-		return (p[0] == '?' || p[0] == s[0]) && naive(p[1:], s[1:])
-	}
+// item is one part of a pattern as the reference reads it: a character, one of any kind, or any run.
+type item struct {
+	char      rune
+	one, many bool
 }
 
+func items(pattern string, escapes bool) []item {
+	var out []item
+	runes := []rune(pattern)
+	for i := 0; i < len(runes); i++ {
+		switch r := runes[i]; {
+		case r == '\\' && escapes && i+1 < len(runes):
+			i++
+			out = append(out, item{char: runes[i]})
+		default:
+			out = append(out, item{char: r, one: r == '?', many: r == '*'})
+		}
+	}
+	return out
+}
+
+// matches is the definition of a pattern: at[j] tells whether the items so far match the first j characters. It shares no code
+// with the package.
+func matches(pattern []item, text []rune, fold bool) bool {
+	at := make([]bool, len(text)+1)
+	at[0] = true
+	for _, it := range pattern {
+		next := make([]bool, len(text)+1)
+		for j := range at {
+			switch {
+			case it.many:
+				next[j] = at[j] || j > 0 && next[j-1]
+			case j > 0:
+				next[j] = at[j-1] && (it.one || same(it.char, text[j-1], fold))
+			}
+		}
+		at = next
+	}
+	return at[len(text)]
+}
+
+// same compares characters; folding covers the letters of ASCII.
+func same(a, b rune, fold bool) bool {
+	if a == b || !fold {
+		return a == b
+	}
+	letter := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+	return letter(a) && letter(b) && (a-b == 'a'-'A' || b-a == 'a'-'A')
+}
+
+func equalText(a, b string, fold bool) bool {
+	var chars []item
+	for _, r := range a {
+		chars = append(chars, item{char: r})
+	}
+	return matches(chars, []rune(b), fold)
+}
+
+// FuzzWildcard compares with the definition, and sees that what a pattern says of itself is true of every match.
 func FuzzWildcard(f *testing.F) {
-	f.Add("a*b?c*", "aXbéc", true)
-	f.Add("*?*?", "ab", false)
-	f.Add("*aab", "aaaab", true)
-	f.Fuzz(func(t *testing.T, pattern, text string, fold bool) {
-		if len(pattern) > 12 || len(text) > 24 || !utf8.ValidString(pattern) || !utf8.ValidString(text) {
-			t.Skip("the definition is exponential, and EQL's texts are valid UTF-8")
+	wildcards, _, err := fuzzseed.Patterns()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, w := range wildcards {
+		f.Add(w, strings.NewReplacer("*", "xé", "?", "😀").Replace(w), i%2 == 0, i%3 == 0)
+	}
+	f.Add("a*b?c*", "aXbéc", true, false)
+	f.Add("*?*?", "ab", false, false)
+	f.Add("*aab", "aaaab", true, false)
+	f.Add(`\**\?\\`, `*x?\`, true, true)
+	f.Add("K[", "\u212a{", true, false)
+	f.Fuzz(func(t *testing.T, pattern, text string, fold, escapes bool) {
+		if len(pattern) > 200 || len(text) > 500 || !utf8.ValidString(pattern) || !utf8.ValidString(text) {
+			t.Skip("the definition is slow, and EQL's texts are valid UTF-8")
 		}
-		got := glob.Compile(pattern, fold, false).Match(text)
-		p, s := pattern, text
-		if fold {
-			p, s = glob.LowerASCII(p), glob.LowerASCII(s)
+		p := glob.Compile(pattern, fold, escapes)
+		want := matches(items(pattern, escapes), []rune(text), fold)
+		if got := p.Match(text); got != want {
+			t.Errorf("%q on %q (fold %v, escapes %v): got %v, want %v", pattern, text, fold, escapes, got, want)
 		}
-		if want := naive([]rune(p), []rune(s)); got != want {
-			t.Errorf("%q on %q (fold %v): got %v, want %v", pattern, text, fold, got, want)
+		if exact, ok := p.Exact(); ok && equalText(exact, text, fold) != want {
+			t.Errorf("%q on %q (fold %v, escapes %v): Exact says %q, want a match: %v", pattern, text, fold, escapes, exact, want)
+		}
+		if p.Any() && !want {
+			t.Errorf("%q doesn't match %q, Any says that it does", pattern, text)
+		}
+		if lit := p.Literal(); want && !holds(lit, text) {
+			t.Errorf("%q matches %q, which lacks %+v", pattern, text, lit)
+		}
+	})
+}
+
+// holds reports whether text has a literal, which is in lower case.
+func holds(lit glob.Literal, text string) bool {
+	pattern := []item{{many: true}}
+	if lit.Prefix {
+		pattern = nil
+	}
+	for _, r := range lit.Text {
+		pattern = append(pattern, item{char: r})
+	}
+	if !lit.Suffix {
+		pattern = append(pattern, item{many: true})
+	}
+	return matches(pattern, []rune(text), true)
+}
+
+// FuzzSet compares sets with a search through their members, which are the lines of a text.
+func FuzzSet(f *testing.F) {
+	f.Add("cmd.exe\nPowerShell.exe\n\nÉ", "CMD.exe")
+	f.Add("a\nb\nab\nba\naa\nbb", "AB")
+	f.Add(strings.Repeat("a", 70)+"\nx", strings.Repeat("A", 6))
+	f.Fuzz(func(t *testing.T, lines, text string) {
+		members := strings.Split(lines, "\n")
+		if len(members) > 100 || !utf8.ValidString(lines) || !utf8.ValidString(text) {
+			t.Skip("EQL's texts are valid UTF-8")
+		}
+		for _, fold := range []bool{false, true} {
+			set := glob.NewSet(members, fold)
+			want := slices.ContainsFunc(members, func(m string) bool { return equalText(m, text, fold) })
+			if got := set.Has(text); got != want {
+				t.Errorf("%q in %q (fold %v): got %v, want %v", text, members, fold, got, want)
+			}
+			for _, m := range members {
+				if !set.Has(m) {
+					t.Errorf("%q lacks its member %q (fold %v)", members, m, fold)
+				}
+			}
 		}
 	})
 }
