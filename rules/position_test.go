@@ -37,7 +37,7 @@ func FuzzLoad(f *testing.F) {
 		file := parseFile("f.toml", src, o)
 		lines := bytes.Split(src, []byte("\n"))
 		for _, p := range file.Problems {
-if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || (p.EndLine == p.Line && p.EndColumn < p.Column) {
+			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || (p.EndLine == p.Line && p.EndColumn < p.Column) {
 				t.Errorf("got %d:%d-%d in a file of %d lines: %s", p.Line, p.Column, p.EndColumn, len(lines), p.Message)
 			} else if line := lines[p.Line-1]; p.Column > len(line)+1 {
 				t.Errorf("got %d:%d in a line of %d bytes: %s", p.Line, p.Column, len(line), p.Message)
