@@ -86,8 +86,10 @@ type NeedOp uint8
 
 // The operators of needs.
 const (
-	NeedEqual NeedOp = iota
-	NeedPrefix
-	NeedSuffix
-	NeedContains
+	NeedEqual    NeedOp = iota
+	NeedPrefix          // the value begins with Text
+	NeedRest            // the value begins with any one character, then Text
+	NeedSuffix          // the value ends with Text
+	NeedContains        // Text stands anywhere in the value
+	NeedPresent         // the field has a value; Text is empty
 )

@@ -505,7 +505,7 @@ func TestNeeds(t *testing.T) {
 		for _, group := range q.Stages[0].Needs() {
 			var parts []string
 			for _, n := range group {
-				op := [...]string{"=", "^", "$", "~"}[n.Op]
+				op := [...]string{"=", "^", "?^", "$", "~", "!"}[n.Op]
 				parts = append(parts, schema.Field(n.Slot).Path+op+n.Text)
 			}
 			got = append(got, strings.Join(parts, " "))
@@ -516,14 +516,15 @@ func TestNeeds(t *testing.T) {
 	}
 	f(`k == "A"`, "k=a")
 	f(`k in ("B", "a")`, "k=b k=a")
-	f(`k : ("a*", "*b", "x*yy*", "*mid*", "c")`, "k=c k$b k~mid k^a k^x")
+	f(`k : ("a*", "*b", "x*yy*", "*mid*", "c")`, "k=c k$b k~mid k^a k^x", "k!")
 	f(`k == "a" and u : "b"`, "k=a", "u=b")
 	f(`k == "a" or u : "b"`, "k=a u=b")
-	f(`k == "a" or n == 5`)
-	f(`(k == "a" and u like "b*") or (n > 5 and startsWith(k, "C"))`, "k=a k^c")
+	f(`k == "a" or n == 5`, "k=a n!")
+	f(`(k == "a" and u like "b*") or (n > 5 and startsWith(k, "C"))`, "k^c k=a")
+	f(`k : "?:\\x*" and u : "??a*" and n != null`, "n!", `k?^:\x`, "u~a", "u!")
 	f(`not k == "a"`)
-	f(`k : "*"`)
+	f(`k : "*"`, "k!")
 	f(`i == "10.0.0.1"`, "i=10.0.0.1")
-	f(`stringContains(k, "a\\*b")`, "k~a*b")
+	f(`stringContains(k, "a\\*b")`, "k~a*b", "k!")
 	f(`length(k) == 5`)
 }

@@ -28,10 +28,15 @@ func (e *Env) needs(n node) [][]Need {
 	case *leaf:
 		if t, ok := n.t.(needer); ok {
 			if group := t.needs(n.slot); len(group) > 0 && len(group) <= maxGroup {
-				return [][]Need{group}
+				if !slices.ContainsFunc(group, func(n Need) bool { return n.Op == NeedContains }) {
+					return [][]Need{group}
+				}
+				return [][]Need{group, present(n.slot)} // an index can't look parts of a text up
 			}
 		}
-		return nil
+		return [][]Need{present(n.slot)}
+	case existsNode:
+		return [][]Need{present(n.slot)}
 	case andNode:
 		var groups [][]Need
 		for _, child := range n {
@@ -44,6 +49,9 @@ func (e *Env) needs(n node) [][]Need {
 		return nil
 	}
 }
+
+// present is what every test of a field's values needs.
+func present(slot event.Slot) []Need { return []Need{{Slot: slot, Op: NeedPresent}} }
 
 // anyNeeds returns the one group of a disjunction: the best group of each child, if each has one.
 func (e *Env) anyNeeds(children orNode) [][]Need {
@@ -73,10 +81,12 @@ func (e *Env) cost(group []Need) int {
 		c := 0
 		switch n.Op {
 		case NeedEqual:
-		case NeedPrefix, NeedSuffix:
+		case NeedPrefix, NeedRest, NeedSuffix:
 			c = 1 << 13
-		case NeedContains:
+		case NeedPresent:
 			c = 1 << 14
+		case NeedContains:
+			c = 3 << 13
 		}
 		switch e.schema.Field(n.Slot).Path {
 		case "event.category", "event.type", "event.kind", "event.outcome", "host.os.type", "host.os.family", "data_stream.type":
@@ -125,6 +135,8 @@ func (t textGlob) needs(slot event.Slot) []Need {
 	switch {
 	case l.Text == "":
 		return nil
+	case l.Prefix && l.Skip:
+		return []Need{{slot, NeedRest, l.Text}}
 	case l.Prefix:
 		return []Need{{slot, NeedPrefix, l.Text}}
 	case l.Suffix:

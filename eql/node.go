@@ -81,8 +81,8 @@ func (n *shared) eval(ev *event.Event, m *Memo) bool {
 	return m.value[n.id]
 }
 
-// and returns the conjunction of nodes; constants are folded and nested conjunctions flattened if the
-// environment optimises.
+// and returns the conjunction of nodes; constants are folded, nested conjunctions flattened and the cheapest conditions
+// put first if the environment optimises.
 func (e *Env) and(nodes ...node) node {
 	if e.opts.NoOptimise {
 		return andNode(nodes)
@@ -106,6 +106,7 @@ func (e *Env) and(nodes ...node) node {
 	case 1:
 		return out[0]
 	}
+	cheapFirst(out)
 	return out
 }
 
@@ -133,6 +134,7 @@ func (e *Env) or(nodes ...node) node {
 	case 1:
 		return out[0]
 	}
+	cheapFirst(out)
 	return out
 }
 

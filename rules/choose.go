@@ -8,15 +8,23 @@ import (
 )
 
 // chooseKey returns the group of conditions that the fewest events are expected to satisfy, nil where no group can be
-// looked up.
-func chooseKey(schema *event.Schema, groups [][]eql.Need) indexKey {
-	var best indexKey
-	bestShare := 1.0
+// looked up. What the gate decides costs nothing, so any other group is better.
+func (s *Set) chooseKey(groups [][]eql.Need) indexKey {
+	var best, behind indexKey
+	bestShare, behindShare := 1.0, 1.0
 	for _, group := range groups {
-		share := groupShare(schema, group)
-		if share < bestShare {
+		share := groupShare(s.schema, group)
+		switch {
+		case gated(s.gates, group):
+			if share < behindShare {
+				behind, behindShare = group, share
+			}
+		case share < bestShare:
 			best, bestShare = group, share
 		}
+	}
+	if best == nil {
+		return behind
 	}
 	return best
 }
@@ -44,11 +52,18 @@ func groupShare(schema *event.Schema, group []eql.Need) float64 {
 
 // presence estimates the share of events that have a field at all.
 func presence(path string) float64 {
-	set, _, _ := strings.Cut(path, ".")
+	set, rest, _ := strings.Cut(path, ".")
 	switch set {
-	case "event", "host", "agent", "data_stream", "ecs":
+	case "event", "host", "agent", "data_stream", "ecs", "@timestamp":
 		return 1
-	case "process", "user":
+	case "process":
+		part, _, _ := strings.Cut(rest, ".")
+		switch part {
+		case "Ext", "previous", "env_vars", "io", "thread", "session_leader", "group_leader", "entry_leader", "pe", "hash":
+			return 0.15
+		}
+		return 0.7
+	case "user":
 		return 0.7
 	case "file", "destination", "source", "network":
 		return 0.25
@@ -61,6 +76,8 @@ func presence(path string) float64 {
 // order of magnitude is enough: names and paths tell events apart, categories and types hardly do.
 func needShare(f event.Field, need eql.Need) float64 {
 	switch {
+	case need.Op == eql.NeedPresent:
+		return presence(f.Path)
 	case need.Op == eql.NeedContains, need.Text == "" && need.Op != eql.NeedEqual:
 		return 1 // not in the index: it looks up values, their beginnings and their ends
 	case f.Type == event.Double, f.Type == event.Date, f.Type == event.Version:
@@ -73,12 +90,12 @@ func needShare(f event.Field, need eql.Need) float64 {
 		return share
 	}
 	switch n := len(need.Text); {
-	case n <= 4: // ".exe", "c:\"
+	case need.Text == ".exe", need.Text == `c:\`, need.Text == `:\`, n == 1:
 		return max(share, 0.4)
+	case n <= 4:
+		return max(share, 0.06)
 	case n <= 8:
-		return max(share, 0.1)
-	case n <= 14:
-		return max(share, 0.04)
+		return max(share, 0.02)
 	default:
 		return max(share, 0.01)
 	}

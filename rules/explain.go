@@ -164,6 +164,10 @@ func (s *Set) describe(n eql.Need) string {
 		return fmt.Sprintf("%s == %q", path, n.Text)
 	case eql.NeedPrefix:
 		return fmt.Sprintf("%s begins with %q", path, n.Text)
+	case eql.NeedRest:
+		return fmt.Sprintf("%s begins with %q behind one character", path, n.Text)
+	case eql.NeedPresent:
+		return path + " is there"
 	case eql.NeedSuffix:
 		return fmt.Sprintf("%s ends with %q", path, n.Text)
 	default:

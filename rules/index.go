@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -22,7 +23,9 @@ type fieldIndex struct {
 	exact   map[string][]int32
 	lengths [4]uint64 // a bit per length of the keys of exact; the last for all that are longer
 	prefix  *trie
+	rest    *trie // what stands behind the first character
 	suffix  *trie
+	present []int32
 }
 
 // indexKey is the group of conditions that a unit is found by; none for a residual unit.
@@ -33,17 +36,17 @@ func buildIndex(s *Set) *index {
 	builders := map[event.Slot]*fieldBuilder{}
 	for i := range s.units {
 		u := int32(i)
-		key := chooseKey(s.schema, s.units[i].stage.Needs())
+		key := s.chooseKey(s.units[i].stage.Needs())
 		owner := s.rules[s.units[i].rule]
 		owner.keys = append(owner.keys, key)
-		if key == nil {
+		if key == nil || gated(s.gates, key) { // the gate leaves it to few events
 			x.residual = append(x.residual, u)
 			continue
 		}
 		for _, need := range key {
 			b := builders[need.Slot]
 			if b == nil {
-				b = &fieldBuilder{exact: map[string][]int32{}, prefix: newTrieBuilder(), suffix: newTrieBuilder()}
+				b = &fieldBuilder{exact: map[string][]int32{}, prefix: newTrieBuilder(), rest: newTrieBuilder(), suffix: newTrieBuilder()}
 				builders[need.Slot] = b
 			}
 			b.add(need, u)
@@ -57,8 +60,9 @@ func buildIndex(s *Set) *index {
 }
 
 type fieldBuilder struct {
-	exact          map[string][]int32
-	prefix, suffix *trieBuilder
+	exact                map[string][]int32
+	prefix, rest, suffix *trieBuilder
+	present              []int32
 }
 
 func (b *fieldBuilder) add(need eql.Need, u int32) {
@@ -69,6 +73,10 @@ func (b *fieldBuilder) add(need eql.Need, u int32) {
 		}
 	case eql.NeedPrefix:
 		b.prefix.add(need.Text, u)
+	case eql.NeedRest:
+		b.rest.add(need.Text, u)
+	case eql.NeedPresent:
+		b.present = append(b.present, u)
 	case eql.NeedSuffix:
 		reversed := []byte(need.Text)
 		slices.Reverse(reversed)
@@ -79,7 +87,10 @@ func (b *fieldBuilder) add(need eql.Need, u int32) {
 }
 
 func (b *fieldBuilder) field(slot event.Slot) fieldIndex {
-	f := fieldIndex{slot: slot, exact: b.exact, prefix: b.prefix.seal(), suffix: b.suffix.seal()}
+	if len(b.exact) == 0 {
+		b.exact = nil
+	}
+	f := fieldIndex{slot: slot, exact: b.exact, prefix: b.prefix.seal(), rest: b.rest.seal(), suffix: b.suffix.seal(), present: b.present}
 	for text := range b.exact {
 		word, bit := lengthBit(len(text))
 		f.lengths[word] |= bit
@@ -94,6 +105,12 @@ func lengthBit(n int) (word int, bit uint64) {
 
 // lookup calls the matcher for every unit that the values of the field may satisfy.
 func (f *fieldIndex) lookup(m *Matcher, values []event.Value) {
+	for _, u := range f.present {
+		m.consider(u)
+	}
+	if f.exact == nil && f.prefix == nil && f.rest == nil && f.suffix == nil {
+		return
+	}
 	for _, v := range values {
 		text := m.text(v)
 		if word, bit := lengthBit(len(text)); f.lengths[word]&bit != 0 {
@@ -103,6 +120,10 @@ func (f *fieldIndex) lookup(m *Matcher, values []event.Value) {
 		}
 		if f.prefix != nil {
 			f.prefix.forward(m, text)
+		}
+		if f.rest != nil && len(text) > 0 {
+			_, size := utf8.DecodeRuneInString(text)
+			f.rest.forward(m, text[size:])
 		}
 		if f.suffix != nil {
 			f.suffix.backward(m, text)

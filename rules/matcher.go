@@ -44,13 +44,12 @@ type Matcher struct {
 	touched    []int32  // the rules that have stages
 	hits       Hits
 
-	all    *view
-	view   *view // of the event at hand
-	event  *event.Event
-	byName map[string]*view
+	view  *view // of the event at hand
+	event *event.Event
+	views map[string]*view // by gate and data stream
 
 	stats  Stats
-	name   []byte
+	key    []byte
 	folded []byte
 	digits []byte
 }
@@ -62,8 +61,7 @@ func (s *Set) NewMatcher() *Matcher {
 		memo:   s.env.NewMemo(),
 		seen:   make([]uint32, len(s.units)),
 		stages: make([]uint64, len(s.rules)),
-		all:    s.everything(),
-		byName: map[string]*view{},
+		views:  map[string]*view{},
 		stats:  Stats{Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules))},
 	}
 }
@@ -122,7 +120,7 @@ func (m *Matcher) consider(u int32) {
 	m.seen[u] = m.generation
 	unit := &m.set.units[u]
 	m.stats.Candidates[unit.rule]++
-	if !m.view.allows(unit.rule) {
+	if !hasBit(m.view.allowed, u) {
 		return
 	}
 	m.stats.Evaluations[unit.rule]++
@@ -153,40 +151,43 @@ func (m *Matcher) collect() Hits {
 }
 
 // Sees reports whether the event that was matched last is in a data stream that the rule's index patterns cover.
-func (m *Matcher) Sees(c *Compiled) bool { return m.view.allows(int32(c.Number)) }
+func (m *Matcher) Sees(c *Compiled) bool { return hasBit(m.view.rules, int32(c.Number)) }
 
-// viewOf returns the rules that see the event: by its own data stream, else by its topic's.
+// viewOf returns what of the set concerns the event: the rules that see its data stream, its own or else its topic's, as
+// far as the gate leaves them.
 func (m *Matcher) viewOf(ev *event.Event, stream string) *view {
-	if m.set.opts.AnyIndex {
-		return m.all
-	}
-	typ, dataset, namespace := m.set.meta.DataStream(ev)
-	if dataset == "" {
-		if stream == "" {
+	m.key = m.gateKey(m.key[:0], ev)
+	gate := len(m.key)
+	known := !m.set.opts.AnyIndex
+	if known {
+		typ, dataset, namespace := m.set.meta.DataStream(ev)
+		switch {
+		case dataset != "": // a document that leaves type or namespace out gets Fleet's
+			m.key = appendStream(m.key, cmp.Or(typ, "logs"), dataset, cmp.Or(namespace, "default"))
+		case stream != "":
+			m.key = append(m.key, stream...)
+		default:
 			m.stats.UnknownStream++
-			return m.all
+			known = false
 		}
-		return m.named(append(m.name[:0], stream...))
 	}
-	// A document that leaves type or namespace out gets Fleet's.
-	return m.named(appendStream(m.name[:0], cmp.Or(typ, "logs"), dataset, cmp.Or(namespace, "default")))
+	if v, ok := m.views[string(m.key)]; ok {
+		return v
+	}
+	if len(m.views) >= maxStreams {
+		clear(m.views)
+	}
+	visible := m.set.everything
+	if known {
+		visible = m.set.visible(string(m.key[gate:]))
+	}
+	v := m.set.view(visible, m.key[:gate])
+	m.views[string(m.key)] = v
+	return v
 }
 
 func appendStream(dst []byte, typ, dataset, namespace string) []byte {
 	dst = append(append(dst, typ...), '-')
 	dst = append(append(dst, dataset...), '-')
 	return append(dst, namespace...)
-}
-
-func (m *Matcher) named(name []byte) *view {
-	m.name = name
-	if v, ok := m.byName[string(name)]; ok {
-		return v
-	}
-	if len(m.byName) >= maxStreams {
-		clear(m.byName)
-	}
-	v := m.set.view(string(name))
-	m.byName[string(name)] = v
-	return v
 }

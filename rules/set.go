@@ -35,6 +35,9 @@ type SetOptions struct {
 	AnyIndex bool
 	// NoIndex evaluates every stage for every event. For differential tests.
 	NoIndex bool
+	// NoGate doesn't sort stages out by the event's category, type, operating system and action before anything
+	// else. For differential tests.
+	NoGate bool
 	// Env configures the compilation of the queries.
 	Env eql.EnvOptions
 }
@@ -100,8 +103,11 @@ type Set struct {
 	meta    event.Meta
 	opts    SetOptions
 	units   []unit
+	gates   []gateField
 	index   *index
 	streams *patternTable
+	// everything has a bit for each rule.
+	everything []uint64
 }
 
 // unit is a stage of a rule: what the index finds and the matcher evaluates.
@@ -135,8 +141,15 @@ func NewSet(rs []*Rule, o SetOptions) (*Set, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	if !s.opts.NoGate && !s.opts.NoIndex {
+		s.gates = newGateFields(s)
+	}
 	s.index = buildIndex(s)
 	s.streams = newPatternTable(s.rules)
+	s.everything = newBits(len(s.rules))
+	for i := range s.rules {
+		setBit(s.everything, int32(i))
+	}
 	return s, nil
 }
 

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -94,34 +93,40 @@ func wildcard(pattern, name string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// view is what a set is for one data stream.
+// view is what a set is for the events of one data stream and one gate.
 type view struct {
-	allowed  []uint64 // a bit per rule
-	residual []int32  // the units that no index key finds, of allowed rules
+	rules    []uint64 // a bit per rule that sees the data stream
+	allowed  []uint64 // a bit per unit of these rules that the gate leaves
+	residual []int32  // the allowed units that no index key finds
 }
 
-func (v *view) allows(rule int32) bool { return v.allowed[rule>>6]&(1<<(rule&63)) != 0 }
-
-// view computes which rules see a data stream.
-func (s *Set) view(stream string) *view {
-	v := &view{allowed: make([]uint64, (len(s.rules)+63)/64)}
+// visible returns a bit for each rule that sees a data stream.
+func (s *Set) visible(stream string) []uint64 {
+	bits := newBits(len(s.rules))
 	for _, list := range s.streams.lists {
 		if !matchPatterns(list.patterns, stream) {
 			continue
 		}
 		for _, rule := range list.rules {
-			v.allowed[rule>>6] |= 1 << (rule & 63)
+			setBit(bits, rule)
 		}
 	}
-	v.residual = slices.DeleteFunc(slices.Clone(s.index.residual), func(u int32) bool { return !v.allows(s.units[u].rule) })
-	return v
+	return bits
 }
 
-// everything is the view that has all rules.
-func (s *Set) everything() *view {
-	v := &view{allowed: make([]uint64, (len(s.rules)+63)/64), residual: s.index.residual}
-	for i := range v.allowed {
-		v.allowed[i] = ^uint64(0)
+// view returns the view of the rules that see a data stream behind a gate.
+func (s *Set) view(visible []uint64, gate []byte) *view {
+	v := &view{rules: visible, allowed: newBits(len(s.units))}
+	for u := range s.units {
+		if hasBit(visible, s.units[u].rule) {
+			setBit(v.allowed, int32(u))
+		}
+	}
+	s.gateBits(v.allowed, gate)
+	for _, u := range s.index.residual {
+		if hasBit(v.allowed, u) {
+			v.residual = append(v.residual, u)
+		}
 	}
 	return v
 }

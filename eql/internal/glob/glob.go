@@ -77,10 +77,14 @@ func (p *Pattern) Any() bool {
 	return len(p.segments) > 1
 }
 
+// Inner returns the number of parts between stars, which are searched for.
+func (p *Pattern) Inner() int { return max(0, len(p.segments)-2) }
+
 // Literal is a text that a match must have: at its start, at its end or anywhere.
 type Literal struct {
 	Text           string
 	Prefix, Suffix bool
+	Skip           bool // a prefix behind one character
 }
 
 // Literal returns the longest text in lower case that every match, folded to lower case, has at the given
@@ -88,6 +92,10 @@ type Literal struct {
 func (p *Pattern) Literal() Literal {
 	last := len(p.segments) - 1
 	head, tail := p.segments[0].text, p.segments[last].text
+	skip := len(head) > 1 && head[0] == one && head[1] != one
+	if skip {
+		head = head[1:]
+	}
 	if i := strings.IndexByte(head, one); i >= 0 {
 		head = head[:i]
 	}
@@ -96,7 +104,7 @@ func (p *Pattern) Literal() Literal {
 	}
 	switch {
 	case head != "" && len(head) >= len(tail):
-		return Literal{Text: LowerASCII(head), Prefix: true}
+		return Literal{Text: LowerASCII(head), Prefix: true, Skip: skip}
 	case tail != "":
 		return Literal{Text: LowerASCII(tail), Suffix: true}
 	}
