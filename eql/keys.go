@@ -17,7 +17,12 @@ func appendJoinKeys(dst [][]byte, by []Key, ev *event.Event) (keys [][]byte, tru
 		}
 	}
 	first := len(dst)
-	dst = append(dst, []byte{})
+	if first < cap(dst) { // an earlier event's tuple
+		dst = dst[:first+1]
+		dst[first] = dst[first][:0]
+	} else {
+		dst = append(dst, []byte{})
+	}
 	for _, k := range by {
 		var cut bool
 		dst, cut = multiply(dst, first, ev.Values(k.Slot))

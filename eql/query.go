@@ -72,7 +72,8 @@ func (s *Stage) Match(ev *event.Event, m *Memo) bool { return s.cond.eval(ev, m)
 // JoinKeys appends to dst the encoded key tuples (event.AppendTuple per key) under which ev takes part in
 // the stage: none where a key that isn't optional is missing, several where keys have several values (their
 // cartesian product without duplicates, in order of the values). At most maxKeyTuples tuples are made; truncated reports that
-// there were more. A stage without keys has the one empty tuple.
+// there were more. A stage without keys has the one empty tuple. Tuples that dst holds behind its length are
+// overwritten.
 func (s *Stage) JoinKeys(ev *event.Event, dst [][]byte) (keys [][]byte, truncated bool) {
 	return appendJoinKeys(dst, s.By, ev)
 }

@@ -29,6 +29,9 @@ func (e *Event) Values(s Slot) []Value {
 	return e.slots[s]
 }
 
+// Touched returns the slots that have values, in the order in which they came. The slice is valid until the next Reset.
+func (e *Event) Touched() []Slot { return e.touched }
+
 // First returns the first value of a field; the zero Value is Missing.
 func (e *Event) First(s Slot) Value {
 	if v := e.Values(s); len(v) > 0 {

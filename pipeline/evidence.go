@@ -22,16 +22,21 @@ type evidence struct {
 	refs   int
 	stored bool   // committed: the bytes are in the store
 	fresh  []byte // not committed yet: the bytes
+	host   string // with Config.NoEvidence: what is kept in their place
 }
 
-// keepEvidence copies the event's document and holds one reference to it.
-func (w *Worker) keepEvidence(b *buffered, raw []byte) {
+// keepEvidence copies the document of an event of h and holds one reference to it.
+func (w *Worker) keepEvidence(b *buffered, h *host, raw []byte) {
 	if w.cfg.NoEvidence && !slices.ContainsFunc(b.cands, func(c candidate) bool { return !c.rule.HostLocal }) {
 		return
 	}
 	at := placeOf(b.ref)
 	if e, ok := w.evidence[at]; ok {
 		e.refs++
+		return
+	}
+	if w.cfg.NoEvidence {
+		w.evidence[at] = &evidence{refs: 1, host: h.name}
 		return
 	}
 	own := append(make([]byte, 0, len(raw)), raw...)
@@ -66,7 +71,7 @@ func (w *Worker) release(r sequence.Ref) {
 func (w *Worker) source(r sequence.Ref) []byte {
 	at := placeOf(r)
 	e, ok := w.evidence[at]
-	if !ok {
+	if !ok || w.cfg.NoEvidence {
 		return nil
 	}
 	if e.fresh != nil {

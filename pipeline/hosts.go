@@ -77,6 +77,7 @@ type buffered struct {
 	host   *host
 	field  string // the rules' timestamp_field; empty: @timestamp
 	stored bool   // the store has a record of it
+	owned  bool   // its id has memory of its own
 	gone   bool   // fed to its machines
 }
 

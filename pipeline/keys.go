@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"unsafe"
 
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
@@ -23,7 +25,15 @@ var errValue = errors.New("malformed state value")
 func ruleHash(c *rules.Compiled) uint64 { return binary.BigEndian.Uint64(c.StateHash[:]) }
 
 func appendPartialKey(dst []byte, c *rules.Compiled, join []byte) []byte {
-	return state.PartialKey{Rule: ruleHash(c), Join: string(join)}.Append(dst)
+	return state.PartialKey{Rule: ruleHash(c), Join: alias(join)}.Append(dst)
+}
+
+// joinOf returns a join key that lives as long as the key of its partial: a part of it, where it wasn't folded.
+func joinOf(key string, join []byte) []byte {
+	if tail := key[len(key)-min(len(key), len(join)):]; tail == alias(join) {
+		return unsafe.Slice(unsafe.StringData(tail), len(tail)) // nobody changes a join key
+	}
+	return slices.Clone(join)
 }
 
 func (at place) key() []byte {

@@ -28,6 +28,8 @@ type Machine interface {
 	Tick(st *MachineState, watermark int64, dst []sequence.Match) []sequence.Match
 	Finish(st *MachineState, dst []sequence.Match) []sequence.Match
 	Deadline(st *MachineState) (at int64, ok bool)
+	// Begins reports whether an event with these hits can change a state that is empty.
+	Begins(h sequence.Hits) bool
 }
 
 // MachineState is the state of a sequence or of a sample. The zero value is empty, and becomes what the Machine is that it
@@ -99,6 +101,10 @@ func (m sequenceMachine) Finish(st *MachineState, dst []sequence.Match) []sequen
 func (m sequenceMachine) Deadline(st *MachineState) (at int64, ok bool) {
 	return m.m.Deadline(&st.sequence)
 }
+
+func (m sequenceMachine) Begins(h sequence.Hits) bool { return m.m.Begins(h) }
+
+func (m sampleMachine) Begins(sequence.Hits) bool { return true }
 
 type sampleMachine struct{ m *sample.Machine }
 

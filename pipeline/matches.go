@@ -44,7 +44,11 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 			m.Events = append(m.Events, alert.Event{Missing: true})
 			continue
 		}
-		m.Events = append(m.Events, w.evidenceOf(e.Ref, w.source(e.Ref)))
+		found := w.evidenceOf(e.Ref, w.source(e.Ref))
+		if kept, ok := w.evidence[placeOf(e.Ref)]; ok {
+			found.Host = kept.host
+		}
+		m.Events = append(m.Events, found)
 	}
 	w.build(c, m, match.Completed(), match.Events, join)
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"log/slog"
 	"math"
+	"strings"
 
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
@@ -32,11 +33,12 @@ type candidate struct {
 // feed gives an event to the sequence machines of its candidates. The event's evidence is in place.
 func (w *Worker) feed(b *buffered, h *host) {
 	for i := range b.cands {
-		w.advance(&b.cands[i], b.ref, h)
+		w.advance(&b.cands[i], b, h)
 	}
 }
 
-func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
+func (w *Worker) advance(c *candidate, b *buffered, h *host) {
+	ref := b.ref
 	if w.cfg.searches(c.rule) && w.cfg.SampleScope != nil && !w.cfg.SampleScope(ref) {
 		return
 	}
@@ -44,7 +46,15 @@ func (w *Worker) advance(c *candidate, ref sequence.Ref, h *host) {
 	w.keyBuf = appendPartialKey(w.keyBuf[:0], c.rule, c.join)
 	p, ok := w.partials[string(w.keyBuf)]
 	if !ok {
-		p = &partial{key: string(w.keyBuf), rule: c.rule, join: c.join, host: h, at: math.MaxInt64}
+		if !m.Begins(c.hits) {
+			return
+		}
+		key := string(w.keyBuf)
+		p = &partial{key: key, rule: c.rule, join: joinOf(key, c.join), host: h, at: math.MaxInt64}
+	}
+	if !b.owned { // a partial may outlive its event's neighbours by far
+		b.ref.ID, b.owned = strings.Clone(ref.ID), true
+		ref.ID = b.ref.ID
 	}
 	w.before = appendRefs(w.before[:0], &p.st)
 	w.matches = m.Advance(&p.st, c.hits, ref, w.matches[:0])

@@ -47,8 +47,8 @@ type Config struct {
 	Order   Order
 	Limits  Limits
 	Dedupe  Dedupe
-	// NoEvidence keeps no documents of the events of sequences and samples that stay on one host, for alerts that are
-	// only counted: the Builder gets those events without their Source.
+	// NoEvidence keeps no documents of the events of sequences, for alerts that are only counted: the Builder gets them
+	// without their Source, and with their Host where the rule joins events of several hosts.
 	NoEvidence bool
 	// Samples says what the samples of rules are.
 	Samples SampleMode

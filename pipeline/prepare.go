@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
-	"unsafe"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -24,6 +22,8 @@ type Preparer struct {
 	ev      *event.Event
 	matcher *rules.Matcher
 	joins   [][]byte
+	cands   []candidate
+	memory  slab
 
 	// What the running counts of the decoder and the matcher were when they were last reported.
 	seenEvaluations, seenCandidates, seenUncoerced []uint64
@@ -48,6 +48,7 @@ type Batch struct {
 	Records []Record
 
 	prepared []prepared
+	hits     []hit  // by record, for those that have one
 	text     []byte // the host names
 	unknown  uint64 // events of no known data stream
 }
@@ -76,15 +77,16 @@ type hit struct {
 // Prepare fills in what is known of b's records.
 func (p *Preparer) Prepare(b *Batch) {
 	b.prepared = slices.Grow(b.prepared[:0], len(b.Records))[:len(b.Records)]
+	b.hits = slices.Grow(b.hits[:0], len(b.Records))[:len(b.Records)]
 	b.text = b.text[:0]
 	unknown := p.matcher.Stats().UnknownStream
 	for i := range b.Records {
-		p.prepare(&b.Records[i], b, &b.prepared[i])
+		p.prepare(&b.Records[i], b, &b.prepared[i], &b.hits[i])
 	}
 	b.unknown = p.matcher.Stats().UnknownStream - unknown
 }
 
-func (p *Preparer) prepare(r *Record, b *Batch, out *prepared) {
+func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {
 	*out = prepared{time: noTime, ingested: noTime}
 	if len(r.Value) > p.cfg.Limits.EventBytes {
 		out.reject(ReasonTooLarge, fmt.Sprintf("%d bytes, the limit is %d", len(r.Value), p.cfg.Limits.EventBytes))
@@ -106,7 +108,8 @@ func (p *Preparer) prepare(r *Record, b *Batch, out *prepared) {
 	out.host = b.keep(p.fold(p.meta.Host(p.ev), out))
 	id := p.fold(p.meta.ID(p.ev), out)
 	if hits := p.matcher.Match(p.ev, p.cfg.Streams[r.Topic]); len(hits.Single) > 0 || len(hits.Sequences) > 0 {
-		out.hit = p.hit(id, hits, out)
+		p.fill(h, id, hits, out)
+		out.hit = h
 	}
 }
 
@@ -141,13 +144,18 @@ func (b *Batch) keep(name string) string {
 	return alias(b.text[start:])
 }
 
-func (p *Preparer) hit(id string, hits rules.Hits, out *prepared) *hit {
-	h := &hit{ref: sequence.Ref{ID: strings.Clone(id)}, single: slices.Clone(hits.Single)}
+// fill makes h what the event hits. The memory of h is used again.
+func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
+	clear(h.waiting)
+	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0]}
+	h.ref.ID = p.memory.copyText(id)
 	h.ref.Sequence, h.ref.HasSeq = p.meta.Sequence(p.ev)
-	for _, s := range hits.Sequences {
-		p.wait(h, s, out)
+	if len(hits.Sequences) == 0 {
+		return
 	}
-	return h
+	for i := 0; i < len(hits.Sequences); { // those of one timestamp field are neighbours, as a rule
+		i = p.wait(h, hits.Sequences, i, out)
+	}
 }
 
 // again prepares the evidence of an event that was taken already.
@@ -155,30 +163,46 @@ func (p *Preparer) again(raw []byte, topic string) (*hit, error) {
 	if err := p.decoder.Decode(raw, p.ev); err != nil {
 		return nil, err
 	}
-	id := state.Fold(p.meta.ID(p.ev))
-	return p.hit(id, p.matcher.Match(p.ev, p.cfg.Streams[topic]), new(prepared)), nil
+	h := new(hit)
+	p.fill(h, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), new(prepared))
+	return h, nil
 }
 
-// wait adds what a sequence may do with the event, one candidate per join key. Rules with a timestamp_field order the
-// event by that: each such field makes an entry of its own.
-func (p *Preparer) wait(h *hit, s rules.SequenceHit, out *prepared) {
-	field := s.Rule.Rule.TimestampField
+// wait adds what the sequences from first on may do with the event, as far as they order events by the same timestamp
+// field: one candidate per sequence and join key. Each such field makes an entry of its own. It returns the first
+// sequence of another field.
+func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared) (next int) {
+	field := s[first].Rule.Rule.TimestampField
+	next = first + 1
+	for next < len(s) && s[next].Rule.Rule.TimestampField == field {
+		next++
+	}
 	at, sub := int64(noTime), int32(0)
-	if slot := s.Rule.TimestampSlot; slot != p.meta.Timestamp {
+	if slot := s[first].Rule.TimestampSlot; slot != p.meta.Timestamp {
 		var ok bool
 		if at, sub, ok = event.TimeOf(p.ev.First(slot)); !ok {
-			h.timeless = append(h.timeless, s.Rule)
-			return
+			for _, hit := range s[first:next] {
+				h.timeless = append(h.timeless, hit.Rule)
+			}
+			return next
 		}
 	}
 	i := slices.IndexFunc(h.waiting, func(b *buffered) bool { return b.field == field })
+	p.cands = p.cands[:0]
+	if i >= 0 {
+		p.cands = append(p.cands, h.waiting[i].cands...)
+	}
+	for _, hit := range s[first:next] {
+		p.appendCandidates(hit, out)
+	}
 	if i < 0 {
 		i = len(h.waiting)
-		b := &buffered{field: field}
-		b.ref.Time, b.ref.SubMillis = at, sub
+		b := p.memory.newBuffered()
+		b.field, b.ref.Time, b.ref.SubMillis = field, at, sub
 		h.waiting = append(h.waiting, b)
 	}
-	h.waiting[i].cands = p.appendCandidates(h.waiting[i].cands, s, out)
+	h.waiting[i].cands = p.memory.copyCands(p.cands)
+	return next
 }
 
 // maxJoinKey is the size above which a join key is left out: a partial holds it beside the identities of its events,
@@ -186,37 +210,40 @@ func (p *Preparer) wait(h *hit, s rules.SequenceHit, out *prepared) {
 const maxJoinKey = 16 << 10
 
 // appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
-func (p *Preparer) appendCandidates(dst []candidate, s rules.SequenceHit, out *prepared) []candidate {
-	first := len(dst)
-	add := func(stage *eql.Stage, bit int) {
-		var truncated bool
-		p.joins, truncated = stage.JoinKeys(p.ev, p.joins[:0])
-		for _, key := range p.joins {
-			if len(key) > maxJoinKey {
-				truncated = true
-				continue
-			}
-			i := slices.IndexFunc(dst[first:], func(c candidate) bool { return bytes.Equal(c.join, key) })
-			if i < 0 {
-				dst = append(dst, candidate{rule: s.Rule, join: slices.Clone(key)})
-				i = len(dst) - 1 - first
-			}
-			dst[first+i].hits = dst[first+i].hits.With(bit)
-		}
-		if truncated {
-			out.truncated++
-		}
-	}
+func (p *Preparer) appendCandidates(s rules.SequenceHit, out *prepared) {
+	first := len(p.cands)
 	stages := sequence.Hits(s.Stages)
 	for i, st := range s.Rule.Query.Stages {
 		if stages.Has(i) {
-			add(st, i)
+			p.appendStage(first, s.Rule, st, i, out)
 		}
 	}
 	if stages.Has(sequence.UntilStage) {
-		add(s.Rule.Query.Until, sequence.UntilStage)
+		p.appendStage(first, s.Rule, s.Rule.Query.Until, sequence.UntilStage, out)
 	}
-	return dst
+}
+
+// appendStage adds what the event may do as one stage; the candidates of the rule begin at first.
+func (p *Preparer) appendStage(first int, rule *rules.Compiled, stage *eql.Stage, bit int, out *prepared) {
+	var truncated bool
+	p.joins, truncated = stage.JoinKeys(p.ev, p.joins[:0])
+	for _, key := range p.joins {
+		if len(key) > maxJoinKey {
+			truncated = true
+			continue
+		}
+		i := first
+		for i < len(p.cands) && !bytes.Equal(p.cands[i].join, key) {
+			i++
+		}
+		if i == len(p.cands) {
+			p.cands = append(p.cands, candidate{rule: rule, join: p.memory.copyBytes(key)})
+		}
+		p.cands[i].hits = p.cands[i].hits.With(bit)
+	}
+	if truncated {
+		out.truncated++
+	}
 }
 
 // Report adds what the matcher and the decoder have counted since the last call to the metrics: the work that was done,
@@ -257,6 +284,3 @@ func (b *Batch) Clock(i int) (ms int64, ok bool) {
 	}
 	return ms, p.reason == ""
 }
-
-// alias returns b as a string that shares its memory.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

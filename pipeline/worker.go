@@ -263,7 +263,7 @@ func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
 		b.ref = hit.ref
 		b.ref.Time, b.ref.SubMillis = at, sub
 		if len(b.cands) > 0 {
-			w.keepEvidence(b, r.Value)
+			w.keepEvidence(b, h, r.Value)
 			w.place(b, h, late)
 		}
 	}

@@ -14,7 +14,15 @@ import (
 // event that satisfies none of them cannot satisfy the unit. Text is compared with its ASCII letters in lower case.
 type index struct {
 	fields   []fieldIndex
+	bySlot   []*fieldIndex // nil for a slot that isn't looked up
+	present  []presentUnits
 	residual []int32 // units without a usable condition: candidates of every event
+}
+
+// presentUnits are the units that are candidates where a field has any value.
+type presentUnits struct {
+	slot  event.Slot
+	units []int32
 }
 
 // fieldIndex holds what is looked up for one field.
@@ -25,7 +33,6 @@ type fieldIndex struct {
 	prefix  *trie
 	rest    *trie // what stands behind the first character
 	suffix  *trie
-	present []int32
 }
 
 // indexKey is the group of conditions that a unit is found by; none for a residual unit.
@@ -53,9 +60,19 @@ func buildIndex(s *Set) *index {
 		}
 	}
 	for slot, b := range builders {
-		x.fields = append(x.fields, b.field(slot))
+		if len(b.present) > 0 {
+			x.present = append(x.present, presentUnits{slot, b.present})
+		}
+		if f := b.field(slot); f.exact != nil || f.prefix != nil || f.rest != nil || f.suffix != nil {
+			x.fields = append(x.fields, f)
+		}
 	}
 	slices.SortFunc(x.fields, func(a, b fieldIndex) int { return cmp.Compare(a.slot, b.slot) })
+	slices.SortFunc(x.present, func(a, b presentUnits) int { return cmp.Compare(a.slot, b.slot) })
+	x.bySlot = make([]*fieldIndex, s.schema.Len())
+	for i := range x.fields {
+		x.bySlot[x.fields[i].slot] = &x.fields[i]
+	}
 	return x
 }
 
@@ -90,7 +107,7 @@ func (b *fieldBuilder) field(slot event.Slot) fieldIndex {
 	if len(b.exact) == 0 {
 		b.exact = nil
 	}
-	f := fieldIndex{slot: slot, exact: b.exact, prefix: b.prefix.seal(), rest: b.rest.seal(), suffix: b.suffix.seal(), present: b.present}
+	f := fieldIndex{slot: slot, exact: b.exact, prefix: b.prefix.seal(), rest: b.rest.seal(), suffix: b.suffix.seal()}
 	for text := range b.exact {
 		word, bit := lengthBit(len(text))
 		f.lengths[word] |= bit
@@ -105,12 +122,6 @@ func lengthBit(n int) (word int, bit uint64) {
 
 // lookup calls the matcher for every unit that the values of the field may satisfy.
 func (f *fieldIndex) lookup(m *Matcher, values []event.Value) {
-	for _, u := range f.present {
-		m.consider(u)
-	}
-	if f.exact == nil && f.prefix == nil && f.rest == nil && f.suffix == nil {
-		return
-	}
 	for _, v := range values {
 		text := m.text(v)
 		if word, bit := lengthBit(len(text)); f.lengths[word]&bit != 0 {

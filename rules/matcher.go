@@ -87,10 +87,17 @@ func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 		for _, u := range m.view.residual {
 			m.consider(u)
 		}
-		fields := m.set.index.fields
-		for i := range fields {
-			if values := ev.Values(fields[i].slot); len(values) > 0 {
-				fields[i].lookup(m, values)
+		for i := range m.view.present {
+			if p := &m.view.present[i]; len(ev.Values(p.slot)) > 0 {
+				for _, u := range p.units {
+					m.consider(u)
+				}
+			}
+		}
+		fields := m.set.index.bySlot
+		for _, slot := range ev.Touched() {
+			if int(slot) < len(fields) && fields[slot] != nil {
+				fields[slot].lookup(m, ev.Values(slot))
 			}
 		}
 	}

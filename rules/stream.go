@@ -95,9 +95,10 @@ func wildcard(pattern, name string) bool {
 
 // view is what a set is for the events of one data stream and one gate.
 type view struct {
-	rules    []uint64 // a bit per rule that sees the data stream
-	allowed  []uint64 // a bit per unit of these rules that the gate leaves
-	residual []int32  // the allowed units that no index key finds
+	rules    []uint64       // a bit per rule that sees the data stream
+	allowed  []uint64       // a bit per unit of these rules that the gate leaves
+	residual []int32        // the allowed units that no index key finds
+	present  []presentUnits // those that are found by the presence of a field
 }
 
 // visible returns a bit for each rule that sees a data stream.
@@ -126,6 +127,17 @@ func (s *Set) view(visible []uint64, gate []byte) *view {
 	for _, u := range s.index.residual {
 		if hasBit(v.allowed, u) {
 			v.residual = append(v.residual, u)
+		}
+	}
+	for _, p := range s.index.present {
+		own := presentUnits{slot: p.slot}
+		for _, u := range p.units {
+			if hasBit(v.allowed, u) {
+				own.units = append(own.units, u)
+			}
+		}
+		if own.units != nil {
+			v.present = append(v.present, own)
 		}
 	}
 	return v

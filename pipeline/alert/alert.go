@@ -73,6 +73,8 @@ type Event struct {
 	SubMillis int32
 	// Source is the whole event, a JSON object; nil when it could not be kept. Build does not change or keep it.
 	Source []byte
+	// Host is the host of the event where Source isn't there to tell, as far as it may be another than that of the match.
+	Host string
 	// Truncated says that Source is not the whole event, or that it is gone.
 	Truncated bool
 }

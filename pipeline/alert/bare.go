@@ -1,14 +1,16 @@
 package alert
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // NewBare returns a Builder of documents that have everything but a Body, for alerts that are only counted.
 func NewBare() Builder { return bareBuilder{} }
 
 type bareBuilder struct{}
 
-// Build implements Builder. The Key is that of the ECS document where the events of the match come from one host, or
-// where the completing one has its Source.
+// Build implements Builder. The Key is that of the ECS document, as far as the pipeline says it: sources are not read.
 func (bareBuilder) Build(m Match, _ time.Time) (Document, error) {
 	if m.Rule == nil {
 		return Document{}, errNoRule
@@ -24,14 +26,7 @@ func (bareBuilder) Build(m Match, _ time.Time) (Document, error) {
 	if completed < 0 {
 		return Document{}, errNoEvent
 	}
-	host := m.Host
-	if source := m.Events[completed].Source; len(m.Events) > 1 && source != nil {
-		if _, tree, ok := readSource(source); ok {
-			if id := text(tree, "host", "id"); id != "" {
-				host = id
-			}
-		}
-	}
+	host := cmp.Or(m.Events[completed].Host, m.Host)
 	doc := Document{
 		ID: ID(m.Rule.ID, m.JoinKeys, identities), RuleID: m.Rule.ID, Severity: m.Rule.Severity,
 		Time: m.Events[completed].Time,

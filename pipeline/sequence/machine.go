@@ -124,6 +124,10 @@ func (m *Machine) Advance(st *State, h Hits, ref Ref, dst []Match) []Match {
 	return dst
 }
 
+// Begins reports whether an event with these hits can change a state that is empty: begin a sequence, or be remembered
+// as one that none may follow.
+func (m *Machine) Begins(h Hits) bool { return h.Has(m.positive[0]) || h&m.leading != 0 }
+
 // begin starts a sequence with ref: it takes the place of one that only had begun.
 func (m *Machine) begin(st *State, ref Ref, held int, dst []Match) []Match {
 	p := partial{hit: noHit, lead: noLead}
