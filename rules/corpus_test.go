@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/rules"
 )
@@ -180,12 +181,21 @@ func TestIndexDecidesNothing(t *testing.T) {
 	for _, anyIndex := range []bool{true, false} {
 		o := rules.SetOptions{AnyIndex: anyIndex}
 		indexed := newMatcher(newSet(t, c.Rules, o))
+		o.NoGate = true
+		ungated := newMatcher(newSet(t, c.Rules, o))
 		o.NoIndex = true
 		full := newMatcher(newSet(t, c.Rules, o))
+		o.Env = eql.EnvOptions{NoSharing: true, NoOptimise: true}
+		plain := newMatcher(newSet(t, c.Rules, o))
 		hits := 0
 		for _, line := range lines {
 			got, want := indexed.hits(t, line, ""), full.hits(t, line, "")
 			hits += len(want)
+			for name, m := range map[string]matcher{"gate": ungated, "optimisation": plain} {
+				if diff := cmp.Diff(want, m.hits(t, line, "")); diff != "" {
+					t.Fatalf("any index %t, without %s (+):\n%s%s", anyIndex, name, diff, line)
+				}
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("any index %t, with index (+) and without (-):\n%s%s", anyIndex, diff, line)
 			}
