@@ -29,8 +29,9 @@ func (e *Env) CompileStatement(stmt ast.Statement, o QueryOptions) (*Query, erro
 	}
 	q := &Query{tree: stmt, schema: e.schema}
 	c.checkStatement(stmt)
-	if err := c.result(); err != nil {
-		return nil, err
+	if len(c.errs) > 0 {
+		c.planSound(stmt)
+		return nil, c.result()
 	}
 	switch s := stmt.(type) {
 	case *ast.EventQuery:
@@ -128,6 +129,46 @@ func (c *compiler) checkKeyTypes(stages []ast.Stage) {
 					"join key %s is %s, but %s, which it is compared with, is %s", k.Path, got, first.Path, want)
 			}
 		}
+	}
+}
+
+// planSound plans the conditions that were found sound, and the sound parts of others, for the errors in their constants: so that
+// one run tells all.
+func (c *compiler) planSound(stmt ast.Statement) {
+	faulty := slices.Clone(c.errs)
+	var plan func(e ast.Expr)
+	plan = func(e ast.Expr) {
+		at := e.Source()
+		if !slices.ContainsFunc(faulty, func(f *ast.Error) bool { return at.Pos <= f.Pos && f.End <= at.End }) {
+			c.plan(e)
+			return
+		}
+		switch e := e.(type) {
+		case *ast.Unary:
+			if e.Op == ast.Not {
+				plan(e.X)
+			}
+		case *ast.Binary:
+			if e.Op == ast.And || e.Op == ast.Or {
+				plan(e.Left)
+				plan(e.Right)
+			}
+		}
+	}
+	var stages []ast.Stage
+	switch s := stmt.(type) {
+	case *ast.EventQuery:
+		plan(s.Filter.Where)
+	case *ast.Sequence:
+		stages = s.Stages
+		if s.Until != nil {
+			stages = append(slices.Clip(stages), *s.Until)
+		}
+	case *ast.Sample:
+		stages = s.Stages
+	}
+	for _, s := range stages {
+		plan(s.Filter.Where)
 	}
 }
 

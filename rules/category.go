@@ -6,22 +6,15 @@ import (
 
 	"github.com/weir-eql/weir/eql/ast"
 	"github.com/weir-eql/weir/eql/finding"
+	"github.com/weir-eql/weir/event/ecs"
 )
-
-// ecsCategories are the values that ECS allows for event.category.
-func ecsCategories() []string {
-	return []string{
-		"api", "authentication", "configuration", "database", "driver", "email", "file", "host", "iam", "intrusion_detection",
-		"library", "malware", "network", "package", "process", "registry", "session", "threat", "vulnerability", "web",
-	}
-}
 
 // checkCategories warns of event categories that ECS doesn't have: no event of an Elastic agent can be of them.
 func (p *parser) checkCategories(r *Rule, text *textMap, statement ast.Statement) {
 	if r.EventCategoryOverride != "" && r.EventCategoryOverride != "event.category" {
 		return
 	}
-	known := ecsCategories()
+	known := ecs.Values("event.category")
 	for _, c := range categories(statement) {
 		if c.Any || slices.Contains(known, c.Name) {
 			continue

@@ -39,7 +39,8 @@ The exit code is 1 where a file has errors, with --strict also where there are w
 
 With -o json one object per file is printed, one a line:
   {"path","rule_id","name","type","status":"ok|error|skipped","silenced","problems":
-    [{"code","severity","file","line","column","end_line","end_column","message","hint","doc"}]}`,
+    [{"code","severity","file","line","column","end_line","end_column","message","hint","doc"}]}
+With -o github they are annotations of GitHub Actions, with -o sarif one SARIF 2.1.0 log.`,
 		Example: `  weir rules lint rules/
   weir rules lint rules/ --events yesterday.ndjson.gz
   weir rules lint -o json rules/ my.toml | jq -r 'select(.status=="error").path'`,
@@ -50,7 +51,7 @@ With -o json one object per file is printed, one a line:
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 where there are warnings")
 	f.events = eventsFlag(cmd)
 	declared := fieldsFlag(cmd)
-	format := outputFlag(cmd, "text", "json")
+	format := outputFlag(cmd, "text", "json", "github", "sarif")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		chosen := &ruleFlags{paths: besideCases(args), fields: declared, keepSource: true}
 		c, err := chosen.load()
@@ -62,9 +63,14 @@ With -o json one object per file is printed, one a line:
 			return err
 		}
 		lint.Check(c, sample)
-		if *format == "json" {
+		switch *format {
+		case "json":
 			err = a.lintJSON(c.Files)
-		} else {
+		case "github":
+			err = lintGitHub(a.stdout, c.Files)
+		case "sarif":
+			err = lintSARIF(a.stdout, c.Files)
+		default:
 			err = a.lintText(c.Files, f)
 		}
 		if err == nil && (c.Errors() > 0 || f.strict && tallyFiles(c.Files).warnings > 0) {

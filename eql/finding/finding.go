@@ -85,15 +85,15 @@ func (c Code) Severity() Severity {
 	}
 }
 
-// docs is where the findings are explained.
-const docs = "https://github.com/weir-eql/weir/blob/main/docs/lint.md"
+// Docs is the address of the page that explains the findings.
+const Docs = "https://github.com/weir-eql/weir/blob/main/docs/lint.md"
 
 // Doc returns the address of the section on the code, "" for a code that isn't known.
 func (c Code) Doc() string {
 	if c.Name() == "" {
 		return ""
 	}
-	return docs + "#" + strings.ToLower(string(c)) + "-" + c.Name()
+	return Docs + "#" + strings.ToLower(string(c)) + "-" + c.Name()
 }
 
 // Name returns the readable name of the code, such as always-false; "" for a code that isn't known.

@@ -166,13 +166,8 @@ func (l *linter) disjunction(v view, parts []view, known []literal) verdict {
 			continue
 		}
 		x = x.negated()
-		if l.conflict(failing, x) != nil {
-			code, what := finding.AlwaysTrue, "the condition is always true"
-			if v.not {
-				code, what = finding.AlwaysFalse, "the condition is always false"
-			}
-			l.report(code, x.expr.Source(), l.whyAlways(failing, x), "%s, because of %s this and `%s`", what,
-				map[bool]string{true: "both", false: "one of"}[v.not], l.source(l.conflict(failing, x).expr))
+		if other := l.conflict(failing, x); other != nil {
+			l.reportTautology(x, *other)
 			return always
 		}
 		failing = append(failing, x)
@@ -210,13 +205,23 @@ func does(x literal) string {
 	return "does"
 }
 
-// whyAlways is the hint for the most common slip: two != joined by or.
-func (l *linter) whyAlways(failing []literal, x literal) string {
-	other := l.conflict(failing, x)
-	if other == nil || other.not || x.not { // both are complements, negated
-		return ""
+// reportTautology reports two sides of a disjunction of which one always holds. Both literals are those sides negated.
+func (l *linter) reportTautology(x, other literal) {
+	if x.opposite && !other.opposite {
+		x, other = other, x
 	}
-	return "join them with and, or write not in (…)"
+	if x.opposite { // not (a and b), where a and b exclude each other
+		l.report(finding.AlwaysFalse, x.expr.Source(), "", "this never holds where `%s` does, so the condition around them always does", l.source(other.expr))
+		return
+	}
+	hint, what := "", "one of this and `"+l.source(other.expr)+"` holds for every event"
+	switch {
+	case other.opposite:
+		what = "this holds wherever `" + l.source(other.expr) + "` does"
+	case !x.not && !other.not: // two complements: the most common slip
+		hint = "join them with and, or write not in (…)"
+	}
+	l.report(finding.AlwaysTrue, x.expr.Source(), hint, "the condition is always true, because %s", what)
 }
 
 // reportConflict reports that x can't hold beside other.
@@ -311,6 +316,11 @@ func (l *linter) duplicates(parts []view, op ast.Op) {
 	}
 }
 
+// within reports whether x holds only where y does. Neither is negated, and both are of one field.
+func (x literal) within(y literal) bool {
+	return len(x.sets) > 0 && !slices.ContainsFunc(x.sets, func(v item) bool { return !v.covered(y.sets) })
+}
+
 // coveredTests reports tests that add nothing to another test of their field in a disjunction.
 func (l *linter) coveredTests(parts []view) {
 	for i, p := range parts {
@@ -323,7 +333,7 @@ func (l *linter) coveredTests(parts []view) {
 			if i == j || !ok || y.not || y.field != x.field || ast.PrintExpr(p.expr) == ast.PrintExpr(q.expr) {
 				continue
 			}
-			if len(x.sets) > 0 && !slices.ContainsFunc(x.sets, func(v item) bool { return !v.covered(y.sets) }) {
+			if x.within(y) && (j < i || !y.within(x)) { // of two that are the same, the second
 				l.report(finding.Duplicate, p.expr.Source(), "take it out", "`%s` holds wherever this does", l.source(q.expr))
 				break
 			}

@@ -225,7 +225,7 @@ func (l *linter) repeated(e *ast.Match) {
 	}
 	for i := range sets {
 		for _, g := range globs {
-			if i != g && sets[i].text != sets[g].text && sets[i].within(sets[g]) {
+			if sets[i].text != sets[g].text && sets[i].within(sets[g]) && (g < i || !sets[g].within(sets[i])) {
 				l.report(finding.Duplicate, e.List[i].Source(), "take it out", "%s in this list matches all that this does", l.source(e.List[g]))
 				break
 			}

@@ -126,24 +126,27 @@ func TestLookback(t *testing.T) {
 	sequence := func(maxspan string) string {
 		return "query = 'sequence by host.id with maxspan=" + maxspan + " [process where true] [file where true]'\n"
 	}
-	for text, want := range map[string]string{
-		"from = \"now-9m\"\n" + sequence("10m"): `write from = "now-15m" or more: maxspan and the interval of 5m`,
-		sequence("7m"):                          `write from = "now-12m" or more: maxspan and the interval of 5m`,
-		"from = \"now-30s\"\ninterval = \"15s\"\n" + sequence("1m"):   `write from = "now-75s" or more: maxspan and the interval of 15s`,
-		"from = \"now-1h\"\ninterval = \"1d\"\n" + sequence("1d"):     `write from = "now-2d" or more: maxspan and the interval of 1d`,
-		"from = \"now-9m\"\n" + sequence("9m"):                        "",
-		"from = \"now-9m\"\n" + sequence("30s"):                       "",
-		"from = \"now-1d/d\"\n" + sequence("26h"):                     "",
-		"query = 'sequence [process where true] [file where true]'\n": "",
+	hint := func(from, interval string) string {
+		return `write from = "` + from + `" or more: maxspan and the interval of ` + interval
+	}
+	for _, tc := range []struct{ text, want string }{
+		{"from = \"now-9m\"\n" + sequence("10m"), hint("now-15m", "5m")},
+		{sequence("7m"), hint("now-12m", "5m")},
+		{"from = \"now-30s\"\ninterval = \"15s\"\n" + sequence("1m"), hint("now-75s", "15s")},
+		{"from = \"now-1h\"\ninterval = \"1d\"\n" + sequence("1d"), hint("now-2d", "1d")},
+		{"from = \"now-9m\"\n" + sequence("9m"), ""},
+		{"from = \"now-9m\"\n" + sequence("30s"), ""},
+		{"from = \"now-1d/d\"\n" + sequence("26h"), ""},
+		{"query = 'sequence [process where true] [file where true]'\n", ""},
 	} {
-		c := load(t, head+text)
+		c := load(t, head+tc.text)
 		lint.Check(c, nil)
 		var hints []string
 		for _, p := range c.Files[0].Problems {
 			hints = append(hints, p.Hint)
 		}
-		if got := strings.Join(hints, ", "); got != want {
-			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
+		if got := strings.Join(hints, ", "); got != tc.want {
+			t.Errorf("%s\ngot  %s\nwant %s", tc.text, got, tc.want)
 		}
 	}
 }
