@@ -35,6 +35,7 @@ build: ## build bin/weir, static
 .PHONY: test
 test: check-tools build rules-test compose-check ## all tests: race detector, random order, a real Kafka broker, shipped rules, compose file
 	hack/kafka.sh run $(GO) test -race -shuffle=on -timeout 25m $(PKGS)
+	$(GO) test -tags purego ./event # the decoder without its assembly
 
 .PHONY: test-short
 test-short: ## tests without race detector and without a broker, the slow ones left out

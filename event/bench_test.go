@@ -157,7 +157,7 @@ func namedSchema(tb testing.TB, fields string) *event.Schema {
 // BenchmarkDecode decodes documents by turns: ns/op is per document, B/s tell documents of different size apart.
 func BenchmarkDecode(b *testing.B) {
 	for _, source := range []string{"generated", "samples", "attack", "file"} {
-		for _, fields := range []string{"3", "25", "all"} {
+		for _, fields := range []string{"0", "3", "25", "all"} {
 			b.Run("events="+source+"/fields="+fields, func(b *testing.B) {
 				docs, s := benchDocs(b, source), namedSchema(b, fields)
 				if len(docs) == 0 || s == nil {

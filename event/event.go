@@ -67,7 +67,7 @@ func (e *Event) Reset(s *Schema) {
 			continue
 		}
 		if len(values) == 1 {
-			values[0] = Value{}
+			values[0].str = ""
 		} else {
 			clear(values)
 		}

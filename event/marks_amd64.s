@@ -48,6 +48,47 @@ block:
 	ORQ  R8, AX
 	MOVQ AX, (DI)
 
+	// Most blocks have neither backslashes nor control characters. A byte is one of the latter where the lesser of it
+	// and 0x1F is itself; where the least of four bytes is one, one of them is.
+	MOVO X0, X4
+	PCMPEQB X9, X4
+	MOVO X1, X5
+	PCMPEQB X9, X5
+	MOVO X2, X6
+	PCMPEQB X9, X6
+	MOVO X3, X7
+	PCMPEQB X9, X7
+	POR  X5, X4
+	POR  X7, X6
+	POR  X6, X4
+	MOVO X0, X5
+	PMINUB X1, X5
+	PMINUB X2, X5
+	PMINUB X3, X5
+	MOVO X5, X6
+	PMINUB X10, X6
+	PCMPEQB X5, X6
+	POR  X6, X4
+	PMOVMSKB X4, AX
+	TESTL AX, AX
+	JNZ  specials
+	MOVQ AX, (R9)
+	MOVQ AX, (R10)
+
+next:
+	ADDQ $64, SI
+	ADDQ $8, DI
+	ADDQ $8, R9
+	ADDQ $8, R10
+	DECQ CX
+
+test:
+	TESTQ CX, CX
+	JG   block
+	MOVQ R11, found+96(FP)
+	RET
+
+specials:
 	MOVO X0, X4
 	PCMPEQB X9, X4
 	PMOVMSKB X4, AX
@@ -67,9 +108,7 @@ block:
 	SHLQ $48, R8
 	ORQ  R8, AX
 	MOVQ AX, (R9)
-	MOVQ AX, R12
 
-	// A byte is a control character where the lesser of it and 0x1F is itself.
 	MOVO X0, X4
 	PMINUB X10, X4
 	PCMPEQB X0, X4
@@ -92,18 +131,7 @@ block:
 	PMOVMSKB X7, R8
 	SHLQ $48, R8
 	ORQ  R8, AX
-	ORQ  R12, AX
+	ORQ  (R9), AX
 	MOVQ AX, (R10)
 	ORQ  AX, R11
-
-	ADDQ $64, SI
-	ADDQ $8, DI
-	ADDQ $8, R9
-	ADDQ $8, R10
-	DECQ CX
-
-test:
-	TESTQ CX, CX
-	JG   block
-	MOVQ R11, found+96(FP)
-	RET
+	JMP  next

@@ -53,6 +53,23 @@ func TestMarks(t *testing.T) {
 	}
 }
 
+// TestMarksKeepsLittle sees that one large document leaves no more memory behind than the bound, and that documents
+// larger than that are read.
+func TestMarksKeepsLittle(t *testing.T) {
+	var m marks
+	for _, size := range []int{8 << 20, 100, 8 << 20, 3 << 20, 1000} {
+		doc := bytes.Repeat([]byte("x"), size)
+		doc[size-1] = '"'
+		m.make(doc)
+		if got := m.quote(0); got != size-1 {
+			t.Errorf("%d bytes: the first quote is at %d", size, got)
+		}
+	}
+	if len(m.buf) > keepMarks {
+		t.Errorf("%d bytes are kept, want %d at most", len(m.buf), keepMarks)
+	}
+}
+
 // TestMarkBlocks compares the two ways to find the bytes; where only one is built they are the same.
 func TestMarkBlocks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))

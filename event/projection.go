@@ -29,7 +29,8 @@ type edge struct {
 	size       int
 	key        string
 	next       *node
-	more       *edge // with the same hash
+	more       *edge  // with the same hash
+	_          uint64 // 64 bytes: where one is follows from its number without a multiplication
 }
 
 // newProjection builds the nodes of a schema's fields and returns the root.
