@@ -11,7 +11,7 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-// TestWhatLoadsRuns: the limits of the rule loader are those of the sequence machine, so that a rule that lints as
+// TestWhatLoadsRuns: the limits of the rule loader are those of the machines, so that a rule that lints as
 // ok can't keep the service from starting.
 func TestWhatLoadsRuns(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -22,6 +22,8 @@ func TestWhatLoadsRuns(t *testing.T) {
 		"64 stages":                 {"sequence" + strings.Repeat(" [any where true]", 64), false},
 		"1,000 stages after runs":   {"sequence" + strings.Repeat(" [any where true] with runs=100", 10), true},
 		"1,100 stages after runs":   {"sequence" + strings.Repeat(" [any where true] with runs=100", 11), false},
+		"a sample of 63 stages":     {"sample by host.id" + strings.Repeat(" [any where true]", 63), true},
+		"a sample of 64 stages":     {"sample by host.id" + strings.Repeat(" [any where true]", 64), false},
 		"63 stages and their until": {"sequence" + strings.Repeat(" [any where true]", 63) + " until [any where false]", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,11 @@ func ruleQueries() map[string]string {
   [process where event.type == "start" and process.name == "ssh-keygen"]
   [file where file.path : "/root/.ssh/*"]
   until [process where event.type == "end"]`,
+		"credentials-gathered": `sample by host.id, process.entity_id
+  [file where file.path == "/etc/passwd"]
+  [file where file.path == "/etc/shadow"]
+  [file where file.path : "/etc/*"]
+  [network where destination.port == 9001]`,
 		"backup-without-upload": `sequence by process.entity_id with maxspan=2s
   [process where event.type == "start" and process.name == "tar"]
   ![network where destination.port == 443]`,
@@ -137,7 +142,7 @@ func (w *writer) gap() time.Duration {
 
 func (w *writer) story(at time.Duration) {
 	s := w.begin(at, w.hosts[w.rnd.IntN(len(w.hosts))])
-	switch w.rnd.IntN(12) {
+	switch w.rnd.IntN(14) {
 	case 0:
 		w.single(s)
 	case 1, 2:
@@ -171,10 +176,35 @@ func (w *writer) story(at time.Duration) {
 	case 10: // the wrong order
 		s.connect(0, "wget", 4444)
 		s.add(w.gap(), "process", "start", "wget", "")
+	case 11, 12:
+		w.gather(s)
 	default:
 		s.add(0, "process", "start", "python3", "")
 		s.write(w.gap(), "python3", "/tmp/noise")
 	}
+}
+
+// gather makes the events of a sample in any order. The third stage would take those of the first two.
+func (w *writer) gather(s *story) {
+	stages := make([]string, 4)
+	for n, stage := range w.rnd.Perm(len(stages)) {
+		gap := w.gap()
+		if n == 0 {
+			gap = 0
+		}
+		switch stage {
+		case 0:
+			s.write(gap, "cat", "/etc/passwd")
+		case 1:
+			s.write(gap, "cat", "/etc/shadow")
+		case 2:
+			s.write(gap, "cat", "/etc/hosts")
+		default:
+			s.connect(gap, "cat", 9001)
+		}
+		stages[stage] = s.ids[len(s.ids)-1]
+	}
+	s.w.script.want = append(s.w.script.want, "credentials-gathered "+strings.Join(stages, " "))
 }
 
 func (w *writer) single(s *story) {

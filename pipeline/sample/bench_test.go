@@ -3,6 +3,7 @@ package sample_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/weir-eql/weir/pipeline/sample"
@@ -10,7 +11,7 @@ import (
 )
 
 // BenchmarkAdvance measures events of a sample: such as find no other, sets that match, and the worst case of events that
-// satisfy all stages but one.
+// satisfy stages that overlap, so that a matching has to be looked for.
 func BenchmarkAdvance(b *testing.B) {
 	tests := []struct {
 		name   string
@@ -22,6 +23,8 @@ func BenchmarkAdvance(b *testing.B) {
 		{"match, 2 stages", 2, []sequence.Hits{1, 2}},
 		{"match, 5 stages", 5, []sequence.Hits{1, 2, 4, 8, 16}},
 		{"overlap, 5 stages", 5, []sequence.Hits{15}},
+		{"one too few, 5 stages", 5, []sequence.Hits{7, 7, 7}},
+		{"one too few, 63 stages", 63, []sequence.Hits{1<<61 - 1}},
 	}
 	for _, tt := range tests {
 		b.Run(tt.name, func(b *testing.B) {
@@ -29,6 +32,10 @@ func BenchmarkAdvance(b *testing.B) {
 			var st sample.State
 			var matches []sequence.Match
 			ref := sequence.Ref{Ordinal: sequence.Ordinal{Topic: "events"}}
+			if strings.HasPrefix(tt.name, "one too few") { // one event for the last two stages
+				ref.Time = 1 << 30
+				m.Advance(&st, 3<<(tt.stages-2), ref, nil)
+			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				ref.Offset++
