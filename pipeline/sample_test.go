@@ -12,11 +12,12 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-func sampleSet(t *testing.T, from string) *rules.Set {
+// sampleSet is a rule with a lookback of a minute.
+func sampleSet(t *testing.T) *rules.Set {
 	t.Helper()
 	return compileQueries(t, rules.SetOptions{}, map[string]string{
 		"s": `sample by host.id [any where tag in ("A", "C")] [any where tag in ("B", "C")]`,
-	}, map[string]string{"s": fmt.Sprintf("from = %q\n", from)})
+	}, map[string]string{"s": "from = \"now-60s\"\n"})
 }
 
 // stored names the families of what is in the state, but for the clock.
@@ -36,7 +37,7 @@ func stored(t *testing.T, store *state.Store) string {
 // A sample takes its events and the older ones with it; what is left of them after the lookback is nothing. Each commit is
 // followed by a restart.
 func TestSampleLeavesNothing(t *testing.T) {
-	set := sampleSet(t, "now-60s")
+	set := sampleSet(t)
 	store := state.OpenMemory()
 	steps := []struct {
 		record pipeline.Record
@@ -70,7 +71,7 @@ func TestSampleLeavesNothing(t *testing.T) {
 
 // The cap on partials takes the key whose first event is the oldest.
 func TestSampleCap(t *testing.T) {
-	w := workerOf(t, sampleSet(t, "now-60s"), state.OpenMemory(), func(l *pipeline.Limits) { l.PartialsPerRule = 2 })
+	w := workerOf(t, sampleSet(t), state.OpenMemory(), func(l *pipeline.Limits) { l.PartialsPerRule = 2 })
 	for i, host := range []string{"a", "b", "c"} {
 		process(t, w, of(host, "A", int64(i), int64(i)*100))
 	}
@@ -101,7 +102,7 @@ func TestSampleScope(t *testing.T) {
 	} {
 		var got []string
 		_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
-			Config:   sampling(sampleSet(t, "now-60s"), tt.mode),
+			Config:   sampling(sampleSet(t), tt.mode),
 			Reported: func(a pipeline.Alert) bool { return a.Completed.Offset >= 2 },
 			Alert:    func(a pipeline.Alert) error { got = append(got, places(a.Match)); return nil },
 		})
@@ -129,7 +130,7 @@ func TestSampleModes(t *testing.T) {
 	} {
 		var got []string
 		_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
-			Config: sampling(sampleSet(t, "now-60s"), tt.mode),
+			Config: sampling(sampleSet(t), tt.mode),
 			Alert:  func(a pipeline.Alert) error { got = append(got, places(a.Match)); return nil },
 		})
 		if err != nil {

@@ -33,7 +33,7 @@ func story(host string) []string {
 func expected(hosts ...string) []string {
 	var want []string
 	for _, h := range hosts {
-		want = append(want, "chain "+h, "either "+h, "silent "+h, "single "+h)
+		want = append(want, "chain "+h, "silent "+h, "single "+h)
 	}
 	slices.Sort(want)
 	return want
@@ -63,7 +63,7 @@ func TestRestartBetweenEvents(t *testing.T) {
 				c.awaitRead(t, c.input)
 				m.stop()
 			}
-			got, want := c.awaitAlerts(t, 4), expected("h1")
+			got, want := c.awaitAlerts(t, 3), expected("h1")
 			if !slices.Equal(got, want) {
 				t.Errorf("alerts %v, want %v", got, want)
 			}
@@ -104,7 +104,7 @@ func TestMemberJoinsAndLeaves(t *testing.T) {
 	a.stop()
 	step()
 	c.awaitRead(t, c.input)
-	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 4*len(hosts))); diff != "" {
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 }
@@ -174,7 +174,7 @@ func TestAbortByRebalance(t *testing.T) {
 		}
 		c.awaitRead(t, c.input)
 	}
-	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 4*len(hosts))); diff != "" {
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 	if refused.Load() < 6 {
@@ -200,7 +200,7 @@ func TestLostEndOfTransaction(t *testing.T) {
 		c.produce(t, "h1", d)
 		c.awaitRead(t, c.input)
 	}
-	if diff := cmp.Diff(expected("h1"), c.awaitAlerts(t, 4)); diff != "" {
+	if diff := cmp.Diff(expected("h1"), c.awaitAlerts(t, 3)); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 	if lost.Load() != 2 {
@@ -262,7 +262,7 @@ func TestSeveralTopics(t *testing.T) {
 	cfg.Topics = []string{c.input, "net"}
 	c.start(t, cfg, t.TempDir())
 	c.awaitRead(t, cfg.Topics...)
-	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 4*len(hosts))); diff != "" {
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 }
