@@ -1,7 +1,10 @@
 package pipeline_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +116,46 @@ func TestSampleScope(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("mode %d: got %q, want %q", tt.mode, got, tt.want)
 		}
+	}
+}
+
+// The order of arrival doesn't matter within the lateness: the samples of a stream are those of the stream sorted by time.
+func TestSampleOfDisorder(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{"sample": queries["sample"], "overlap": queries["overlap"]}, settings)
+	found := func(records []pipeline.Record) string {
+		var lines []string
+		_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
+			Config: config(set),
+			Alert:  func(a pipeline.Alert) error { lines = append(lines, a.RuleID+" "+places(a.Match)); return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	total := 0
+	for seed := range uint64(30) {
+		records := stream(rand.New(rand.NewPCG(seed, 5)), 300, 0)
+		want := found(records)
+		total += strings.Count(want, "\n")
+		var sorted []pipeline.Record
+		for _, r := range records {
+			var doc struct {
+				At int64 `json:"@timestamp"`
+			}
+			if json.Unmarshal(r.Value, &doc) == nil {
+				r.Time, r.Clock = doc.At, pipeline.ClockLogAppend
+				sorted = append(sorted, r)
+			}
+		}
+		slices.SortStableFunc(sorted, func(a, b pipeline.Record) int { return cmp.Compare(a.Time, b.Time) })
+		if got := found(sorted); got != want {
+			t.Errorf("seed %d: sorted\n%s\ndisordered\n%s", seed, got, want)
+		}
+	}
+	if total < 1000 {
+		t.Errorf("only %d samples: the streams prove too little", total)
 	}
 }
 

@@ -294,11 +294,15 @@ func (w *Worker) Finish() error {
 	for _, h := range w.sortedBuffers() {
 		w.dequeue(h)
 	}
+	decided := len(w.out.Alerts)
 	for _, p := range w.sortedPartials() {
 		m := w.machines[p.rule.Number]
 		w.before = appendRefs(w.before[:0], &p.st)
 		w.matches = m.Finish(&p.st, w.matches[:0])
 		w.settle(p, m)
+	}
+	if w.cfg.Samples == SamplesBatch { // a search found them by key, and readers want them by time
+		slices.SortStableFunc(w.out.Alerts[decided:], func(a, b Alert) int { return a.Completed.Compare(b.Completed.Ordinal) })
 	}
 	return w.err
 }
