@@ -15,8 +15,15 @@ import (
 // absentKeys reports join keys that no event of their stage has, which can be told where all of the rule's index patterns are
 // data streams of Elastic Defend.
 func absentKeys(src *rules.Source, rule *rules.Rule, stmt ast.Statement) []rules.Problem {
-	s, ok := stmt.(*ast.Sequence)
-	if !ok || rule.EventCategoryOverride != "" {
+	var stages []ast.Stage
+	var by []ast.Key
+	switch q := stmt.(type) {
+	case *ast.Sequence:
+		stages, by = q.Stages, q.By
+	case *ast.Sample:
+		stages, by = q.Stages, q.By
+	}
+	if rule.EventCategoryOverride != "" {
 		return nil
 	}
 	streams := defendStreams(rule.Index)
@@ -24,13 +31,13 @@ func absentKeys(src *rules.Source, rule *rules.Rule, stmt ast.Statement) []rules
 		return nil
 	}
 	var found []rules.Problem
-	for i := range s.Stages {
-		st := &s.Stages[i]
+	for i := range stages {
+		st := &stages[i]
 		own := ofCategory(streams, st.Filter.Category)
 		if st.Missing || len(own) == 0 {
 			continue
 		}
-		for _, k := range slices.Concat(s.By, st.By) {
+		for _, k := range slices.Concat(by, st.By) {
 			if k.Optional || slices.ContainsFunc(own, func(stream string) bool { return !ecs.DefendLacks(stream, k.Path) }) {
 				continue
 			}

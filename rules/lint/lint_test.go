@@ -155,6 +155,7 @@ func TestAbsentKeys(t *testing.T) {
 	const process, network, registry = `"logs-endpoint.events.process-*"`, `"logs-endpoint.events.network-*"`, `"logs-endpoint.events.registry-default"`
 	for _, tc := range []struct{ index, query, want string }{
 		{process + "," + network, `sequence by dns.question.name [process where true] [network where true]`, "stage 1"},
+		{process + "," + network, `sample by dns.question.name [network where true] [process where true]`, "stage 2"},
 		{process + "," + registry, `sequence [process where true] by process.name [registry where true] by process.parent.name`, "stage 2"},
 		{process, `sequence by registry.path [process where true] [any where true]`, "stage 1,stage 2"},
 		{process + "," + registry, `sequence by registry.path [registry where true] [any where true]`, ""},
@@ -198,6 +199,8 @@ func TestSample(t *testing.T) {
 		{"logs-*-x", `network where true`, ""},
 		{"", `sequence by host.id [process where true] [network where true]`, ""},
 		{"", `sequence by host.id [process where true] [network where true] [file where true]`, "W502"},
+		{"", `sample by host.id [network where true] [process where true]`, ""},
+		{"", `sample by host.id [network where true] [file where true]`, "W502"},
 		{"", `sequence by host.id with maxspan=1m ![file where true] [process where true] [network where true]`, ""},
 		{"", `sequence by process.entity_id [process where true] [network where true]`, "W504"},
 		{"", `sequence by ?process.entity_id [process where true] [network where true]`, ""},
@@ -224,6 +227,9 @@ func TestSample(t *testing.T) {
 		var got []string
 		for _, p := range c.Files[0].Problems {
 			got = append(got, string(p.Code))
+			if p.Code == finding.NoMatch && strings.HasPrefix(tc.query, "sample") && !strings.HasSuffix(p.Message, "passes stage 2") {
+				t.Errorf("%s: %s", tc.query, p.Message)
+			}
 			if p.Code == finding.FieldInNone {
 				got = append(got, p.Message[strings.LastIndexByte(p.Message, ' ')+1:])
 			}

@@ -157,7 +157,7 @@ func (s *Sample) file(src *rules.Source, c *rules.Compiled) []rules.Problem {
 }
 
 func (s *Sample) noMatch(c *rules.Compiled, i, events int) string {
-	if !c.Sequence() {
+	if !c.Joins() {
 		return fmt.Sprintf("none of the %d events that the rule sees passes its condition", events)
 	}
 	return fmt.Sprintf("none of the %d events that the rule sees passes stage %d", events, i+1)
