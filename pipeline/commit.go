@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
 
@@ -172,12 +171,7 @@ func (w *Worker) loadHost(_, value []byte) error {
 // loadPartials takes in the partials of the rules that are loaded. Those of rules that are gone, or whose query
 // has changed, are dropped with the next commit: they would mean something else now.
 func (w *Worker) loadPartials() error {
-	byHash := map[uint64]*rules.Compiled{}
-	for _, c := range w.cfg.Set.Rules() {
-		if c.Joins() {
-			byHash[ruleHash(c)] = c
-		}
-	}
+	byHash := rulesByHash(w.cfg.Set)
 	dropped := 0
 	err := w.part.Scan([]byte{byte(state.FamilyPartial)}, func(key, value []byte) error {
 		k, err := state.ParsePartialKey(key)
@@ -195,10 +189,7 @@ func (w *Worker) loadPartials() error {
 	for i := range w.byRule { // the store has them by key, the caps want them by age
 		slices.SortFunc(w.byRule[i].items, func(a, b *partial) int { return cmp.Compare(a.begun, b.begun) })
 	}
-	if dropped > 0 {
-		w.counts.partialsDiscarded += uint64(dropped)
-		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", dropped))
-	}
+	w.noteDiscarded(dropped)
 	return err
 }
 

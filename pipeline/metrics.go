@@ -118,6 +118,13 @@ func newCounts(rules int) counts {
 	}
 }
 
+// forRules makes room for the rules of another set. Nothing was counted by rule since the last flush.
+func (c *counts) forRules(rules int) {
+	n := newCounts(rules)
+	c.matches, c.evicted, c.lateByRule, c.matchesCut, c.timeless = n.matches, n.evicted, n.lateByRule, n.matchesCut, n.timeless
+	c.deduplicated, c.seenPartials = n.deduplicated, n.seenPartials
+}
+
 // reset drops the counts of the batch.
 func (c *counts) reset() {
 	clear(c.matches)

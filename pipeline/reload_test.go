@@ -14,17 +14,29 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-// runSets runs a stream in batches of random sizes, each with the rule set of a random one of the configurations: the
-// worker is replaced after each commit, as a reload does it.
+// runSets runs a stream in batches of random sizes, each with the rule set of a random one of the configurations, which the
+// worker takes over after the commit, or a new worker with what it finds in the store; now and then a batch is aborted.
 func runSets(t *testing.T, records []pipeline.Record, rnd *rand.Rand, cfgs ...*pipeline.Config) map[string]string {
 	t.Helper()
 	d := &driver{t: t, store: state.OpenMemory(), out: map[string]string{}}
+	var w *pipeline.Worker
 	for {
 		d.cfg = cfgs[rnd.IntN(len(cfgs))]
-		w := d.worker()
+		if w == nil || rnd.IntN(3) == 0 {
+			w = d.worker()
+		} else if err := w.Swap(d.cfg); err != nil {
+			t.Fatal(err)
+		}
 		n := min(len(records), 1+rnd.IntN(40))
 		if err := w.Process(records[:n]); err != nil {
 			t.Fatal(err)
+		}
+		if rnd.IntN(6) == 0 && len(records) > n {
+			w.Changes()
+			if err := w.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			continue
 		}
 		if records = records[n:]; len(records) == 0 {
 			if err := w.Finish(); err != nil {
@@ -105,6 +117,13 @@ func TestReloadOfOneRule(t *testing.T) {
 // TestReloadDropsAndCounts: what belongs to a changed or removed rule is dropped with tombstones, and counted; a rule that is
 // added doesn't see the events that wait for others.
 func TestReloadDropsAndCounts(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("new worker=%v", again), func(t *testing.T) { testDropsAndCounts(t, again) })
+	}
+}
+
+func testDropsAndCounts(t *testing.T, again bool) {
+	t.Helper()
 	old := compileQueries(t, rules.SetOptions{}, map[string]string{
 		"kept":    `sequence by host.id with maxspan=1h [any where tag == "A"] [any where tag == "B"]`,
 		"changed": `sequence by host.id with maxspan=1h [any where tag == "A"] [any where tag == "C"]`,
@@ -133,7 +152,11 @@ func TestReloadDropsAndCounts(t *testing.T) {
 	}
 	d.commit(w)
 	d.cfg = withSet(t, cfg, next)
-	w = d.worker()
+	if again {
+		w = d.worker()
+	} else if err := w.Swap(d.cfg); err != nil {
+		t.Fatal(err)
+	}
 	deleted := 0
 	for _, value := range w.Changes().All() {
 		if value == nil {

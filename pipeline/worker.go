@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
@@ -79,19 +78,14 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, part: part, number: number, machines: machines,
+		part: part, number: number,
 		log:      cfg.Logger.With(slog.Int("partition", int(number))),
 		lateness: cfg.Order.Lateness.Milliseconds(),
-		preparer: NewPreparer(cfg),
 		overlay:  new(state.Overlay),
+		counts:   newCounts(len(machines)),
 	}
-	for _, c := range cfg.Set.Rules() {
-		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
-	}
-	w.evictionLogged = make([]bool, len(machines))
-	w.counts = newCounts(len(machines))
+	w.setRules(cfg, machines)
 	w.forget()
-	cfg.Metrics.begin(number, cfg.Set)
 	return w, nil
 }
 

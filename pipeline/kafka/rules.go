@@ -41,8 +41,7 @@ func (s *Service) SwapRules(ctx context.Context, set *rules.Set) error {
 	}
 }
 
-// swapRules puts the rule set that waits in the place of the one that runs. Nothing is uncommitted when it is called:
-// the workers of the new set begin where those of the old one stopped, from the local store, as after a restart.
+// swapRules puts the rule set that waits in the place of the one that runs. Nothing is uncommitted when it is called.
 func (s *Service) swapRules() error {
 	s.mu.Lock()
 	swap := s.swap
@@ -56,18 +55,8 @@ func (s *Service) swapRules() error {
 	}
 	defer close(swap.done)
 	began := s.deps.Now()
-	err := eachWorker(s.allMembers(), func(m *member) error {
-		part := s.deps.Store.Partition(m.number)
-		m.worker = nil // its partials needn't be in memory twice
-		w, err := pipeline.NewWorker(swap.next, part, m.number)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errStore, err)
-		}
-		m.worker = w
-		return s.reload(w, part)
-	})
-	if err != nil {
-		return fmt.Errorf("state for the new rules: %w", err)
+	if err := eachWorker(s.allMembers(), func(m *member) error { return m.worker.Swap(swap.next) }); err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	s.log.Info("rules swapped", slog.Int("rules", len(swap.next.Set.Rules())), slog.Int("partitions", len(s.members)),
 		slog.Duration("took", s.deps.Now().Sub(began).Round(time.Millisecond)))

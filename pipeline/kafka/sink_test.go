@@ -92,6 +92,13 @@ func (c *cluster) startMeasured(t *testing.T, cfg kafka.Config) (m *member, metr
 	}
 }
 
+func expectText(t *testing.T, metrics func() string, line string) {
+	t.Helper()
+	if text := metrics(); !strings.Contains(text, "\n"+line+"\n") {
+		t.Errorf("the metrics don't say %s:\n%s", line, text)
+	}
+}
+
 // awaitHeld waits until the service isn't ready and says all of the texts.
 func (m *member) awaitHeld(t *testing.T, texts ...string) {
 	t.Helper()

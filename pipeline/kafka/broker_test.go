@@ -1,0 +1,118 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/internal/brokertest"
+	"github.com/weir-eql/weir/pipeline/kafka"
+)
+
+// realCluster is a cluster on the real broker, and a configuration that it takes.
+func realCluster(t *testing.T, partitions int32) (*cluster, kafka.Config) {
+	t.Helper()
+	c := newCluster(t, []string{brokertest.Address(t)}, brokertest.Prefix(t), partitions)
+	cfg := c.config()
+	cfg.SessionTimeout = 6 * time.Second // the least that a broker allows by default
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if _, err := c.admin.DeleteTopics(ctx, c.input, cfg.AlertTopic, cfg.DeadLetterTopic, cfg.ChangelogTopic); err != nil {
+			t.Logf("topics not deleted: %v", err)
+		}
+	})
+	return c, cfg
+}
+
+func (c *cluster) setMaxMessage(t *testing.T, topic string, size int) {
+	t.Helper()
+	value := strconv.Itoa(size)
+	resp, err := c.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, topic)
+	if err == nil {
+		_, err = resp.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBrokerTooLarge has a real broker refuse alerts for their size: all of them, then only those that come together.
+func TestBrokerTooLarge(t *testing.T) {
+	c, cfg := realCluster(t, 1)
+	m := c.start(t, cfg, t.TempDir())
+	m.awaitReady(t)
+	c.setMaxMessage(t, cfg.AlertTopic, 400)
+	send := func(from int) {
+		var records []*kgo.Record
+		for i := range 5 {
+			records = append(records, &kgo.Record{Topic: c.input, Key: []byte("h"), Value: []byte(doc("h", strconv.Itoa(from+i), "process", "nc", from+i, 0))})
+		}
+		c.send(t, records...)
+	}
+	send(0)
+	m.awaitHeld(t, "alerts topic "+cfg.AlertTopic, "MESSAGE_TOO_LARGE", "max.message.bytes=")
+	c.setMaxMessage(t, cfg.AlertTopic, 1300) // one takes about 1,000 bytes
+	c.awaitRead(t, c.input)
+	send(5)
+	c.awaitRead(t, c.input)
+	if got := len(c.awaitAlerts(t, 10)); got != 10 {
+		t.Errorf("%d alerts, want 10", got)
+	}
+	m.awaitReady(t)
+}
+
+// TestBrokerTopicDeleted deletes the alert topic of a real broker under a service that may not create it.
+func TestBrokerTopicDeleted(t *testing.T) {
+	c, cfg := realCluster(t, 2)
+	first := c.start(t, cfg, t.TempDir())
+	first.awaitReady(t)
+	first.stop()
+	cfg.CreateTopics = false
+	m := c.start(t, cfg, t.TempDir())
+	m.awaitReady(t)
+	c.produce(t, "h0", story("h0")[0])
+	c.awaitRead(t, c.input)
+	if _, err := c.admin.DeleteTopics(t.Context(), cfg.AlertTopic); err != nil {
+		t.Fatal(err)
+	}
+	c.produce(t, "h0", story("h0")[1:]...)
+	c.produce(t, "h1", story("h1")...)
+	m.awaitHeld(t, cfg.AlertTopic, "it was deleted")
+	c.createTopic(t, cfg.AlertTopic, 2)
+	c.awaitRead(t, c.input)
+	if diff := cmp.Diff(expected("h0", "h1"), c.awaitAlerts(t, 6)); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestBrokerPositions deletes records and the group's offsets on a real broker.
+func TestBrokerPositions(t *testing.T) {
+	c, cfg := realCluster(t, 1)
+	m := c.start(t, cfg, t.TempDir())
+	c.produce(t, "h", events(0, 3)...)
+	c.awaitRead(t, c.input)
+	m.stop()
+	c.produce(t, "h", events(3, 5)...)
+	c.deleteBefore(t, 6)
+	m, metrics := c.startMeasured(t, cfg)
+	c.awaitRead(t, c.input)
+	if got := len(c.awaitAlerts(t, 5)); got != 5 {
+		t.Errorf("%d alerts, want 5", got)
+	}
+	expectText(t, metrics, `weir_input_records_lost_total{partition="0",topic="`+c.input+`"} 3`)
+	m.stop()
+	until(t, "the group is empty", func() bool {
+		_, err := c.admin.DeleteGroup(t.Context(), c.prefix)
+		return err == nil
+	})
+	if err := runBriefly(t, cfg); !errors.Is(err, kafka.ErrTopics) {
+		t.Errorf("error %v, want ErrTopics", err)
+	}
+}

@@ -1,0 +1,123 @@
+package pipeline
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+
+	"github.com/weir-eql/weir/eql"
+	"github.com/weir-eql/weir/rules"
+)
+
+// Swap makes the worker go on with another rule set, that of cfg, which is of Config.WithSet. It is called between two
+// batches, when nothing is uncommitted. What belongs to rules whose query is the same stays in memory as it is; the rest is
+// dropped with the next commit. The alerts are those of a worker that is made anew with cfg and reads the store; but no state
+// is read. An error means that the set can't run, and changes nothing.
+func (w *Worker) Swap(cfg *Config) error {
+	machines, err := newMachines(cfg)
+	if err != nil {
+		return err
+	}
+	queues := w.byRule
+	w.setRules(cfg, machines)
+	w.byRule = make([]ruleQueue, len(machines))
+	w.counts.forRules(len(machines))
+	next := rulesByHash(cfg.Set)
+	dropped := w.swapPartials(queues, next)
+	for _, h := range w.hosts {
+		w.swapBuffer(h, next)
+	}
+	if c := w.feeding.rule; c != nil {
+		w.feeding.rule = next[ruleHash(c)]
+	}
+	w.noteDiscarded(dropped)
+	return nil
+}
+
+// setRules prepares the worker for the rules of a configuration.
+func (w *Worker) setRules(cfg *Config, machines []Machine) {
+	w.cfg, w.machines, w.preparer = cfg, machines, NewPreparer(cfg)
+	w.absences = w.absences[:0]
+	for _, c := range cfg.Set.Rules() {
+		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
+	}
+	w.evictionLogged = make([]bool, len(machines))
+	cfg.Metrics.begin(w.number, cfg.Set)
+}
+
+// rulesByHash returns the rules that have partials.
+func rulesByHash(set *rules.Set) map[uint64]*rules.Compiled {
+	byHash := map[uint64]*rules.Compiled{}
+	for _, c := range set.Rules() {
+		if c.Joins() {
+			byHash[ruleHash(c)] = c
+		}
+	}
+	return byHash
+}
+
+// swapPartials gives the partials to the rules of the new set, in the order in which they began, and returns how many are
+// nobody's.
+func (w *Worker) swapPartials(queues []ruleQueue, next map[uint64]*rules.Compiled) (dropped int) {
+	for _, q := range queues {
+		for _, p := range q.items {
+			if p == nil || p.dead {
+				continue
+			}
+			if c, ok := next[ruleHash(p.rule)]; ok {
+				p.rule = c
+				w.byRule[c.Number].push(p)
+				continue
+			}
+			dropped++
+			for r := range p.st.Refs {
+				w.release(r)
+			}
+			p.dead = true
+			delete(w.partials, p.key)
+			w.markPartial(p)
+			p.host.partials--
+			w.recount(p.host)
+			w.touch(p.host)
+		}
+	}
+	return dropped
+}
+
+// swapBuffer gives the waiting events of a host to the rules of the new set.
+func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
+	waiting := h.buffer.Len()
+	if waiting == 0 {
+		return
+	}
+	h.buffer.Retain(func(b *buffered) bool {
+		b.cands = slices.DeleteFunc(b.cands, func(c candidate) bool { return next[ruleHash(c.rule)] == nil })
+		for i := range b.cands {
+			b.cands[i].rule = next[ruleHash(b.cands[i].rule)]
+		}
+		slices.SortStableFunc(b.cands, func(x, y candidate) int { return cmp.Compare(x.rule.Number, y.rule.Number) })
+		if len(b.cands) > 0 {
+			return true
+		}
+		w.counts.buffersDiscarded++
+		w.release(b.ref)
+		b.gone = true
+		if b.stored {
+			w.overlay.Delete(b.key())
+		}
+		return false
+	})
+	if n := waiting - h.buffer.Len(); n > 0 {
+		w.buffered -= n
+		w.recount(h)
+		w.touch(h)
+	}
+}
+
+// noteDiscarded counts partials that were dropped with their rules.
+func (w *Worker) noteDiscarded(partials int) {
+	if partials > 0 {
+		w.counts.partialsDiscarded += uint64(partials)
+		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", partials))
+	}
+}
