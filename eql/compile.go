@@ -54,6 +54,9 @@ func (e *Env) CompileStatement(stmt ast.Statement, o QueryOptions) (*Query, erro
 		return nil, err
 	}
 	c.warnUnknown(stmt, o.Fields)
+	if err := c.result(); err != nil {
+		return nil, err
+	}
 	q.Warnings = c.warnings
 	slices.SortStableFunc(q.Warnings, func(a, b *ast.Error) int { return a.Pos - b.Pos })
 	return q, nil

@@ -8,13 +8,21 @@ import (
 )
 
 // warnUnknown warns of fields that the table doesn't know, each once. Optional fields (?name) say themselves that they
-// may not exist.
+// may not exist. Multi-fields are errors, as in Elasticsearch, whose verifier finds no exact values for them.
 func (c *compiler) warnUnknown(stmt ast.Statement, table FieldTable) {
 	if table == nil {
 		return
 	}
 	seen := map[string]bool{}
 	warn := func(path string, at ast.Span, optional bool) {
+		if field, ok := table.VariantOf(path); ok && !seen[path] {
+			seen[path] = true
+			c.errs = append(c.errs, &ast.Error{
+				Span: at, Msg: fmt.Sprintf("%s is an index of %s for searching, which EQL can't read", path, field),
+				Hint: "use " + field + "; `:` in place of == ignores case",
+			})
+			return
+		}
 		if optional || seen[path] || table.Known(path) {
 			return
 		}

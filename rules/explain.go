@@ -19,6 +19,9 @@ type Explanation struct {
 	Hash  string `json:"hash"`
 	// Index holds the rule's index patterns; none means every data stream.
 	Index []string `json:"index"`
+	// CategoryField and TimestampField are the fields that the rule names in place of event.category and @timestamp.
+	CategoryField  string `json:"category_field,omitempty"`
+	TimestampField string `json:"timestamp_field,omitempty"`
 	// Kind is event, sequence or sample.
 	Kind     string           `json:"kind"`
 	Sequence bool             `json:"sequence"`
@@ -50,6 +53,9 @@ type StateCost struct {
 	BytesFull  int `json:"bytes_full"`
 	// Waits is set where the sequence ends in an absence: complete ones wait under their key until it is certain.
 	Waits bool `json:"waits"`
+	// Remembers is set where it begins with one: the time of the last such event is kept under each of its keys for as
+	// long as the sequence may last.
+	Remembers bool `json:"remembers"`
 }
 
 // What a live partial takes in memory: the benchmarks of pipeline/sequence and pipeline/sample measure it.
@@ -73,7 +79,7 @@ type ExplainedStage struct {
 	Missing bool     `json:"missing,omitempty"`
 	Runs    int      `json:"runs,omitempty"`
 	By      []string `json:"by,omitempty"`
-	// Key is the condition under which the index finds the stage: `process.name == "nc"`, one per alternative. None means
+	// Key is the condition under which the index finds the stage: `process.name : "nc"`, one per alternative. None means
 	// that the stage is evaluated for every event.
 	Key []string `json:"key"`
 }
@@ -87,7 +93,7 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 	e = Explanation{
 		ID: c.Rule.ID, Name: c.Rule.Name, Path: c.Rule.Path, Query: c.Query.String(), Hash: c.Hash,
 		Index: c.Rule.Index, Kind: c.Query.Kind.String(), Sequence: c.Sequence(), HostLocal: c.HostLocal, MaxSpanMillis: c.MaxSpan,
-		Unhonoured: c.Rule.Unhonoured(),
+		Unhonoured: c.Rule.Unhonoured(), CategoryField: c.Rule.EventCategoryOverride, TimestampField: c.Rule.TimestampField,
 	}
 	stages := c.Query.Stages
 	if c.Query.Until != nil {
@@ -125,9 +131,14 @@ func stateCost(q *eql.Query, by []string) *StateCost {
 			st.Events += stage.Runs
 		}
 	}
+	st.Remembers = q.Stages[0].Missing
 	st.Begun = st.Events - 1
 	if !st.Waits {
 		st.Events--
+	}
+	if st.Events == 0 { // the first event completes it
+		st.BytesFirst = 0
+		return st
 	}
 	st.BytesFull = bytesFirst + bytesFurther*(st.Events-1)
 	return st
@@ -161,7 +172,7 @@ func (s *Set) describe(n eql.Need) string {
 	path := s.schema.Field(n.Slot).Path
 	switch n.Op {
 	case eql.NeedEqual:
-		return fmt.Sprintf("%s == %q", path, n.Text)
+		return fmt.Sprintf("%s : %q", path, n.Text) // the index ignores case, and the condition decides
 	case eql.NeedPrefix:
 		return fmt.Sprintf("%s begins with %q", path, n.Text)
 	case eql.NeedRest:

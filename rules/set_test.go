@@ -240,8 +240,8 @@ sequence by host.id [process where process.name : ("nc", "ncat") and event.type 
 			{Path: "process.name", Type: "keyword"},
 		},
 		Stages: []rules.ExplainedStage{
-			{Name: "stage 1", Runs: 1, By: []string{"host.id"}, Key: []string{`process.name == "nc"`, `process.name == "ncat"`}},
-			{Name: "stage 2", Runs: 2, By: []string{"host.id"}, Key: []string{`event.category == "network"`}},
+			{Name: "stage 1", Runs: 1, By: []string{"host.id"}, Key: []string{`process.name : "nc"`, `process.name : "ncat"`}},
+			{Name: "stage 2", Runs: 2, By: []string{"host.id"}, Key: []string{`event.category : "network"`}},
 			{Name: "until", By: []string{"host.id"}, Key: []string{`process.executable begins with "/opt/"`}},
 		},
 		HostLocal: true, MaxSpanMillis: 360_000, SpanSource: "lookback",
@@ -251,7 +251,7 @@ sequence by host.id [process where process.name : ("nc", "ncat") and event.type 
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	summary := `stage 1: process.name == "nc" or 1 more; stage 2: event.category == "network"; until: process.executable begins with "/opt/"`
+	summary := `stage 1: process.name : "nc" or 1 more; stage 2: event.category : "network"; until: process.executable begins with "/opt/"`
 	if got.KeySummary() != summary {
 		t.Errorf("got summary %s, want %s", got.KeySummary(), summary)
 	}
@@ -271,5 +271,32 @@ func TestSetsAreIndependent(t *testing.T) {
 	var ev event.Event
 	if h := old.Match(&ev, ""); len(h.Single) != 0 {
 		t.Errorf("an empty event: got %d hits", len(h.Single))
+	}
+}
+
+// TestExplainOverrides shows what is said of a rule with fields of its own, and of an absence at the beginning.
+func TestExplainOverrides(t *testing.T) {
+	f := loadOne(t, head+`event_category_override = "event.type"
+timestamp_field = "event.created"
+query = """
+sequence by ?user.name with maxspan=1m ![info where true] [start where true]
+"""
+`)
+	s := newSet(t, []*rules.Rule{f.Rule}, rules.SetOptions{})
+	got, ok := s.Explain("r1")
+	if !ok {
+		t.Fatal("the set doesn't know its rule")
+	}
+	if got.CategoryField != "event.type" || got.TimestampField != "event.created" {
+		t.Errorf("got the fields %q and %q", got.CategoryField, got.TimestampField)
+	}
+	if want := []string{"?user.name"}; !cmp.Equal(got.Stages[1].By, want) || got.HostLocal {
+		t.Errorf("got keys %v, local %v", got.Stages[1].By, got.HostLocal)
+	}
+	if want := []string{`event.type : "start"`}; !cmp.Equal(got.Stages[1].Key, want) {
+		t.Errorf("got index keys %v, want %v", got.Stages[1].Key, want)
+	}
+	if st := got.State; !st.Remembers || st.Waits || st.Events != 0 || st.BytesFirst != 0 || st.BytesFull != 0 {
+		t.Errorf("got state %+v", st)
 	}
 }

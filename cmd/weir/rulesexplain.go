@@ -128,6 +128,8 @@ func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
 		index = strings.Join(e.Index, ", ")
 	}
 	line("index", index)
+	line("category", e.CategoryField)
+	line("order by", e.TimestampField)
 	if e.State != nil {
 		line("lasts", fmt.Sprintf("at most %s (%s)", time.Duration(e.MaxSpanMillis)*time.Millisecond, e.SpanSource))
 	}
@@ -175,6 +177,9 @@ func explainState(line func(title, text string), e rules.Explanation) {
 		text += fmt.Sprintf(" with the first, %d with all", st.BytesFull)
 	}
 	text += ", event ids included; the events themselves are on disk"
+	if st.Remembers {
+		text += "; and per key of the absence at the beginning the time of its last event"
+	}
 	line("state", text)
 	held := "until it completes, or for %s (%s) and order.lateness"
 	if e.Kind == "sample" {

@@ -72,6 +72,18 @@ func Nearest(path string) string {
 	return nearest
 }
 
+// VariantOf returns the field that path is a multi-field of: Elasticsearch indexes process.name a second time as
+// process.name.text or, in lower case, process.name.caseless, and documents hold neither.
+func VariantOf(path string) (field string, ok bool) {
+	for _, suffix := range [...]string{".text", ".caseless"} {
+		if parent, found := strings.CutSuffix(path, suffix); found {
+			letter, _ := line(parent)
+			return parent, letter == 'k'
+		}
+	}
+	return "", false
+}
+
 // Table is the table as a value, for those who take any table of fields. It has no state.
 type Table struct{}
 
@@ -83,6 +95,9 @@ func (Table) Nearest(path string) string { return Nearest(path) }
 
 // Single is Single.
 func (Table) Single(path string) bool { return Single(path) }
+
+// VariantOf is VariantOf.
+func (Table) VariantOf(path string) (field string, ok bool) { return VariantOf(path) }
 
 // find returns the letter of the type of path, from its own line or from what its parents say.
 func find(path string) (letter byte, ok bool) {

@@ -39,7 +39,12 @@ func TestTypeOf(t *testing.T) {
 		{"winlog.event_data.Unheard", event.Keyword, true},
 		{"winlog.event_data.IntegrityLevel", event.Keyword, true},
 		{"source.geo.location", event.Unknown, true},
-		{"okta.event_type", event.Unknown, true}, // rules use it, no source has its type
+		{"okta.event_type", event.Keyword, true},
+		{"o365.audit.UserType", event.Keyword, true}, // numbers in the events, text in the mapping
+		{"o365.audit.Parameters.ForwardTo", event.Keyword, true},
+		{"azure.signinlogs.properties.device_detail.is_managed", event.Boolean, true},
+		{"azure.signinlogs.properties.status.error_code", event.Long, true},
+		{"winlog.process.pid", event.Long, true},
 		{"cloud_defend.package_policy_revision", event.Long, true},
 		{"kubernetes.audit.annotations.authorization_k8s_io/decision", event.Keyword, true},
 		{"", event.Unknown, false},

@@ -22,6 +22,7 @@
 //   - endpoint.actions.fields.yml
 //   - endpoint.alerts.fields.yml
 //   - fields_used_by_rules.json
+//   - integrations.txt
 
 package ecs
 
@@ -787,10 +788,20 @@ auditd.data.a3 k
 auditd.data.addr k
 auditd.data.class k
 auditd.data.grantors k
-auditd.data.socket.family -
+auditd.data.socket.family k
 auditd.data.syscall k
 auditd.data.terminal k
 auditd.result k
+aws.cloudtrail.additional_eventdata k
+aws.cloudtrail.api_version k
+aws.cloudtrail.console_login.additional_eventdata.login_to k
+aws.cloudtrail.console_login.additional_eventdata.mfa_used b
+aws.cloudtrail.console_login.additional_eventdata.mobile_version b
+aws.cloudtrail.error_code k
+aws.cloudtrail.error_message k
+aws.cloudtrail.event_category k
+aws.cloudtrail.event_type k
+aws.cloudtrail.event_version k
 aws.cloudtrail.flattened.request_parameters.aclProtocol k
 aws.cloudtrail.flattened.request_parameters.activate k
 aws.cloudtrail.flattened.request_parameters.attribute k
@@ -811,15 +822,31 @@ aws.cloudtrail.flattened.request_parameters.withDecryption b
 aws.cloudtrail.flattened.request_parameters.x-amz-acl k
 aws.cloudtrail.flattened.request_parameters.x-amz-server-side-encryption-customer-algorithm k
 aws.cloudtrail.flattened.response_elements.documentDescription.documentType k
-aws.cloudtrail.recipient_account_id -
-aws.cloudtrail.request_parameters -
-aws.cloudtrail.resources.arn -
-aws.cloudtrail.session_credential_from_console -
-aws.cloudtrail.user_identity.access_key_id -
-aws.cloudtrail.user_identity.arn -
-aws.cloudtrail.user_identity.type -
+aws.cloudtrail.management_event k
+aws.cloudtrail.read_only b
+aws.cloudtrail.recipient_account_id k
+aws.cloudtrail.request_id k
+aws.cloudtrail.request_parameters k
+aws.cloudtrail.resources.account_id k
+aws.cloudtrail.resources.arn k
+aws.cloudtrail.resources.type k
+aws.cloudtrail.response_elements k
+aws.cloudtrail.service_event_details k
+aws.cloudtrail.session_credential_from_console k
+aws.cloudtrail.shared_event_id k
+aws.cloudtrail.user_identity.access_key_id k
+aws.cloudtrail.user_identity.arn k
+aws.cloudtrail.user_identity.invoked_by k
+aws.cloudtrail.user_identity.session_context.creation_date d
+aws.cloudtrail.user_identity.session_context.mfa_authenticated k
+aws.cloudtrail.user_identity.session_context.session_issuer.account_id k
+aws.cloudtrail.user_identity.session_context.session_issuer.arn k
+aws.cloudtrail.user_identity.session_context.session_issuer.principal_id k
+aws.cloudtrail.user_identity.session_context.session_issuer.type k
+aws.cloudtrail.user_identity.type k
+aws.cloudtrail.vpc_endpoint_id k
 azure.activitylogs.identity.claims.appid k
-azure.activitylogs.operation_name -
+azure.activitylogs.operation_name k
 azure.activitylogs.properties.appDisplayName k
 azure.activitylogs.properties.appId k
 azure.activitylogs.properties.authentication_protocol k
@@ -827,11 +854,11 @@ azure.activitylogs.properties.requestbody.properties.roleDefinitionId k
 azure.activitylogs.properties.resourceDisplayName k
 azure.activitylogs.properties.responseBody k
 azure.activitylogs.properties.status_code k
-azure.auditlogs.identity -
-azure.auditlogs.operation_name -
+azure.auditlogs.identity k
+azure.auditlogs.operation_name k
 azure.auditlogs.properties.additional_details.value k
-azure.auditlogs.properties.initiated_by.user.id -
-azure.auditlogs.properties.initiated_by.user.userPrincipalName -
+azure.auditlogs.properties.initiated_by.user.id k
+azure.auditlogs.properties.initiated_by.user.userPrincipalName k
 azure.auditlogs.properties.target_resources.0.display_name k
 azure.auditlogs.properties.target_resources.0.id k
 azure.auditlogs.properties.target_resources.0.modified_properties.0.display_name k
@@ -844,12 +871,12 @@ azure.auditlogs.properties.target_resources.0.modified_properties.3.new_value k
 azure.auditlogs.properties.target_resources.0.modified_properties.4.new_value k
 azure.auditlogs.properties.target_resources.0.modified_properties.5.new_value k
 azure.auditlogs.properties.userAgent k
-azure.correlation_id -
+azure.correlation_id k
 azure.graphactivitylogs.properties.c_idtyp k
 azure.graphactivitylogs.properties.c_sid k
 azure.graphactivitylogs.properties.requestUri k
 azure.graphactivitylogs.properties.user_principal_object_id k
-azure.identityprotection.properties.user_principal_name -
+azure.identityprotection.properties.user_principal_name k
 azure.platformlogs.identity.claim.appid k
 azure.platformlogs.identity.claim.upn k
 azure.platformlogs.identity.type k
@@ -879,8 +906,12 @@ azure.platformlogs.properties.log.userAgent k
 azure.platformlogs.properties.log.verb k
 azure.platformlogs.properties.userAgentHeader k
 azure.platformlogs.statusCode k
-azure.signinlogs.category -
-azure.signinlogs.properties.app_display_name -
+azure.signinlogs.caller_ip_address i
+azure.signinlogs.category k
+azure.signinlogs.identity k
+azure.signinlogs.operation_name k
+azure.signinlogs.operation_version k
+azure.signinlogs.properties.app_display_name k
 azure.signinlogs.properties.app_id k
 azure.signinlogs.properties.app_owner_tenant_id k
 azure.signinlogs.properties.applied_conditional_access_policies.display_name k
@@ -889,26 +920,60 @@ azure.signinlogs.properties.applied_conditional_access_policies.result k
 azure.signinlogs.properties.authentication_details.authentication_method k
 azure.signinlogs.properties.authentication_processing_details k
 azure.signinlogs.properties.authentication_protocol k
+azure.signinlogs.properties.authentication_requirement k
+azure.signinlogs.properties.autonomous_system_number l
+azure.signinlogs.properties.client_app_used k
 azure.signinlogs.properties.client_credential_type k
 azure.signinlogs.properties.conditional_access_audiences.application_id k
-azure.signinlogs.properties.device_detail.device_id -
-azure.signinlogs.properties.device_detail.is_managed -
-azure.signinlogs.properties.device_detail.trust_type -
-azure.signinlogs.properties.incoming_token_type -
+azure.signinlogs.properties.conditional_access_status k
+azure.signinlogs.properties.correlation_id k
+azure.signinlogs.properties.created_at d
+azure.signinlogs.properties.cross_tenant_access_type k
+azure.signinlogs.properties.device_detail.browser k
+azure.signinlogs.properties.device_detail.device_id k
+azure.signinlogs.properties.device_detail.display_name k
+azure.signinlogs.properties.device_detail.is_compliant b
+azure.signinlogs.properties.device_detail.is_managed b
+azure.signinlogs.properties.device_detail.operating_system k
+azure.signinlogs.properties.device_detail.trust_type k
+azure.signinlogs.properties.flagged_for_review b
+azure.signinlogs.properties.home_tenant_id k
+azure.signinlogs.properties.id k
+azure.signinlogs.properties.incoming_token_type k
 azure.signinlogs.properties.is_interactive b
+azure.signinlogs.properties.is_tenant_restricted b
 azure.signinlogs.properties.mfa_detail.auth_method k
+azure.signinlogs.properties.original_request_id k
 azure.signinlogs.properties.original_transfer_method k
-azure.signinlogs.properties.resource_display_name -
+azure.signinlogs.properties.resource_display_name k
 azure.signinlogs.properties.resource_id k
 azure.signinlogs.properties.resource_owner_tenant_id k
+azure.signinlogs.properties.resource_tenant_id k
+azure.signinlogs.properties.risk_detail k
+azure.signinlogs.properties.risk_event_types k
+azure.signinlogs.properties.risk_event_types_v2 k
+azure.signinlogs.properties.risk_level_aggregated k
+azure.signinlogs.properties.risk_level_during_signin k
+azure.signinlogs.properties.risk_state k
+azure.signinlogs.properties.service_principal_credential_key_id k
+azure.signinlogs.properties.service_principal_id k
+azure.signinlogs.properties.service_principal_name k
 azure.signinlogs.properties.session_id k
-azure.signinlogs.properties.status.error_code -
+azure.signinlogs.properties.status.error_code l
 azure.signinlogs.properties.tenant_id k
+azure.signinlogs.properties.token_issuer_name k
+azure.signinlogs.properties.token_issuer_type k
 azure.signinlogs.properties.token_protection_status_details.sign_in_session_status k
-azure.signinlogs.properties.user_id -
-azure.signinlogs.properties.user_type -
-azure.signinlogs.result_signature -
-azure.tenant_id -
+azure.signinlogs.properties.unique_token_identifier k
+azure.signinlogs.properties.user_display_name k
+azure.signinlogs.properties.user_id k
+azure.signinlogs.properties.user_principal_name k
+azure.signinlogs.properties.user_type k
+azure.signinlogs.result_description k
+azure.signinlogs.result_signature k
+azure.signinlogs.result_type k
+azure.signinlogs.tenant_id k
+azure.tenant_id k
 billable b
 blocklist_label l
 client.address=k
@@ -1734,11 +1799,11 @@ file.x509.subject.organization k
 file.x509.subject.organizational_unit k
 file.x509.subject.state_or_province k
 file.x509.version_number=k
-fortinet.firewall.action -
-fortinet.firewall.cfgattr -
-fortinet.firewall.cfgpath -
-fortinet.firewall.method -
-fortinet.firewall.ui -
+fortinet.firewall.action k
+fortinet.firewall.cfgattr k
+fortinet.firewall.cfgpath k
+fortinet.firewall.method k
+fortinet.firewall.ui k
 gcp.audit.labels.authorization.k8s.io/decision k
 gcp.audit.labels.command.gke.io/command k
 gcp.audit.request.kind k
@@ -1796,14 +1861,14 @@ gen_ai.tool.type=k
 gen_ai.usage.input_tokens=l
 gen_ai.usage.output_tokens=l
 github.branch k
-github.category -
-github.operation_type -
+github.category k
+github.operation_type k
 github.overridden_codes k
-github.permission -
+github.permission k
 github.reasons.code k
 github.reasons.message k
 github.repository_public b
-github.visibility -
+github.visibility k
 google_workspace.device.account_state k
 google_workspace.drive.copy_type k
 google_workspace.drive.file.type k
@@ -2079,7 +2144,7 @@ kibana.alert.workflow_status k
 kubernetes.audit.annotations.authorization_k8s_io/decision k
 kubernetes.audit.annotations.authorization_k8s_io/reason k
 kubernetes.audit.impersonatedUser.username k
-kubernetes.audit.level -
+kubernetes.audit.level k
 kubernetes.audit.objectRef.name k
 kubernetes.audit.objectRef.namespace k
 kubernetes.audit.objectRef.resource k
@@ -2101,7 +2166,7 @@ kubernetes.audit.requestObject.spec.type k
 kubernetes.audit.requestObject.spec.volumes.hostPath.path k
 kubernetes.audit.requestURI k
 kubernetes.audit.responseStatus.reason k
-kubernetes.audit.stage -
+kubernetes.audit.stage k
 kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name k
 kubernetes.audit.user.groups k
 kubernetes.audit.user.username k
@@ -2144,24 +2209,46 @@ network.transport=k
 network.type=k
 network.vlan.id=k
 network.vlan.name=k
-network_traffic.cassandra.request.query -
-network_traffic.mysql.query -
-network_traffic.pgsql.query -
-network_traffic.redis.query -
+network_traffic.cassandra.request.query k
+network_traffic.mysql.query k
+network_traffic.pgsql.query k
+network_traffic.redis.query k
+o365.audit.Activity k
+o365.audit.Actor.ID k
+o365.audit.Actor.Type k
+o365.audit.AdditionalInfo K
 o365.audit.AffectedItems.Subject k
+o365.audit.AlertType k
+o365.audit.AppAccessContext K
 o365.audit.AppAccessContext.AADSessionId k
 o365.audit.ApplicationId k
+o365.audit.Category k
+o365.audit.ClientIP k
+o365.audit.ClientIPAddress k
 o365.audit.CommunicationType k
 o365.audit.DeviceProperties.Value k
+o365.audit.ErrorNumber k
+o365.audit.ExtendedProperties K
 o365.audit.ExtendedProperties.RequestType k
 o365.audit.ExtendedProperties.ResultStatusDetail k
+o365.audit.ExternalAccess b
 o365.audit.IsManagedDevice b
+o365.audit.Item K
+o365.audit.ItemType k
+o365.audit.LogonType k
+o365.audit.LogonUserSid k
+o365.audit.MailboxGuid k
 o365.audit.Members k
+o365.audit.ModifiedProperties K
+o365.audit.Name k
 o365.audit.NewValue k
 o365.audit.ObjectId k
+o365.audit.Operation k
 o365.audit.OperationCount l
 o365.audit.OperationProperties.Name k
 o365.audit.OperationProperties.Value k
+o365.audit.OrganizationId k
+o365.audit.Parameters K
 o365.audit.Parameters.BlindCopyTo -
 o365.audit.Parameters.ForwardAsAttachmentTo -
 o365.audit.Parameters.ForwardTo -
@@ -2173,8 +2260,25 @@ o365.audit.Parameters.RedirectToRecipients -
 o365.audit.ParticipantInfo.HasForeignTenantUsers b
 o365.audit.ParticipantInfo.HasGuestUsers b
 o365.audit.ParticipantInfo.HasOtherGuestUsers b
+o365.audit.Platform k
+o365.audit.RecordType k
+o365.audit.ResultStatus k
 o365.audit.SearchQueryText k
-o365.audit.UserType -
+o365.audit.Severity k
+o365.audit.SharePointMetaData K
+o365.audit.SiteUrl k
+o365.audit.Source k
+o365.audit.SourceFileName k
+o365.audit.Status k
+o365.audit.Subject k
+o365.audit.Target.ID k
+o365.audit.Target.Type k
+o365.audit.TargetUserOrGroupName k
+o365.audit.TargetUserOrGroupType k
+o365.audit.UserId k
+o365.audit.UserKey k
+o365.audit.UserType k
+o365.audit.Workload k
 observer.egress=-
 observer.egress.interface.alias=k
 observer.egress.interface.id=k
@@ -2216,15 +2320,52 @@ observer.serial_number=k
 observer.type=k
 observer.vendor=k
 observer.version=k
-okta.actor.id -
+okta.actor.alternate_id k
+okta.actor.display_name k
+okta.actor.id k
+okta.actor.type k
+okta.authentication_context.authentication_provider k
+okta.authentication_context.authentication_step l
+okta.authentication_context.credential_provider k
+okta.authentication_context.credential_type k
+okta.authentication_context.external_session_id k
+okta.authentication_context.interface k
+okta.client.device k
+okta.client.id k
+okta.client.ip i
+okta.client.user_agent.browser k
+okta.client.user_agent.os k
+okta.client.user_agent.raw_user_agent k
+okta.client.zone k
+okta.debug_context.debug_data K
 okta.debug_context.debug_data.factor -
 okta.debug_context.debug_data.flattened.grantType k
 okta.debug_context.debug_data.flattened.privilegeGranted k
 okta.debug_context.debug_data.flattened.requestedScopes k
-okta.event_type -
-okta.outcome.reason -
-okta.outcome.result -
-okta.target.id -
+okta.device.managed b
+okta.device.registered b
+okta.device.secure_hardware_present b
+okta.display_message k
+okta.event_type k
+okta.outcome.reason k
+okta.outcome.result k
+okta.security_context.as.number l
+okta.security_context.as.organization.name k
+okta.security_context.domain k
+okta.security_context.is_proxy b
+okta.security_context.isp k
+okta.severity k
+okta.target.alternate_id k
+okta.target.changeDetails.from K
+okta.target.changeDetails.to K
+okta.target.detailEntry K
+okta.target.display_name k
+okta.target.id k
+okta.target.type k
+okta.transaction.id k
+okta.transaction.type k
+okta.uuid k
+okta.version k
 orchestrator.api_version=k
 orchestrator.cluster.id=k
 orchestrator.cluster.name=k
@@ -4526,7 +4667,10 @@ vulnerability.score.temporal=f
 vulnerability.score.version=k
 vulnerability.severity=k
 vulnerability.status=k
-winlog.computer_name -
+winlog.activity_id k
+winlog.api k
+winlog.channel k
+winlog.computer_name k
 winlog.event_data K
 winlog.event_data.AccessList k
 winlog.event_data.AccessMask k
@@ -4614,9 +4758,20 @@ winlog.event_data.TicketEncryptionType k
 winlog.event_data.TicketOptions k
 winlog.event_data.UserPrincipalName k
 winlog.event_data.WorkstationName k
+winlog.event_id k
+winlog.keywords k
+winlog.level k
 winlog.logon.id k
 winlog.logon.type k
-winlog.process.pid -
+winlog.opcode k
+winlog.outcome k
+winlog.process.pid l
+winlog.process.thread.id l
+winlog.provider_guid k
+winlog.provider_name k
+winlog.record_id k
+winlog.task k
+winlog.time_created d
 zeek.http.client_header_names k
 zeek.http.server_header_names k
 `

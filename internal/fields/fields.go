@@ -229,6 +229,14 @@ func (t *Table) Known(path string) bool {
 	return ok || ecs.Known(path)
 }
 
+// VariantOf is ecs.VariantOf for fields that aren't declared.
+func (t *Table) VariantOf(path string) (field string, ok bool) {
+	if _, declared := t.find(path); declared {
+		return "", false
+	}
+	return ecs.VariantOf(path)
+}
+
 // Nearest returns the known field that is most like path, "" where none is close.
 func (t *Table) Nearest(path string) string {
 	nearest := ecs.Nearest(path)

@@ -4,12 +4,13 @@
 //
 // FOLDER holds ecs_VERSION_types.json (path → type of every ECS field), PACKAGE.STREAM.fields.yml (field files of
 // integration packages), dr-non-ecs-schema.json (index pattern → further fields that rules use) and
-// fields_used_by_rules.json (path → type where it is known). Only names and types are taken. Where sources
-// disagree about a type the first in this order wins, and the others are listed on standard error; but long beats
-// keyword outside ECS, since rules compare such fields with numbers.
+// fields_used_by_rules.json (path → type where it is known). Last comes integrations.txt, which is part of this program. Only
+// names and types are taken. Where sources disagree about a type the first in this order wins, and the others are listed on
+// standard error; but long beats keyword outside ECS, since rules compare such fields with numbers.
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,6 +24,11 @@ import (
 
 	"github.com/goccy/go-yaml"
 )
+
+// integrations holds fields that none of the other sources types; its head says in which form.
+//
+//go:embed integrations.txt
+var integrations string
 
 func main() {
 	if err := run(os.Args[1:], os.Stderr); err != nil {
@@ -107,7 +113,33 @@ func (t table) gather(dir string) ([]string, error) {
 	if len(done) == 0 {
 		return nil, fmt.Errorf("no field definitions in %s", dir)
 	}
-	return done, nil
+	const name = "integrations.txt"
+	if err := t.readLines(name, integrations); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return append(done, name), nil
+}
+
+// readLines reads lines of a type, a prefix, and the rests of paths.
+func (t table) readLines(name, text string) error {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		if len(words) < 3 || code(words[0]) == "-" {
+			return fmt.Errorf("want a type, a prefix and names: %s", line)
+		}
+		for _, rest := range words[2:] {
+			path, members := strings.CutSuffix(join(words[1], rest), ".*")
+			if members {
+				t.add(name, path, "flattened")
+			} else {
+				t.add(name, path, words[0])
+			}
+		}
+	}
+	return nil
 }
 
 // add notes the type of a path unless an earlier source, or an earlier file of this one, gave it already.
