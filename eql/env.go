@@ -36,9 +36,9 @@ type FieldTable interface {
 	Known(path string) bool
 	// Nearest returns the known field that is most like path, "" where none is close.
 	Nearest(path string) string
-	// VariantOf returns the field that path is only another index of (process.name.text), which no document has as a field
-	// of its own; ok is false for all other paths.
-	VariantOf(path string) (field string, ok bool)
+	// Unusable tells why EQL can't read the field at path though there is one, and what to write instead; why is "" for
+	// all others.
+	Unusable(path string) (why, hint string)
 }
 
 // NewEnv returns an empty environment over s.

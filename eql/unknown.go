@@ -8,19 +8,17 @@ import (
 )
 
 // warnUnknown warns of fields that the table doesn't know, each once. Optional fields (?name) say themselves that they
-// may not exist. Multi-fields are errors, as in Elasticsearch, whose verifier finds no exact values for them.
+// may not exist. Multi-fields and objects are errors, as in Elasticsearch: its verifier finds no exact values for the ones,
+// and takes only the members of the others.
 func (c *compiler) warnUnknown(stmt ast.Statement, table FieldTable) {
 	if table == nil {
 		return
 	}
 	seen := map[string]bool{}
 	warn := func(path string, at ast.Span, optional bool) {
-		if field, ok := table.VariantOf(path); ok && !seen[path] {
+		if why, hint := table.Unusable(path); why != "" && !seen[path] {
 			seen[path] = true
-			c.errs = append(c.errs, &ast.Error{
-				Span: at, Msg: fmt.Sprintf("%s is an index of %s for searching, which EQL can't read", path, field),
-				Hint: "use " + field + "; `:` in place of == ignores case",
-			})
+			c.errs = append(c.errs, &ast.Error{Code: finding.Type, Span: at, Msg: path + " " + why, Hint: hint})
 			return
 		}
 		if optional || seen[path] || table.Known(path) {

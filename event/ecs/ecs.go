@@ -72,16 +72,36 @@ func Nearest(path string) string {
 	return nearest
 }
 
-// VariantOf returns the field that path is a multi-field of: Elasticsearch indexes process.name a second time as
-// process.name.text or, in lower case, process.name.caseless, and documents hold neither.
-func VariantOf(path string) (field string, ok bool) {
+// Unusable tells why no document has a value at path though there is a field: a multi-field is a second index of its
+// field (process.name.text, process.name.caseless), an object has values in its members only. why is "" for all others.
+func Unusable(path string) (why, hint string) {
 	for _, suffix := range [...]string{".text", ".caseless"} {
 		if parent, found := strings.CutSuffix(path, suffix); found {
-			letter, _ := line(parent)
-			return parent, letter == 'k'
+			if letter, _ := line(parent); letter == 'k' {
+				return "is an index of " + parent + " for searching, which EQL can't read", "use " + parent + "; `:` in place of == ignores case"
+			}
 		}
 	}
-	return "", false
+	letter, _ := line(path)
+	member := firstBelow(path)
+	switch {
+	case letter == 'K':
+		return "is an object, which has no value of its own", "name one of its members"
+	case member != "" && (letter == 0 || letter == '-'):
+		return "is an object, which has no value of its own", "name one of its fields, such as " + member
+	default:
+		return "", ""
+	}
+}
+
+// firstBelow returns the first field whose path begins with path and a dot, "" where there is none.
+func firstBelow(path string) string {
+	_, rest, _ := strings.Cut(table, "\n"+path+".")
+	if rest == "" {
+		return ""
+	}
+	member, _, _ := strings.Cut(rest, "\n")
+	return path + "." + member[:len(member)-len(" k")]
 }
 
 // Table is the table as a value, for those who take any table of fields. It has no state.
@@ -96,8 +116,8 @@ func (Table) Nearest(path string) string { return Nearest(path) }
 // Single is Single.
 func (Table) Single(path string) bool { return Single(path) }
 
-// VariantOf is VariantOf.
-func (Table) VariantOf(path string) (field string, ok bool) { return VariantOf(path) }
+// Unusable is Unusable.
+func (Table) Unusable(path string) (why, hint string) { return Unusable(path) }
 
 // find returns the letter of the type of path, from its own line or from what its parents say.
 func find(path string) (letter byte, ok bool) {

@@ -76,6 +76,28 @@ func TestTypeOfMeta(t *testing.T) {
 	}
 }
 
+func TestUnusable(t *testing.T) {
+	for _, tt := range []struct{ path, why, hint string }{
+		{"process.name", "", ""},
+		{"process.nmae", "", ""},
+		{"process.Ext.api.parameters.address", "", ""},
+		{"labels.team", "", ""},
+		{"source.geo.location", "", ""},
+		{"process.name.text", "is an index of process.name", "use process.name;"},
+		{"file.path.caseless", "is an index of file.path", "use file.path;"},
+		{"process.code_signature", "is an object", "such as process.code_signature.digest_algorithm"},
+		{"process", "is an object", "such as process."},
+		{"dns.answers", "is an object", "such as dns.answers.class"},
+		{"labels", "is an object", "one of its members"},
+		{"", "", ""},
+	} {
+		why, hint := ecs.Unusable(tt.path)
+		if !strings.HasPrefix(why, tt.why) || !strings.Contains(hint, tt.hint) || (why == "") != (tt.why == "") {
+			t.Errorf("Unusable(%q) = %q, %q, want %q, %q", tt.path, why, hint, tt.why, tt.hint)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	for _, tt := range []struct{ path, want string }{
 		{"proces.name", "process.name"},

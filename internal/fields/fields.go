@@ -229,12 +229,12 @@ func (t *Table) Known(path string) bool {
 	return ok || ecs.Known(path)
 }
 
-// VariantOf is ecs.VariantOf for fields that aren't declared.
-func (t *Table) VariantOf(path string) (field string, ok bool) {
+// Unusable is ecs.Unusable for fields that aren't declared.
+func (t *Table) Unusable(path string) (why, hint string) {
 	if _, declared := t.find(path); declared {
-		return "", false
+		return "", ""
 	}
-	return ecs.VariantOf(path)
+	return ecs.Unusable(path)
 }
 
 // Nearest returns the known field that is most like path, "" where none is close.
