@@ -88,20 +88,25 @@ func Unusable(path string) (why, hint string) {
 	case letter == 'K':
 		return "is an object, which has no value of its own", "name one of its members"
 	case member != "" && (letter == 0 || letter == '-'):
-		return "is an object, which has no value of its own", "name one of its fields, such as " + member
+		return "is an object, which has no value of its own", "name one of its fields, such as " + member + "; if it is a value in your events, declare its type"
 	default:
 		return "", ""
 	}
 }
 
-// firstBelow returns the first field whose path begins with path and a dot, "" where there is none.
+// firstBelow returns the first field with a type whose path begins with path and a dot, "" where there is none.
 func firstBelow(path string) string {
-	_, rest, _ := strings.Cut(table, "\n"+path+".")
-	if rest == "" {
-		return ""
+	rest := table
+	for {
+		var found bool
+		if _, rest, found = strings.Cut(rest, "\n"+path+"."); !found {
+			return ""
+		}
+		member, _, _ := strings.Cut(rest, "\n")
+		if !strings.HasSuffix(member, "-") {
+			return path + "." + member[:len(member)-len(" k")]
+		}
 	}
-	member, _, _ := strings.Cut(rest, "\n")
-	return path + "." + member[:len(member)-len(" k")]
 }
 
 // Table is the table as a value, for those who take any table of fields. It has no state.

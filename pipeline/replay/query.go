@@ -219,6 +219,9 @@ func (f unknownFields) Known(path string) bool {
 	return true
 }
 
+// Unusable waits for the documents too: what is an object in the table may be a value in data of one's own.
+func (f unknownFields) Unusable(string) (why, hint string) { return "", "" }
+
 // inputFields is the table of fields with those that the documents have: custom data has fields of its own.
 type inputFields struct {
 	FieldTypes
@@ -230,6 +233,14 @@ type inputFields struct {
 // Known reports whether the table or a document has the field.
 func (f inputFields) Known(path string) bool {
 	return f.FieldTypes.Known(path) || f.present[f.schema.Lookup(path)]
+}
+
+// Unusable is the table's, but for what the documents have values for.
+func (f inputFields) Unusable(path string) (why, hint string) {
+	if slot := f.schema.Lookup(path); slot != event.NoSlot && f.present[slot] {
+		return "", ""
+	}
+	return f.FieldTypes.Unusable(path)
 }
 
 // warnings compiles the query once more, now that it is known which fields the documents have.
