@@ -312,6 +312,7 @@ func (p *parser) compile(r *Rule) {
 	if p.file.Source != nil {
 		p.file.Source.query = q.Statement()
 	}
+	r.parsed, r.parsedText = q.Statement(), r.Query
 	r.normalised = q.String()
 	r.piped = len(q.Pipes) > 0
 	if err := checkQuery(q); err != nil {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,7 +9,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/eql/finding"
@@ -23,7 +27,8 @@ const DefaultMaxFileBytes = 1 << 20
 type LoadOptions struct {
 	// MaxFileBytes limits the size of a rule file; 0 means DefaultMaxFileBytes.
 	MaxFileBytes int64
-	// Types tells the types of fields; nil means those of the Elastic Common Schema and of known integrations.
+	// Types tells the types of fields; nil means those of the Elastic Common Schema and of known integrations. It and Fields
+	// are asked from several goroutines.
 	Types func(path string) event.Type
 	// KeepSource keeps the text of each file in File.Source, for what reads on.
 	KeepSource bool
@@ -157,10 +162,19 @@ func loadPath(p string, o LoadOptions) ([]*File, error) {
 }
 
 func loadTree(fsys fs.FS, prefix string, o LoadOptions) ([]*File, error) {
-	var files []*File
-	err := walkTree(fsys, prefix, func(name string) {
-		files = append(files, loadFile(fsys, name, joinPath(prefix, name), o))
-	})
+	var names []string
+	err := walkTree(fsys, prefix, func(name string) { names = append(names, name) })
+	files := make([]*File, len(names))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+				files[i] = loadFile(fsys, names[i], joinPath(prefix, names[i]), o)
+			}
+		})
+	}
+	wait.Wait()
 	return files, err
 }
 
@@ -223,14 +237,17 @@ func readLimited(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	src, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var src bytes.Buffer
+	if info, err := f.Stat(); err == nil { // only a hint
+		src.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
+	}
+	if _, err := src.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	if int64(len(src)) > limit {
+	if int64(src.Len()) > limit {
 		return nil, fmt.Errorf("the file is larger than %d bytes", limit)
 	}
-	return src, nil
+	return src.Bytes(), nil
 }
 
 // collect picks one rule per id and warns about the others.

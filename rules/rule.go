@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
+
+	"github.com/weir-eql/weir/eql/ast"
 )
 
 // Rule is one EQL rule with everything that its file says. A Rule is made by Load and is not changed afterwards;
@@ -86,10 +88,12 @@ type Rule struct {
 	OutputIndex     string           `toml:"output_index"`
 	Namespace       string           `toml:"namespace"`
 
-	normalised string // canonical query, set by Load
-	piped      bool   // the query ends in pipes
-	lookback   int64  // milliseconds
-	interval   int64  // milliseconds
+	parsed     ast.Statement // of parsedText, set by Load
+	parsedText string        // Query as Load read it
+	normalised string        // canonical query, set by Load
+	piped      bool          // the query ends in pipes
+	lookback   int64         // milliseconds
+	interval   int64         // milliseconds
 }
 
 // Metadata is the [metadata] table of a rule file. Dates are as written: 2026/01/31.

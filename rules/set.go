@@ -158,7 +158,14 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 	if category == "" {
 		category = s.opts.Meta.Category
 	}
-	q, err := s.env.Compile(r.Query, eql.QueryOptions{CategoryField: category})
+	o := eql.QueryOptions{CategoryField: category}
+	var q *eql.Query
+	var err error
+	if r.parsed != nil && r.parsedText == r.Query { // as Load left it
+		q, err = s.env.CompileStatement(r.parsed, o)
+	} else {
+		q, err = s.env.Compile(r.Query, o)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -213,15 +213,16 @@ func sampleMode(text string) (pipeline.SampleMode, error) {
 	}
 }
 
-// backtestGC is the GOGC of a replay where the environment says nothing: what it keeps is small beside what it allocates.
-const backtestGC = 400
+// batchGC is the GOGC of replays and of loading rules, where the environment says nothing: what they keep is small beside
+// what they allocate.
+const batchGC = 400
 
 // lessCollection lets the garbage collector run more rarely; the function that it returns restores it.
 func lessCollection() func() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	old := debug.SetGCPercent(backtestGC)
+	old := debug.SetGCPercent(batchGC)
 	return func() { debug.SetGCPercent(old) }
 }
 

@@ -37,6 +37,7 @@ func addRuleFlags(cmd *cobra.Command) *ruleFlags {
 
 // load reads the rules that the flags name. Files with errors are in the collection: the error says what couldn't be read at all.
 func (f *ruleFlags) load() (*rules.Collection, error) {
+	defer lessCollection()()
 	o, err := f.loadOptions()
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ type lexer struct {
 
 // lex returns the tokens of src; the last one is the end of the text.
 func lex(src string, errs *problems) []token {
-	l := &lexer{src: src, errs: errs}
+	l := &lexer{src: src, errs: errs, toks: make([]token, 0, len(src)/6+8)}
 	for l.skipBlanks(); l.pos < len(l.src); l.skipBlanks() {
 		l.token()
 	}
@@ -199,10 +199,14 @@ func (l *lexer) quotedName() {
 
 // lineEnd returns the end of the current line.
 func (l *lexer) lineEnd() int {
-	if i := strings.IndexAny(l.src[l.pos:], "\r\n"); i >= 0 {
-		return l.pos + i
+	line := l.src[l.pos:]
+	if i := strings.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i]
 	}
-	return len(l.src)
+	if i := strings.IndexByte(line, '\r'); i >= 0 {
+		line = line[:i]
+	}
+	return l.pos + len(line)
 }
 
 // string reads "…" with its escapes.
@@ -329,7 +333,9 @@ func (l *lexer) endgameString(skip int) {
 }
 
 // operators are all operators and punctuation, longer ones before their prefixes.
-const operators = "== != <= >= ![ !: < > = : + - * / % . , ( ) [ ] | ? !"
+var operators = [...]string{
+	"==", "!=", "<=", ">=", "![", "!:", "<", ">", "=", ":", "+", "-", "*", "/", "%", ".", ",", "(", ")", "[", "]", "|", "?", "!",
+}
 
 // operator reads an operator, or reports a character that has no meaning in EQL.
 func (l *lexer) operator() {
@@ -337,7 +343,7 @@ func (l *lexer) operator() {
 	if l.foreign(rest) {
 		return
 	}
-	for op := range strings.FieldsSeq(operators) {
+	for _, op := range operators {
 		if strings.HasPrefix(rest, op) {
 			l.emit(operator, l.pos+len(op), op)
 			return
