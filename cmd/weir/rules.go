@@ -6,5 +6,5 @@ func newRulesCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "rules",
 		Short: "Check, list, explain and test rules",
-	}, newRulesLintCommand(a), newRulesListCommand(a), newRulesExplainCommand(a), newRulesTestCommand(a))
+	}, newRulesLintCommand(a), newRulesListCommand(a), newRulesExplainCommand(a), newRulesCostCommand(a), newRulesTestCommand(a))
 }

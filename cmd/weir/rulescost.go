@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/goccy/go-json"
+	"github.com/spf13/cobra"
+
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/config"
+	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline/replay"
+	"github.com/weir-eql/weir/rules"
+)
+
+func newRulesCostCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cost [--rules P…] --events FILE…",
+		Short: "Measure what rules cost on given events",
+		Long: `Measure what each stage of each rule costs on given events: how many events the index finds for it, how many of them are
+evaluated after category, type, system, action and index patterns, what an evaluation takes, and its share in each event.
+Conditions are timed one by one, in their written order; a rule that the index can't find by a value gets a hint on the edit
+that would change that.
+
+Each evaluation is timed by itself, so that the sum is more than what matching all rules together takes: conditions that
+rules share are evaluated once there. Times are of this machine; compare them with each other.
+
+` + eventsHelp,
+		Example: `  weir rules cost --rules rules/ --events last-week.ndjson.gz
+  weir rules cost --rules my.toml --events events/ -o json | jq '.stages[0].conditions'`,
+	}
+	f, events := addRuleFlags(cmd), eventsFlag(cmd)
+	anyIndex := cmd.Flags().Bool("any-index", false, "let every rule see every event, whatever its index patterns say")
+	top := cmd.Flags().IntP("top", "n", 20, "show so many stages; 0 for all")
+	format := outputFlag(cmd, "table", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		collection, err := f.load()
+		if err != nil {
+			return err
+		}
+		if err := a.renderErrors(collection.Files); err != nil {
+			return err
+		}
+		o := f.setOptions()
+		o.AnyIndex = *anyIndex
+		set, err := compile(collection, o)
+		if err != nil {
+			return err
+		}
+		files, err := eventFiles(*events, args)
+		if err != nil {
+			return err
+		}
+		began := a.now()
+		m := rules.NewMeter(set, func() time.Duration { return a.now().Sub(began) })
+		skipped, err := a.observe(cmd.Context(), m, set, files)
+		if err != nil {
+			return err
+		}
+		if skipped > 0 {
+			a.warn("%s could not be read as events", count(skipped, "record"))
+		}
+		costs := m.Costs()
+		if *top > 0 && len(costs) > *top {
+			costs = costs[:*top]
+		}
+		if *format == "json" {
+			return costJSON(a.stdout, m.Events(), costs)
+		}
+		return a.costTable(m.Events(), costs)
+	}
+	return cmd
+}
+
+// observe gives the events of files to a meter and returns how many records are none.
+func (a *app) observe(ctx context.Context, m *rules.Meter, set *rules.Set, files []string) (skipped int, err error) {
+	src, err := replay.Concat(files, a.stdin)
+	if err != nil {
+		return 0, err
+	}
+	bar := term.NewProgress(a.stderr, a.err, "measuring", totalSize(files))
+	watched := watch(ctx, src, bar)
+	dec, ev := event.NewDecoder(set.Schema()), event.New(set.Schema())
+	for {
+		r, err := watched.Next()
+		if errors.Is(err, io.EOF) {
+			return skipped, src.Close()
+		}
+		if err != nil {
+			return skipped, errors.Join(err, src.Close())
+		}
+		if len(r.Value) > config.Default().Limits.EventBytes || dec.Decode(r.Value, ev) != nil {
+			skipped++
+			continue
+		}
+		m.Observe(ev, "")
+	}
+}
+
+// costReport is the JSON form of weir rules cost.
+type costReport struct {
+	Events uint64            `json:"events"`
+	Stages []rules.StageCost `json:"stages"`
+}
+
+func costJSON(w io.Writer, events uint64, costs []rules.StageCost) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if costs == nil {
+		costs = []rules.StageCost{}
+	}
+	return enc.Encode(costReport{events, costs})
+}
+
+func (a *app) costTable(events uint64, costs []rules.StageCost) error {
+	number := func(title string) term.Column { return term.Column{Title: title, Right: true} }
+	t := term.NewTable(a.out.Width, term.Column{Title: "rule", Flex: true}, term.Column{Title: "stage"},
+		number("found"), number("evaluated"), number("matches"), number("ns each"), number("ns/event"),
+		term.Column{Title: "dearest condition", Flex: true})
+	for i := range costs {
+		c := &costs[i]
+		t.Row(c.Name, c.Stage, share(c.Candidates, events), share(c.Evaluations, events), strconv.FormatUint(c.Matches, 10),
+			fmt.Sprintf("%.0f", c.NanosPerEvaluation), fmt.Sprintf("%.1f", c.NanosPerEvent), dearest(c))
+	}
+	if err := t.Write(a.stdout); err != nil {
+		return err
+	}
+	for i := range costs {
+		if c := &costs[i]; c.Hint != "" {
+			if _, err := fmt.Fprintf(a.stdout, "\n%s, %s: %s\n", a.out.Bold(c.Name), c.Stage, c.Hint); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := fmt.Fprintf(a.stdout, "\n%s\n", count(events, "event"))
+	return err
+}
+
+func share(n, of uint64) string {
+	if of == 0 {
+		return "0 %"
+	}
+	return fmt.Sprintf("%.2f %%", 100*float64(n)/float64(of))
+}
+
+// dearest returns the condition that takes the most time of a stage.
+func dearest(c *rules.StageCost) string {
+	best, text := 0.0, ""
+	for _, cond := range c.Conditions {
+		if total := cond.Nanos * float64(cond.Evaluations); total > best {
+			best, text = total, cond.Text
+		}
+	}
+	return text
+}
