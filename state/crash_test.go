@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -149,4 +150,28 @@ func runAndKill(t *testing.T, dir string, batches int, after time.Duration) int6
 		t.Fatal("the child acknowledged nothing")
 	}
 	return acked
+}
+
+// A process that is killed while it makes a memory table leaves an empty file behind; what was applied before is there.
+func TestUnbornMemoryTable(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, small(dir))
+	var o state.Overlay
+	batch(&o, 1)
+	if err := s.Partition(0).Apply(&o, state.Checkpoint{Changelog: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "00099.mem"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = closing(t, open(t, small(dir)))
+	if c, ok, err := s.Partition(0).Checkpoint(); err != nil || !ok || c.Changelog != 1 {
+		t.Errorf("got checkpoint %d, %v, %v, want 1", c.Changelog, ok, err)
+	}
+	if got := statetest.Dump(t, s.Partition(0)); len(got) != childKeys+1 {
+		t.Errorf("got %d keys, want %d", len(got), childKeys+1)
+	}
 }

@@ -21,6 +21,9 @@ func preflight(o badger.Options) error {
 		return err
 	}
 	defer unlock()
+	if err := removeUnborn(o.Dir); err != nil {
+		return err
+	}
 	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -35,6 +38,29 @@ func preflight(o badger.Options) error {
 	for id := range manifest.Tables {
 		if err := checkFooter(sst.NewFilename(id, o.Dir)); err != nil {
 			return fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err)
+		}
+	}
+	return nil
+}
+
+// removeUnborn removes the logs of memory tables that are empty files. A process that is killed between making such a
+// file and giving it its size leaves one behind; nothing was written to it yet, but Badger refuses to open the
+// database because of it.
+func removeUnborn(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if filepath.Ext(f.Name()) != ".mem" {
+			continue
+		}
+		info, err := f.Info()
+		if err == nil && info.Size() == 0 {
+			err = os.Remove(filepath.Join(dir, f.Name()))
+		}
+		if err != nil {
+			return fmt.Errorf("memory table: %w", err)
 		}
 	}
 	return nil
