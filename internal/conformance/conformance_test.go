@@ -24,7 +24,7 @@ func reached() map[string]int {
 		"test_extra.toml":              40,
 		"additional_test_queries.toml": 34,
 		"test_queries.toml":            139,
-		"test_string_functions.toml":   89,
+		"test_string_functions.toml":   90,
 		"test_folding.toml":            96,
 		"visible_stateless.jsonl.gz":   1000,
 		"visible_sequence.jsonl.gz":    1000,

@@ -120,8 +120,6 @@ func (c *foldCase) differs() string {
 		switch {
 		case t.text == "between" && len(args) > 2 && (isText(args[1], "") || isText(args[2], "")):
 			return "between with an empty bound gives the whole text"
-		case t.text == "number" && len(args) > 0 && len(args[0]) == 1 && strings.ContainsAny(args[0][0].text, "+ "):
-			return "blanks and a leading + in number() are Python's"
 		case t.text == "substring" && len(args) > 2 && len(args[1]) == 1 && args[1][0].text == "null":
 			return "substring from null gives the whole text"
 		}

@@ -1,7 +1,6 @@
 package oracle_test
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 )
@@ -104,7 +103,10 @@ func (ev *fakeEvent) leaf(e expr) bool {
 		if f, ok := c.args[0].(fieldRef); ok && len(c.args) == 2 {
 			if needle, ok := c.args[1].(constant); ok {
 				if test := needleTest(c.name, needle.v.(string)); test != nil {
-					return slices.ContainsFunc(ev.values[f.path], func(v value) bool { return test(v.(string)) })
+					return slices.ContainsFunc(ev.values[f.path], func(v value) bool {
+						s, isText := v.(string)
+						return isText && test(s)
+					})
 				}
 			}
 		}
@@ -151,6 +153,9 @@ func (c compare) holds(ev *fakeEvent) bool {
 }
 
 func isCondition(e expr) bool {
+	if _, ok := e.(conditionValue); ok {
+		return true
+	}
 	c, ok := e.(call)
 	return ok && slices.Contains([]string{"startsWith", "endsWith", "stringContains", "cidrMatch"}, strings.TrimSuffix(c.name, "~"))
 }
@@ -173,9 +178,6 @@ func (o oneOf) matches(v value, p pattern) bool {
 	case "in":
 		if isText && textual && o.ignore {
 			return fold(s) == fold(want)
-		}
-		if a, ok := v.(netip.Addr); ok {
-			return a == netip.MustParseAddr(want).Unmap()
 		}
 		n, ok := order(v, p.v)
 		return ok && n == 0

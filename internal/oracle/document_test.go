@@ -1,9 +1,9 @@
 package oracle_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,34 +49,37 @@ func (n *node) put(keys []string, leaf *node) bool {
 	return true
 }
 
-func (n *node) write(b *strings.Builder) {
+// json writes a document, with white space and escapes where JSON lets them stand.
+func (g *generator) json(b *strings.Builder, n *node) {
 	switch {
 	case n.list != nil:
 		b.WriteByte('[')
 		for i, e := range n.list {
 			if i > 0 {
-				b.WriteString(", ")
+				b.WriteString(g.comma())
 			}
-			e.write(b)
+			g.json(b, e)
 		}
 		b.WriteByte(']')
 	case n.children == nil:
-		writeRaw(b, n.leaf)
+		g.jsonValue(b, n.leaf)
 	default:
 		b.WriteByte('{')
 		for i, k := range n.keys {
 			if i > 0 {
-				b.WriteByte(',')
+				b.WriteString(g.comma())
 			}
-			writeRaw(b, k)
-			b.WriteString(": ")
-			n.children[k].write(b)
+			g.jsonValue(b, k)
+			b.WriteString(g.pick(":", ":", ": ", " :\t"))
+			g.json(b, n.children[k])
 		}
 		b.WriteByte('}')
 	}
 }
 
-func writeRaw(b *strings.Builder, r raw) {
+func (g *generator) comma() string { return g.pick(",", ",", ",", ", ", "\n, ", " ,\r\n") }
+
+func (g *generator) jsonValue(b *strings.Builder, r raw) {
 	switch r := r.(type) {
 	case rawNumber:
 		b.WriteString(string(r))
@@ -84,17 +87,34 @@ func writeRaw(b *strings.Builder, r raw) {
 		b.WriteByte('[')
 		for i, e := range r {
 			if i > 0 {
-				b.WriteByte(',')
+				b.WriteString(g.comma())
 			}
-			writeRaw(b, e)
+			g.jsonValue(b, e)
 		}
 		b.WriteByte(']')
-	default:
-		text, err := json.Marshal(r)
-		if err != nil {
-			panic(err)
+	case string:
+		b.WriteByte('"')
+		for _, c := range r {
+			switch {
+			case c == '"' || c == '\\':
+				b.WriteString(`\` + string(c))
+			case c == '\n' && g.chance(50):
+				b.WriteString(`\n`)
+			case c < ' ' || g.chance(4):
+				for _, unit := range java(string(c)) {
+					fmt.Fprintf(b, g.pick(`\u%04x`, `\u%04X`), unit)
+				}
+			case c == '/' && g.chance(30):
+				b.WriteString(`\/`)
+			default:
+				b.WriteRune(c)
+			}
 		}
-		b.Write(text)
+		b.WriteByte('"')
+	case bool:
+		b.WriteString(strconv.FormatBool(r))
+	default:
+		b.WriteString("null")
 	}
 }
 
@@ -135,6 +155,7 @@ func (g *generator) document(at int64, index int, fields []string) *fakeEvent {
 		root.put(g.spell("host.id", min(style, 2)), &node{leaf: host})
 		ev.values["host.id"] = []value{host}
 	}
+	g.nested(root, ev)
 	for _, path := range fields {
 		if g.chance(25) {
 			continue
@@ -156,9 +177,28 @@ func (g *generator) document(at int64, index int, fields []string) *fakeEvent {
 	}
 	g.answers(root, ev)
 	var b strings.Builder
-	root.write(&b)
+	g.json(&b, root)
 	ev.doc = b.String()
 	return ev
+}
+
+// nested adds an array of objects that lead to one field by different spellings.
+func (g *generator) nested(root *node, ev *fakeEvent) {
+	if !g.chance(15) {
+		return
+	}
+	const path = "a.b.c.d"
+	parts := strings.Split(path, ".")
+	head := 1 + g.IntN(3)
+	list := &node{list: []*node{}}
+	for range 1 + g.IntN(3) {
+		e := newNode()
+		r := g.rawValue(path)
+		e.put(g.spell(strings.Join(parts[head:], "."), g.IntN(3)), &node{leaf: r})
+		list.list = append(list.list, e)
+		ev.values[path] = append(ev.values[path], values(path, r)...)
+	}
+	root.put(g.spell(strings.Join(parts[:head], "."), g.IntN(3)), list)
 }
 
 // answers adds an array of objects, which are fields of their own.
@@ -259,11 +299,15 @@ func (g *generator) scalar(path string) raw {
 		case 1:
 			return rawNumber(n + ".0")
 		case 2:
-			return g.pick("", "abc", "1.9", "-1.5")
+			return g.pick("", "abc", "1.9", "-1.5", "1e2", " 1", "9223372036854775808", "-9223372036854775809")
 		case 3:
 			return g.chance(50)
+		case 4:
+			return rawNumber(g.pick("1e2", "5E0", "-0", "0.0", "9223372036854775808", "1.0e0", "512e-1", "-9223372036854775808"))
 		}
 		return rawNumber(n)
+	case "unsigned":
+		return rawNumber(g.pick("0", "5", "9223372036854775807", "9223372036854775808", "18446744073709551615", "-1", "18446744073709551616", "7.5"))
 	case "double":
 		if g.chance(10) {
 			return g.pick("1.5", "abc", "", "-2")
@@ -291,11 +335,17 @@ func (g *generator) scalar(path string) raw {
 		}
 		return rawNumber(g.pick("1", "2"))
 	case "x.n":
-		return rawNumber(g.pick(integers...))
+		if g.chance(8) {
+			return g.pick(texts...)
+		}
+		return rawNumber(g.pick(append(slices.Clone(integers), "1e2", "-0")...))
 	case "x.score":
 		return rawNumber(g.pick("0.5", "1.5", "-2.25", "3.0", "10.75", "3"))
 	case "x.flag":
 		return g.chance(50)
+	}
+	if path == "x.text" && g.chance(6) {
+		return g.rawValue("x.n")
 	}
 	return g.pick(texts...)
 }

@@ -34,6 +34,20 @@ type arith struct {
 	left, right expr
 }
 
+// conditionValue is a condition in brackets that is compared itself: null where its field is.
+type conditionValue struct{ c compare }
+
+func (v conditionValue) fields() []string { return v.c.e.fields() }
+
+func (v conditionValue) eval(env map[string]value) value {
+	x := v.c.e.eval(env)
+	if x == nil {
+		return nil
+	}
+	n, ok := order(x, v.c.want.v)
+	return ok && holdsOrder(v.c.op, n)
+}
+
 func (c constant) eval(map[string]value) value     { return c.v }
 func (c constant) fields() []string                { return nil }
 func (f fieldRef) eval(env map[string]value) value { return env[f.path] }
@@ -262,8 +276,11 @@ func between(original, s, left, right string, greedy bool) value {
 	return original[from : from+r]
 }
 
-// javaDecimal is what Java's DecimalFormat takes for a number.
-var javaDecimal = regexp.MustCompile(`^-?([0-9]+\.?[0-9]*|\.[0-9]+)$`)
+// What Java's Long.valueOf and Double.valueOf take, which Elasticsearch asks in this order.
+var (
+	javaLong   = regexp.MustCompile(`^[+-]?[0-9]+$`)
+	javaDouble = regexp.MustCompile(`^[\x00-\x20]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[fFdD]?[\x00-\x20]*$`)
+)
 
 func toNumber(s string, args []value) value {
 	base := 0
@@ -278,14 +295,23 @@ func toNumber(s string, args []value) value {
 		base = 10
 	}
 	if base == 10 {
-		if !javaDecimal.MatchString(s) {
+		if javaLong.MatchString(s) {
+			if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+				return whole(n)
+			}
+		}
+		m := javaDouble.FindStringSubmatch(s)
+		if m == nil {
 			return nil
 		}
-		rat, _ := new(big.Rat).SetString(s)
-		return number{rat, rat.IsInt()}
+		f, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			return nil
+		}
+		return number{new(big.Rat).SetFloat64(f), false}
 	}
 	n, ok := new(big.Int).SetString(s, base)
-	if !ok || strings.ContainsAny(s, "_+") {
+	if !ok || strings.Contains(s, "_") {
 		return nil
 	}
 	return number{new(big.Rat).SetInt(n), true}

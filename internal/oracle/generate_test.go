@@ -29,6 +29,16 @@ type printed struct {
 	src string
 }
 
+// keywordNumber is keyword == number: the number counts as its text.
+type keywordNumber struct {
+	f      fieldRef
+	digits string
+}
+
+func (k keywordNumber) holds(ev *fakeEvent) bool {
+	return slices.Contains(ev.values[k.f.path], value(k.digits))
+}
+
 // plain returns the value of a constant.
 func plain(v value) value {
 	if p, ok := v.(printed); ok {
@@ -48,7 +58,7 @@ var (
 	texts = []string{
 		"cmd.exe", "CMD.EXE", "Cmd.exe", "foo", "FOO", "fooé", "FOOÉ", "é", "É", "日本語", "", "a b", "a*b", "a?b", `back\slash`,
 		"line1\nline2", `quote"d`, "😀", "x😀y", "-c", "0x1f", "1f", "42", "4.5", "4.0", "10.0.0.1", "ba", "bar", `C:\Windows\System32\cmd.exe`,
-		"true", "*", "?", `\`, "ab", "abab", "AbAb", "\t",
+		"true", "*", "?", "+5", " 16", "1e1", "-1F", `\`, "ab", "abab", "AbAb", "\t",
 	}
 	integers = []string{
 		"0", "1", "2", "-3", "5", "7", "100", "512", "4688", "9007199254740992", "9007199254740993", "-9007199254740993",
@@ -70,7 +80,7 @@ var (
 	textPaths = []string{
 		"process.name", "process.args", "file.path", "user.name", "process.command_line", "answers.name", "x.text", "state", "a.b.c.d",
 	}
-	numberPaths = []string{"process.pid", "process.exit_code", "event.risk", "x.n", "x.score", "answers.ttl"}
+	numberPaths = []string{"process.pid", "process.exit_code", "event.risk", "x.n", "x.score", "answers.ttl", "x.big"}
 	allPaths    = slices.Concat(textPaths, numberPaths, []string{
 		"process.trusted", "process.start", "source.ip", "destination.ip", "build.version", "x.flag", "no.such", "event.category",
 	})
@@ -115,7 +125,19 @@ func (g *generator) leafCondition() cond {
 		return compare{g.ref("process.start"), g.pick(orders...), constant{c}, g.chance(15)}
 	case n < 30:
 		return g.addressLeaf()
-	case n < 34:
+	case n < 31:
+		o := oneOf{e: g.ref("build.version"), op: g.pick("in", ":", "like"), list: []pattern{{v: g.pick(versions...)}, {v: "1.*"}}}
+		o.ignore = o.op == ":"
+		return o
+	case n < 32: // a condition as a value
+		inner := conditionValue{compare{g.ref(numberPaths[:5]...), g.pick("<", ">", "=="), constant{g.integer()}, false}}
+		if g.chance(50) {
+			return isNull{inner, false, g.chance(50)}
+		}
+		return compare{inner, g.pick("==", "!="), constant{g.chance(50)}, g.chance(20)}
+	case n < 33: // a number is the text of it beside a keyword
+		return keywordNumber{g.ref("process.name", "user.name", "state"), g.pick("42", "-7", "1.5")}
+	case n < 36:
 		return compare{g.ref("build.version"), g.pick(orders...), constant{g.pick(versions...)}, g.chance(15)}
 	case n < 50:
 		return g.numberLeaf()
@@ -140,15 +162,8 @@ func (g *generator) address() printed {
 
 func (g *generator) addressLeaf() cond {
 	f := g.ref("source.ip", "destination.ip")
-	switch g.IntN(4) {
-	case 0:
+	if g.chance(30) {
 		return compare{f, g.pick(orders...), constant{g.address()}, g.chance(10)}
-	case 1:
-		o := oneOf{e: f, op: "in", negate: g.chance(30)}
-		for range 1 + g.IntN(3) {
-			o.list = append(o.list, pattern{v: g.pick(addresses...)})
-		}
-		return o
 	}
 	c := call{"cidrMatch", []expr{f}}
 	for range 1 + g.IntN(3) {
@@ -173,7 +188,12 @@ func rat(s string) *big.Rat {
 	return r
 }
 
-func (g *generator) integer() number { return number{rat(g.pick(integers...)), true} }
+func (g *generator) integer() number {
+	if g.chance(5) {
+		return number{rat(g.pick("9223372036854775808", "18446744073709551615")), true}
+	}
+	return number{rat(g.pick(integers...)), true}
+}
 
 func (g *generator) anyNumber() number {
 	if g.chance(70) {

@@ -135,6 +135,10 @@ func (p *printer) expr(e expr, loose bool) {
 			p.expr(a, true)
 		}
 		p.write(")")
+	case conditionValue:
+		p.write("(")
+		p.cond(e.c, inOr)
+		p.write(")")
 	case arith:
 		brackets := !loose || p.chance(20)
 		if brackets {
@@ -198,6 +202,9 @@ func (p *printer) cond(c cond, around int) {
 		p.sides(c.e, op, func() { p.write("null") }, c.first)
 	case compare:
 		p.sides(c.e, c.op, func() { p.constant(c.want.v) }, c.first)
+	case keywordNumber:
+		p.field(c.f)
+		p.write(" == ", c.digits)
 	case sameNull:
 		p.field(fieldRef{c.a, true})
 		p.write(" == ")

@@ -262,14 +262,29 @@ var keyPaths = []string{
 	"host.id", "parent.id", "user.id", "owner.id", "process.ppid", "process.pid", "x.k", "process.trusted", "source.ip", "process.start",
 }
 
-func (g *generator) keys(n, optional int) []fieldRef {
-	var out []fieldRef
+// keyKinds are the fields that may stand at one place of the join keys: keys of different types are refused. x.k has no mapping.
+var keyKinds = [][]string{
+	{"host.id", "host.id", "parent.id", "user.id", "owner.id", "x.k"}, {"process.ppid", "process.pid", "x.k"}, {"x.k"},
+	{"process.trusted"}, {"source.ip"}, {"process.start"},
+}
+
+// kinds chooses what stands at n places.
+func (g *generator) kinds(n int) [][]string {
+	var out [][]string
 	for range n {
-		path := g.pick("host.id", "host.id", "parent.id", "user.id", "owner.id", "process.ppid", "x.k")
+		kind := keyKinds[min(g.IntN(5), g.IntN(5))]
 		if g.chance(8) {
-			path = g.pick(keyPaths...)
+			kind = keyKinds[g.IntN(len(keyKinds))]
 		}
-		out = append(out, fieldRef{path, g.chance(optional)})
+		out = append(out, kind)
+	}
+	return out
+}
+
+func (g *generator) keys(kinds [][]string, optional int) []fieldRef {
+	var out []fieldRef
+	for _, kind := range kinds {
+		out = append(out, fieldRef{g.pick(kind...), g.chance(optional)})
 	}
 	return out
 }
@@ -300,11 +315,11 @@ func (g *generator) sequenceQuery() *query {
 	q := &query{}
 	optional := 15
 	if g.chance(80) {
-		q.by = g.keys(g.IntN(3), optional)
+		q.by = g.keys(g.kinds(g.IntN(3)), optional)
 	}
-	perStage := 0
+	var perStage [][]string
 	if g.chance(45) {
-		perStage = 1 + g.IntN(2)
+		perStage = g.kinds(1 + g.IntN(2))
 	}
 	n := 2 + g.IntN(3)
 	hasMissing := g.chance(45)

@@ -30,7 +30,7 @@ type fieldType string
 // fieldTypes are the fields of the random documents. What isn't ECS is declared.
 var fieldTypes = map[string]fieldType{
 	"process.name": "keyword", "process.args": "keyword", "file.path": "keyword", "user.name": "keyword",
-	"process.command_line": "keyword", "process.pid": "long", "process.exit_code": "long", "event.risk": "double",
+	"process.command_line": "keyword", "process.pid": "long", "process.exit_code": "long", "event.risk": "double", "x.big": "unsigned",
 	"process.trusted": "boolean", "process.start": "date", "source.ip": "ip", "destination.ip": "ip",
 	"build.version": "version", "state": "keyword", "x.n": "", "x.score": "", "x.text": "", "x.flag": "", "no.such": "",
 	"answers.name": "keyword", "answers.ttl": "long", "a.b.c.d": "keyword",
@@ -56,6 +56,8 @@ func (declared) TypeOf(path string) event.Type {
 		return event.Keyword
 	case "long":
 		return event.Long
+	case "unsigned":
+		return event.Unsigned
 	case "double":
 		return event.Double
 	case "boolean":
@@ -100,7 +102,7 @@ func values(path string, r raw) []value {
 }
 
 // decimalText is a number as a numeric field takes it from text.
-var decimalText = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+var decimalText = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 // read coerces one value to a type; nil where it can't.
 func read(t fieldType, r raw) value {
@@ -116,7 +118,7 @@ func read(t fieldType, r raw) value {
 			return string(digits)
 		}
 		return strconv.FormatBool(flag)
-	case "long", "double":
+	case "long", "double", "unsigned":
 		if isNumber {
 			text = string(digits)
 		}
@@ -124,9 +126,12 @@ func read(t fieldType, r raw) value {
 			return nil
 		}
 		rat, _ := new(big.Rat).SetString(text)
-		if t == "long" { // truncated towards zero
-			n := new(big.Int).Quo(rat.Num(), rat.Denom())
+		n := new(big.Int).Quo(rat.Num(), rat.Denom()) // truncated towards zero
+		switch {
+		case t == "long" && n.IsInt64(), t == "unsigned" && n.IsUint64() && rat.IsInt():
 			return number{new(big.Rat).SetInt(n), true}
+		case t != "double":
+			return nil
 		}
 		return number{rat, false}
 	case "boolean":
@@ -160,7 +165,10 @@ func read(t fieldType, r raw) value {
 	switch {
 	case isNumber:
 		rat, _ := new(big.Rat).SetString(string(digits))
-		return number{rat, !strings.ContainsAny(string(digits), ".eE")}
+		if strings.ContainsAny(string(digits), ".eE") {
+			return number{rat, false}
+		}
+		return number{rat, true}
 	case isText:
 		return text
 	}
