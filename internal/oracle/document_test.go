@@ -147,7 +147,7 @@ func (g *generator) document(at int64, index int, fields []string) *fakeEvent {
 	if g.ties {
 		if g.chance(80) {
 			ev.tie = g.IntN(3)
-			root.put(g.spell("event.sequence", min(style, 2)), &node{leaf: rawNumber(fmt.Sprint(ev.tie))})
+			root.put(g.spell("event.sequence", min(style, 2)), &node{leaf: rawNumber(strconv.Itoa(ev.tie))})
 		}
 	}
 	if len(g.hosts) > 0 {
@@ -157,10 +157,13 @@ func (g *generator) document(at int64, index int, fields []string) *fakeEvent {
 	}
 	g.nested(root, ev)
 	for _, path := range fields {
-		if g.chance(25) {
+		if g.chance(25) && !g.simple || g.chance(5) {
 			continue
 		}
 		r := g.rawValue(path)
+		if g.simple && g.chance(90) {
+			r = g.scalar(path)
+		}
 		parts := []raw{r}
 		if list, ok := r.([]raw); ok && len(list) > 1 && g.chance(15) { // both spellings in one document
 			parts = []raw{list[:1], list[1:]}
@@ -231,9 +234,9 @@ func (g *generator) timestamp(at int64) raw {
 	t := time.UnixMilli(at).UTC()
 	switch g.IntN(4) {
 	case 0:
-		return rawNumber(fmt.Sprint(at))
+		return rawNumber(strconv.FormatInt(at, 10))
 	case 1:
-		return fmt.Sprint(at)
+		return strconv.FormatInt(at, 10)
 	case 2:
 		return t.Format("2006-01-02T15:04:05.000Z")
 	}
@@ -273,9 +276,15 @@ func (g *generator) scalar(path string) raw {
 			return g.pick("process", "file", "network", "Process")
 		}
 		if path == "event.kind" {
+			if g.simple {
+				return g.pick("A", "B", "C")
+			}
 			return g.pick("A", "B", "C", "D")
 		}
 		if strings.HasSuffix(path, ".id") {
+			if g.simple {
+				return g.pick("h1", "h1", "h1", "h2")
+			}
 			return g.pick("h1", "h1", "h2", "H1", "1", "")
 		}
 		if path == "process.command_line" {
@@ -354,7 +363,7 @@ func (g *generator) dateRaw() raw {
 	ms := g.date()
 	switch g.IntN(5) {
 	case 0:
-		return rawNumber(fmt.Sprint(ms))
+		return rawNumber(strconv.FormatInt(ms, 10))
 	case 1:
 		return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z")
 	case 2:

@@ -136,13 +136,7 @@ func fold(s string) string {
 	}, s)
 }
 
-func integer(v value) (int, bool) {
-	n, ok := v.(number)
-	if !ok {
-		return 0, false
-	}
-	return int(n.rat.Num().Int64()), true
-}
+func integer(v value) int { return int(v.(number).rat.Num().Int64()) }
 
 func (c call) eval(env map[string]value) value {
 	args := make([]value, len(c.args))
@@ -203,7 +197,7 @@ func (c call) eval(env map[string]value) value {
 			if args[2] == nil {
 				return nil
 			}
-			start, _ = integer(args[2])
+			start = integer(args[2])
 		}
 		start = max(start, 0)
 		if start > len(java(s)) {
@@ -231,10 +225,10 @@ func substring(s []uint16, args []value) value {
 	if args[0] == nil {
 		return golang(s)
 	}
-	start, _ := integer(args[0])
+	start := integer(args[0])
 	end := len(s)
 	if len(args) > 1 && args[1] != nil {
-		end, _ = integer(args[1])
+		end = integer(args[1])
 	}
 	if start < 0 {
 		start += len(s)
@@ -285,7 +279,7 @@ var (
 func toNumber(s string, args []value) value {
 	base := 0
 	if len(args) > 0 && args[0] != nil {
-		base, _ = integer(args[0])
+		base = integer(args[0])
 	}
 	hex, prefixed := strings.CutPrefix(s, "0x")
 	switch {
@@ -311,7 +305,7 @@ func toNumber(s string, args []value) value {
 		return number{new(big.Rat).SetFloat64(f), false}
 	}
 	n, ok := new(big.Int).SetString(s, base)
-	if !ok || strings.Contains(s, "_") {
+	if !ok || !n.IsInt64() || strings.Contains(s, "_") {
 		return nil
 	}
 	return number{new(big.Rat).SetInt(n), true}

@@ -14,9 +14,10 @@ import (
 type generator struct {
 	printer
 
-	ties  bool     // documents have event.sequence, which breaks ties
-	hosts []string // every document has one of these as host.id
-	slow  bool     // events are seconds apart rather than milliseconds
+	ties   bool     // documents have event.sequence, which breaks ties
+	hosts  []string // every document has one of these as host.id
+	simple bool     // few values, fewer arrays, many equal times: sequences complete and meet their edges
+	slow   bool     // events are seconds apart rather than milliseconds
 }
 
 func newGenerator(seed uint64) *generator {

@@ -19,6 +19,14 @@ var (
 	seed  = flag.Uint64("oracle.seed", 1, "seed of the first case; each case has the next one")
 )
 
+// count is the number of cases of each kind: fewer where tests are to be short.
+func count() int {
+	if testing.Short() {
+		return min(*cases, 400)
+	}
+	return *cases
+}
+
 // base is the time of the first event.
 const base = 1_600_000_000_000
 
@@ -37,13 +45,16 @@ func (g *generator) eventQuery() (*query, []*fakeEvent) {
 
 // sequenceCase makes a sequence and documents.
 func (g *generator) sequenceCase() (*query, []*fakeEvent) {
-	g.slow = g.chance(30)
+	g.slow, g.simple = g.chance(30), g.chance(60)
 	q := g.sequenceQuery()
 	fields := slices.Concat(keyPaths, []string{"event.category", "event.kind", "process.exit_code", "process.name", "x.n", "x.flag"})
 	var events []*fakeEvent
 	at := int64(base)
 	for i := range 5 + g.IntN(12) {
 		step := int64(g.IntN(4))
+		if g.simple {
+			step = int64(g.IntN(2) * g.IntN(4))
+		}
 		if g.slow {
 			step *= 1000
 		}
@@ -137,10 +148,10 @@ func (q *query) differs(got []found, want [][]found) bool {
 }
 
 // run checks one case and returns what is wrong with it.
-func run(seed uint64, make func(*generator) (*query, []*fakeEvent)) (problem string, matches int) {
+func run(seed uint64, makeCase func(*generator) (*query, []*fakeEvent)) (problem string, matches int) {
 	g := newGenerator(seed)
 	g.ties = g.chance(15)
-	q, events := make(g)
+	q, events := makeCase(g)
 	if g.chance(10) {
 		q.pipe, q.count = g.pick("head", "tail"), g.IntN(4)
 	}
@@ -210,11 +221,12 @@ func TestEventQueries(t *testing.T) { check(t, (*generator).eventQuery) }
 
 func TestSequences(t *testing.T) { check(t, (*generator).sequenceCase) }
 
-func check(t *testing.T, make func(*generator) (*query, []*fakeEvent)) {
+func check(t *testing.T, makeCase func(*generator) (*query, []*fakeEvent)) {
 	t.Helper()
 	wrong, total, without := 0, 0, 0
-	for i := range *cases {
-		problem, matches := run(*seed+uint64(i), make)
+	n := count()
+	for i := range n {
+		problem, matches := run(*seed+uint64(i), makeCase)
 		total += matches
 		if matches == 0 {
 			without++
@@ -229,8 +241,8 @@ func check(t *testing.T, make func(*generator) (*query, []*fakeEvent)) {
 	if wrong > 0 {
 		t.Errorf("%d cases differ", wrong)
 	}
-	t.Logf("seeds %d to %d: %d cases with %d matches, %d of them without", *seed, *seed+uint64(*cases)-1, *cases, total, without)
-	if without == *cases {
+	t.Logf("seeds %d to %d: %d cases with %d matches, %d of them without", *seed, *seed+uint64(n)-1, n, total, without)
+	if without == n {
 		t.Error("nothing matched")
 	}
 }

@@ -67,10 +67,10 @@ func (p *printer) field(f fieldRef) {
 	if f.optional {
 		p.write("?")
 	}
-	switch {
-	case p.chance(5):
+	switch p.IntN(20) {
+	case 0:
 		p.write("`", f.path, "`")
-	case p.chance(5):
+	case 1:
 		p.write("`", strings.ReplaceAll(f.path, ".", "`.`"), "`")
 	default:
 		p.write(f.path)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -264,14 +265,22 @@ var keyPaths = []string{
 
 // keyKinds are the fields that may stand at one place of the join keys: keys of different types are refused. x.k has no mapping.
 var keyKinds = [][]string{
-	{"host.id", "host.id", "parent.id", "user.id", "owner.id", "x.k"}, {"process.ppid", "process.pid", "x.k"}, {"x.k"},
-	{"process.trusted"}, {"source.ip"}, {"process.start"},
+	{"host.id", "host.id", "parent.id", "user.id", "owner.id", "x.k"},
+	{"process.ppid", "process.pid", "x.k"},
+	{"x.k"},
+	{"process.trusted"},
+	{"source.ip"},
+	{"process.start"},
 }
 
 // kinds chooses what stands at n places.
 func (g *generator) kinds(n int) [][]string {
 	var out [][]string
 	for range n {
+		if g.simple {
+			out = append(out, []string{"host.id", "host.id", "parent.id"})
+			continue
+		}
 		kind := keyKinds[min(g.IntN(5), g.IntN(5))]
 		if g.chance(8) {
 			kind = keyKinds[g.IntN(len(keyKinds))]
@@ -293,6 +302,9 @@ func (g *generator) keys(kinds [][]string, optional int) []fieldRef {
 func (g *generator) tagCondition() cond {
 	tags := func() pattern { return pattern{v: g.pick("A", "B", "C", "D")} }
 	f := fieldRef{path: "event.kind"}
+	if g.simple && g.chance(85) {
+		return compare{f, "==", constant{g.pick("A", "B", "C")}, false}
+	}
 	switch g.IntN(10) {
 	case 0:
 		return truth(true)
@@ -314,11 +326,11 @@ func (g *generator) tagCondition() cond {
 func (g *generator) sequenceQuery() *query {
 	q := &query{}
 	optional := 15
-	if g.chance(80) {
+	if g.chance(80) && (!g.simple || g.chance(50)) {
 		q.by = g.keys(g.kinds(g.IntN(3)), optional)
 	}
 	var perStage [][]string
-	if g.chance(45) {
+	if g.chance(45) && (!g.simple || g.chance(30)) {
 		perStage = g.kinds(1 + g.IntN(2))
 	}
 	n := 2 + g.IntN(3)
@@ -383,13 +395,13 @@ func (g *generator) text(q *query) string {
 		if q.unit == "s" {
 			n /= 1000
 		}
-		write(" with maxspan", g.pick("=", " = "), fmt.Sprint(n), q.unit)
+		write(" with maxspan", g.pick("=", " = "), strconv.FormatInt(n, 10), q.unit)
 	}
 	bracket := func(s *stage) {
 		write("[", g.pick("", " "), g.filter(s.category, s.c), g.pick("]", " ]", "\n]"))
 		by(s.by)
 		if s.runs > 1 || g.chance(3) {
-			write(" with runs", g.pick("=", " = "), fmt.Sprint(s.runs))
+			write(" with runs", g.pick("=", " = "), strconv.Itoa(s.runs))
 		}
 	}
 	for i := range q.stages {

@@ -3,6 +3,7 @@ package oracle_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
 )
 
 // streamCase makes a sequence and events as they arrive: each at most lateness behind what is newer. They are of one host, or the
@@ -48,34 +50,48 @@ func (g *generator) streamCase() (q *query, events []*fakeEvent, lateness time.D
 	return q, events, lateness
 }
 
-// streamed is what the worker finds in the events as they arrive.
-func streamed(text string, events []*fakeEvent, lateness time.Duration) ([]string, error) {
+// worker returns what a partition's worker needs to run a query.
+func worker(text string, lateness time.Duration) (*pipeline.Config, error) {
 	rule := &rules.Rule{
 		ID: "r", Name: "r", Query: text, Type: "eql", Language: "eql", Severity: "low", From: "now-36500d",
 	}
 	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{AnyIndex: true, Types: declared{}.TypeOf, Nulls: declared{}.Null})
+	return &pipeline.Config{
+		Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps(), Order: pipeline.Order{Lateness: lateness},
+	}, err
+}
+
+func records(events []*fakeEvent) []pipeline.Record {
+	var out []pipeline.Record
+	for i, ev := range events {
+		out = append(out, pipeline.Record{Topic: "events", Offset: int64(i), Value: []byte(ev.doc), Clock: pipeline.ClockEvent})
+	}
+	return out
+}
+
+func matchText(a pipeline.Alert) string {
+	var out []int
+	for _, e := range a.Match {
+		if e.Missing {
+			out = append(out, -1)
+		} else {
+			out = append(out, int(e.Ref.Offset))
+		}
+	}
+	return fmt.Sprint(out)
+}
+
+// backtested is what a backtest finds in the events as they arrive.
+func backtested(text string, events []*fakeEvent, lateness time.Duration) ([]string, error) {
+	cfg, err := worker(text, lateness)
 	if err != nil {
 		return nil, err
 	}
-	var records []pipeline.Record
-	for i, ev := range events {
-		records = append(records, pipeline.Record{Topic: "events", Offset: int64(i), Value: []byte(ev.doc), Clock: pipeline.ClockEvent})
-	}
 	out := []string{}
-	_, err = replay.Backtest(context.Background(), replay.FromRecords(records), replay.Options{
-		Config: &pipeline.Config{
-			Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps(), Order: pipeline.Order{Lateness: lateness},
-		},
+	_, err = replay.Backtest(context.Background(), replay.FromRecords(records(events)), replay.Options{
+		Config: cfg,
 		Alert: func(a pipeline.Alert) error {
-			f := found{}
-			for _, e := range a.Match {
-				if e.Missing {
-					f.events = append(f.events, -1)
-				} else {
-					f.events = append(f.events, int(e.Ref.Offset))
-				}
-			}
-			out = append(out, fmt.Sprint(f.events))
+			out = append(out, matchText(a))
 			return nil
 		},
 		DeadLetter: func(d pipeline.DeadLetter) error { return fmt.Errorf("dead letter %d: %s", d.Offset, d.Detail) },
@@ -84,10 +100,56 @@ func streamed(text string, events []*fakeEvent, lateness time.Duration) ([]strin
 	return out, err
 }
 
-// TestStream feeds sequences through the worker in the order of arrival; the answer is that of a search over all events.
+// restarted is what workers find that commit after batches of any size, and of which each goes on with the state that the one
+// before it left.
+func (g *generator) restarted(text string, events []*fakeEvent, lateness time.Duration) ([]string, error) {
+	cfg, err := worker(text, lateness)
+	if err != nil {
+		return nil, err
+	}
+	cfg.EnsureDefaults()
+	store := state.OpenMemory()
+	out := []string{}
+	commit := func(w *pipeline.Worker) error {
+		for _, a := range w.Output().Alerts {
+			out = append(out, matchText(a))
+		}
+		w.Changes()
+		return w.Committed(state.Checkpoint{Version: state.CodecVersion})
+	}
+	var w *pipeline.Worker
+	for rest := records(events); len(rest) > 0; {
+		if w == nil || g.chance(30) {
+			if w, err = pipeline.NewWorker(cfg, store.Partition(0), 0); err != nil {
+				return nil, err
+			}
+			if err := w.Reload(); err != nil {
+				return nil, err
+			}
+		}
+		n := min(len(rest), 1+g.IntN(5))
+		if err := w.Process(rest[:n]); err != nil {
+			return nil, err
+		}
+		if err := commit(w); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	if err := w.Finish(); err != nil {
+		return nil, err
+	}
+	err = commit(w)
+	slices.Sort(out)
+	return out, errors.Join(err, store.Close())
+}
+
+// TestStream feeds sequences through the worker in the order of arrival, in one backtest or with commits and restarts between; the
+// answer is that of a search over all events.
 func TestStream(t *testing.T) {
 	total, wrong := 0, 0
-	for i := range *cases {
+	n := count()
+	for i := range n {
 		seed := *seed + uint64(i)
 		g := newGenerator(seed)
 		g.ties = g.chance(30)
@@ -101,7 +163,11 @@ func TestStream(t *testing.T) {
 		}
 		slices.Sort(want)
 		total += len(want)
-		have, err := streamed(text, events, lateness)
+		way, find := "backtest", backtested
+		if g.chance(50) {
+			way, find = "restarts", g.restarted
+		}
+		have, err := find(text, events, lateness)
 		if err != nil && strings.Contains(err.Error(), "too complex") {
 			continue
 		}
@@ -109,11 +175,11 @@ func TestStream(t *testing.T) {
 			continue
 		}
 		if wrong++; wrong <= 5 {
-			t.Errorf("seed %d, lateness %v: %s\n%sgot  %v %v\nwant %v", seed, lateness, text, describe(text, events), have, err, want)
+			t.Errorf("seed %d, %s, lateness %v: %s\n%sgot  %v %v\nwant %v", seed, way, lateness, text, describe(text, events), have, err, want)
 		}
 	}
 	if wrong > 0 {
 		t.Errorf("%d cases differ", wrong)
 	}
-	t.Logf("seeds %d to %d: %d cases with %d matches", *seed, *seed+uint64(*cases)-1, *cases, total)
+	t.Logf("seeds %d to %d: %d cases with %d matches", *seed, *seed+uint64(n)-1, n, total)
 }

@@ -48,6 +48,8 @@ func (declared) Known(path string) bool { _, ok := fieldTypes[path]; return ok }
 
 func (declared) Nearest(string) string { return "" }
 
+func (declared) Unusable(string) (why, hint string) { return "", "" }
+
 func (declared) Null(path string) (string, bool) { return nullValue, path == "state" }
 
 func (declared) TypeOf(path string) event.Type {
