@@ -357,6 +357,7 @@ func TestErrors(t *testing.T) {
 	f(`k regex "(a"`, `"`, `regular expression: expected ')' at character 3 (( at character 1 begins it; where it is meant literally it is written \()`)
 	f(`k regex ("a", "é\n\\bfoo")`, `\\b`, `unknown escape \b at character 3 (there are no word boundaries`)
 	f(`k regex~ """x\u{2}"""`, `\u`, `unknown escape \u at character 2 (write the character itself`)
+	f(`k regex ("a", "")`, `""`, `an alternative can't be empty`)
 	f(`k regex "[z-a]"`, `z`, `upside down`)
 	f(`k regex "\u{61}{9999}{9999}"`, `\u{61}{9999}{9999}`, `too complex`)
 	f(`k + 1 == 2`, `k`, `+ takes numbers, but this is text`)

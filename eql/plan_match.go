@@ -140,6 +140,10 @@ func (c *compiler) regexTest(e *ast.Match) tester {
 		if v.IsMissing() {
 			continue
 		}
+		if v.Text() == "" && len(e.List) > 1 {
+			c.hint(x, "write () for the empty text", "regular expression: Elasticsearch joins a list with |, where an alternative can't be empty")
+			continue
+		}
 		re, err := lucene.Compile(v.Text(), e.Op == ast.RegexFold)
 		if err != nil {
 			c.regexError(x, err)
