@@ -21,6 +21,7 @@ func FuzzLoad(f *testing.F) {
 		head + "query=\"\"\"\nany \\\n   where \\U0001F600 true\\x41\\e\"\"\"\"\n",
 		head + "query=['any']\n", head + "rule.query='x'\n", head + "query=''''''\n",
 		"rule = {type='eql', query='any where wildcrd(1)'}\n",
+		head + "query='''\r\n", // was marked behind the end of its line
 	} {
 		f.Add([]byte(seed))
 	}

@@ -155,7 +155,7 @@ func (s source) problem(code finding.Code, at span, message, hint string) Proble
 		p.Lines = append(p.Lines, string(bytes.TrimSuffix(line, []byte("\r"))))
 	}
 	p.Line = bytes.Count(s[:start], []byte("\n")) + 1
-	p.Column = utf8.RuneCount(s[start:pos]) + 1
+	p.Column = min(utf8.RuneCount(s[start:pos]), utf8.RuneCountInString(p.Lines[0])) + 1
 	p.EndLine = p.Line + len(p.Lines) - 1
 	lastLine := bytes.LastIndexByte(s[:end], '\n') + 1
 	p.EndColumn = min(utf8.RuneCount(s[lastLine:end]), utf8.RuneCountInString(p.Lines[len(p.Lines)-1])) + 1
