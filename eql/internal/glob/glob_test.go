@@ -145,6 +145,7 @@ func FuzzWildcard(f *testing.F) {
 		f.Add(w, strings.NewReplacer("*", "xé", "?", "😀").Replace(w), i%2 == 0, i%3 == 0)
 	}
 	f.Add("a*b?c*", "aXbéc", true, false)
+	f.Add("?a*", "éaab", true, false)
 	f.Add("*?*?", "ab", false, false)
 	f.Add("*aab", "aaaab", true, false)
 	f.Add(`\**\?\\`, `*x?\`, true, true)
@@ -175,6 +176,9 @@ func holds(lit glob.Literal, text string) bool {
 	pattern := []item{{many: true}}
 	if lit.Prefix {
 		pattern = nil
+	}
+	if lit.Skip {
+		pattern = []item{{one: true}}
 	}
 	for _, r := range lit.Text {
 		pattern = append(pattern, item{char: r})
