@@ -33,6 +33,8 @@ func TestTypeOf(t *testing.T) {
 		{"process.Ext.token.integrity_level_name", event.Keyword, true},
 		{"file.Ext.windows.zone_identifier", event.Long, true}, // keyword in Elastic Defend's mapping, but rules compare it with numbers
 		{"file.Ext.entropy", event.Double, true},
+		{"problemchild.prediction_probability", event.Double, true}, // long in the rules' own list: 0.99 would be 0
+		{"kibana.alert.risk_score", event.Double, true},
 		{"source.ip", event.IP, true},
 		{"message", event.Keyword, true},
 		{"labels.anything.below", event.Keyword, true},
