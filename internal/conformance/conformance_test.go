@@ -135,12 +135,18 @@ func TestFormats(t *testing.T) {
 				"[[queries]]\nquery = 'a where name == \"X\"'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'join [a where true] [a where true]'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'a where true | count'\nexpected_event_ids = [1]\n" +
-				"[[queries]]\nquery = 'a where not (other == 5)'\nexpected_event_ids = []\n",
+				"[[queries]]\nquery = 'a where not (other == 5)'\nexpected_event_ids = []\n" +
+				"[[queries]]\nquery = 'a where other != 5'\nexpected_event_ids = [1]\n", // as in Elasticsearch
 			"events.json.gz": python,
-		}, map[string]counts{"p.toml": {"Python queries", 1, 1, 3}}},
+		}, map[string]counts{"p.toml": {"Python queries", 2, 1, 3}}},
 		{"expressions", map[string]string{
-			"x.toml": "[sum]\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 2\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 3\n",
-		}, map[string]counts{"x.toml": {"Python expressions", 1, 1, 0}}},
+			"x.toml": "[sum]\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 2\n[[sum.fold.tests]]\nexpression = '1 + 1'\nexpected = 3\n" +
+				// Where Python's answer is Elasticsearch's too, the case applies.
+				"[[sum.fold.tests]]\nexpression = \"substring('ab', null, null)\"\nexpected = 'ab'\n" +
+				"[[sum.fold.tests]]\nexpression = \"substring('ab', null, 1)\"\nexpected = 'a'\n" +
+				"[any]\ncase_insensitive = true\n[[any.fold.tests]]\nexpression = '\"a\" < \"b\"'\nexpected = true\n" +
+				"[[any.fold.tests]]\nexpression = '\"B\" < \"a\"'\nexpected = false\n",
+		}, map[string]counts{"x.toml": {"Python expressions", 3, 1, 2}}},
 		{
 			"drawings",
 			map[string]string{"s.txt": "// ours\ngood\nA1\n B2\n;\nA1 B2\n;\nbad\nk|A1\n k|B2\n;\nk|B2 A1\n;\n"},
