@@ -63,6 +63,7 @@ func TestFindings(t *testing.T) {
 		},
 		finding.AlwaysFalse: {
 			`process.name == "a" and «process.name == "b"»`, `process.name : "a*" and «process.name : "b*"»`, `process.name == "cmd.exe" and «not process.name : "cmd.*"»`,
+			`process.name : "a$" and «not process.name : "*$"»`, `process.name : "a*$" and «not process.name like "?*$"»`,
 			`process.args == "x" and «process.args != "x"»`, `process.pid > 5 and «process.pid < 3»`, `process.pid > 5 and «process.pid < 6»`,
 			`process.name in ("a", "b") and process.name != "a" and «process.name != "b"»`, `process.args in ("a", "b") and process.args != "a" and «process.args != "b"»`,
 			`process.name == null and «process.name == "x"»`, `process.name == "x" and «process.name == null»`,
@@ -95,6 +96,7 @@ func TestFindings(t *testing.T) {
 			`process.name in ("a", "b", «"a"»)`, `process.name in~ ("a", «"A"»)`, `process.name : ("a*", «"ab"»)`, `process.name == "a" or user.name == "b" or «process.name == "a"»`,
 			`process.name == "a" and user.name == "b" and «process.name == "a"»`, `«process.name == "ab"» or process.name : "a*"`, `process.name like («"ab*c"», "a*c")`,
 			`process.name regex ("a+", «"a+"»)`, `user.name == "x" and not («user.name == "x"» and process.name == "y")`, `«process.pid == 2» or process.pid in (1, 2)`,
+			`process.name : («"C:\\x"», "?:\\*")`, // letters that the other one has none of
 			`process.name in ("a", "A")`, `process.name : ("a*", "b*")`, `process.name like ("a?c", "a??c")`, `process.name == "a" or user.name == "a"`, `process.name : "a*" or process.name : "*a"`,
 			`process.name like ("Ab", "a*")`, `process.name in ("a*", "ab")`,
 		},

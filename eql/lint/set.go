@@ -76,7 +76,7 @@ func (a item) within(b item) bool {
 		return a.kind == b.kind && a.text == b.text
 	case a.kind == numbers || b.kind == numbers:
 		return a.kind == b.kind && b.low <= a.low && a.high <= b.high
-	case a.kind == anything, a.fold && !b.fold && b.text != "*":
+	case a.kind == anything, a.fold && !b.fold && hasLetters(b.text):
 		return false
 	case b.kind == exactText:
 		return a.kind == exactText && lowerIf(a.text, b.fold) == b.text

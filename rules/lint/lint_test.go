@@ -262,7 +262,7 @@ func TestCorpus(t *testing.T) {
 		finding.LiteralStar:   14, // patterns under in
 		finding.NeedlePattern: 3,  // of the AWS rules
 		finding.LongSpan:      4,  // maxspan 10m, 9 or 6 minutes back
-		finding.Duplicate:     188,
+		finding.Duplicate:     192,
 		finding.DeadValue:     30, // process_started and dns
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
