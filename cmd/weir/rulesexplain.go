@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
@@ -193,16 +194,60 @@ func explainState(line func(title, text string), e rules.Explanation) {
 	line("caps", caps)
 }
 
-// wrapQuery breaks a line of a query; short lines keep their indentation.
+// wrapQuery breaks a line of a query where it has a space outside of text in quotes, so that what is shown is still the
+// query; short lines keep their indentation.
 func wrapQuery(line string, width int) []string {
-	if len(line) <= width {
+	if utf8.RuneCountInString(line) <= width {
 		return []string{line}
 	}
-	lines := term.Wrap(line, width-2)
-	for i := 1; i < len(lines); i++ {
-		lines[i] = "  " + lines[i]
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+	var lines []string
+	used := 0
+	for _, word := range queryWords(line) {
+		n := utf8.RuneCountInString(word)
+		if len(lines) == 0 || used+1+n > width {
+			if len(lines) > 0 {
+				word, n = "  "+word, n+2
+			}
+			lines, used = append(lines, indent+word), len(indent)+n
+			continue
+		}
+		lines[len(lines)-1] += " " + word
+		used += 1 + n
 	}
 	return lines
+}
+
+// queryWords cuts a line of a printed query at its spaces, those inside quotes excepted.
+func queryWords(line string) []string {
+	var words []string
+	start, quote := 0, ""
+	for i := 0; i < len(line); {
+		step := 1
+		switch rest := line[i:]; {
+		case quote == "" && rest[0] == ' ':
+			if i > start {
+				words = append(words, line[start:i])
+			}
+			start = i + 1
+		case quote == `"` && rest[0] == '\\' && len(rest) > 1:
+			step = 2
+		case quote != "" && strings.HasPrefix(rest, quote):
+			step, quote = len(quote), ""
+		case quote == "":
+			for _, q := range []string{`"""`, `"`, "`"} {
+				if strings.HasPrefix(rest, q) {
+					step, quote = len(q), q
+					break
+				}
+			}
+		}
+		i += step
+	}
+	if start < len(line) {
+		words = append(words, line[start:])
+	}
+	return words
 }
 
 // shownKeys is the number of alternatives of an index key that are listed.
