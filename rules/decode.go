@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -50,7 +51,11 @@ type parser struct {
 	mistyped map[string]struct{}
 }
 
+// byteOrderMark is what some editors begin a file with. It says nothing in UTF-8, and is no part of the file's text.
+var byteOrderMark = []byte("\ufeff")
+
 func parseFile(path string, src []byte, o LoadOptions) *File {
+	src = bytes.TrimPrefix(src, byteOrderMark)
 	p := &parser{src: src, file: &File{Path: path}, types: o.Types, fields: o.Fields, mistyped: map[string]struct{}{}}
 	if o.KeepSource {
 		p.file.Source = &Source{src: src, types: o.Types}

@@ -81,6 +81,8 @@ func TestLoadProblems(t *testing.T) {
 		problems           []string
 	}{
 		{"sound", head + good, "ok", nil},
+		{"sound, behind a byte order mark", "\ufeff" + head + good, "ok", nil},
+		{"syntax error behind a byte order mark", "\ufeffname = \"x\n", "error", []string{"1:10 error"}},
 		{"syntax error", "[rule]\nname = \"x\nrule_id = 3\n", "error", []string{"2:10 error"}},
 		{"no rule table", "[metadata]\nmaturity = \"production\"\n", "error", []string{"1:1 error the file has no [rule] table"}},
 		{"no type", "[rule]\nname = \"x\"\n", "error", []string{"1:2 error rule.type is missing"}},
