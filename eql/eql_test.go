@@ -324,6 +324,7 @@ func TestErrors(t *testing.T) {
 	f(`startsWith(k)`, `startsWith(k)`, `takes 2 arguments, but has 1`)
 	f(`substring(k) == ""`, `substring(k)`, `takes 2 to 3 arguments`)
 	f(`cidrMatch(i)`, `cidrMatch(i)`, `at least 2 arguments`)
+	f(`concat() == ""`, `concat()`, `at least 1 argument, but has 0`)
 	f(`cidrMatch(i, k)`, `k`, `must be a constant`)
 	f(`cidrMatch(i, "10.0.0.0/33")`, `"10.0.0.0/33"`, `not an IP address`)
 	f(`length~(k) == 1`, `length`, `no form that ignores case`)

@@ -28,6 +28,8 @@ type param struct {
 // arity describes the number of arguments, for errors.
 func (f *function) arity(least int) string {
 	switch {
+	case f.variadic && least == 1:
+		return "at least 1 argument"
 	case f.variadic:
 		return fmt.Sprintf("at least %d arguments", least)
 	case least != len(f.params):

@@ -186,17 +186,17 @@ func between(args []event.Value, fold bool) event.Value {
 	if src == "" || left == "" || right == "" {
 		return event.StringValue(src)
 	}
-	find, findLast := strings.Index, strings.LastIndex
+	first := func(s, sub string) (start, end int) { return found(strings.Index(s, sub), sub) }
+	last := func(s, sub string) (start, end int) { return found(strings.LastIndex(s, sub), sub) }
 	if fold {
-		find, findLast = indexFold, lastIndexFold
+		first, last = indexFold, lastIndexFold
 	}
-	l := find(src, left)
-	if l < 0 {
+	_, start := first(src, left)
+	if start < 0 {
 		return event.StringValue("")
 	}
-	start := l + len(left)
 	if greedy {
-		r := findLast(src, right)
+		r, _ := last(src, right)
 		switch {
 		case r < 0:
 			return event.StringValue("")
@@ -205,30 +205,55 @@ func between(args []event.Value, fold bool) event.Value {
 		}
 		return event.StringValue(src[start:r])
 	}
-	r := find(src[start:], right)
+	r, _ := first(src[start:], right)
 	if r < 0 {
 		return event.StringValue("")
 	}
 	return event.StringValue(src[start : start+r])
 }
 
-// indexFold returns the first place where sub stands in s, case aside; what it finds has sub's length.
-func indexFold(s, sub string) int {
-	for i := 0; i+len(sub) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(sub)], sub) {
-			return i
-		}
+// found is the place of sub where it stands at i, and -1, -1 where it stands nowhere.
+func found(i int, sub string) (start, end int) {
+	if i < 0 {
+		return -1, -1
 	}
-	return -1
+	return i, i + len(sub)
 }
 
-func lastIndexFold(s, sub string) int {
-	for i := len(s) - len(sub); i >= 0; i-- {
-		if strings.EqualFold(s[i:i+len(sub)], sub) {
-			return i
+// indexFold returns the first place where sub stands in s, case aside, and -1, -1 where it stands nowhere. What stands there may be of
+// another length in bytes than sub: the Kelvin sign is a k.
+func indexFold(s, sub string) (start, end int) {
+	for i := range s {
+		if n := prefixFold(s[i:], sub); n >= 0 {
+			return i, i + n
 		}
 	}
-	return -1
+	return -1, -1
+}
+
+func lastIndexFold(s, sub string) (start, end int) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if !utf8.RuneStart(s[i]) {
+			continue
+		}
+		if n := prefixFold(s[i:], sub); n >= 0 {
+			return i, i + n
+		}
+	}
+	return -1, -1
+}
+
+// prefixFold returns the length in bytes of what s begins with where that is sub, case aside, and -1 where it isn't.
+func prefixFold(s, sub string) int {
+	n := 0
+	for _, want := range sub {
+		got, size := utf8.DecodeRuneInString(s[n:])
+		if size == 0 || foldRune(got) != foldRune(want) {
+			return -1
+		}
+		n += size
+	}
+	return n
 }
 
 // toNumber parses text in a base, 10 by default; a leading 0x means 16. Text that is no number gives null. What is a

@@ -92,11 +92,14 @@ func (t foldFirst) test(v event.Value) bool {
 func foldAll(s string) string {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
-			return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)
+			return strings.Map(foldRune, s)
 		}
 	}
 	return glob.LowerASCII(s)
 }
+
+// foldRune folds a character as Java's equalsIgnoreCase does.
+func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }
 
 // oneText returns the cheapest test for membership in texts, which isn't empty.
 func oneText(texts []string, fold bool) tester {
