@@ -120,6 +120,7 @@ func TestFormats(t *testing.T) {
 			"one/t.toml": "[[queries]]\nname = \"right\"\nquery = 'a where true'\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nname = \"one of two\"\nquery = 'a where true'\nexpected_event_ids = [[2], [1]]\n" +
 				"[[queries]]\nname = \"tie\"\nquery = 'sequence by name [b where true] [b where true]'\nexpected_event_ids = [2, 3]\njoin_keys = [\"y\"]\n" +
+				"[[queries]]\nname = \"samples\"\nquery = 'sample by name [any where true] [any where true]'\nexpected_event_ids = [2, 3, 1, 2]\n" +
 				"[[queries]]\nname = \"wrong\"\nquery = 'a where true'\nexpected_event_ids = [2]\n" +
 				"[[queries]]\nname = \"wrong key\"\nquery = 'sequence by name [b where true] [b where true]'\nexpected_event_ids = [2, 3]\njoin_keys = [\"x\"]\n" +
 				"[[queries]]\nname = \"too few\"\nquery = 'b where true'\nexpected_event_ids = [2]\n" +
@@ -129,7 +130,7 @@ func TestFormats(t *testing.T) {
 				"[[queries]]\nname = \"Endgame's\"\nquery = 'any where match(name, \"x\")'\nexpected_event_ids = [1]\n",
 			"two/docs.json":  documents,
 			"two/other.json": `[{"@timestamp":"1","event_type":"z","sequence":8}]`,
-		}, map[string]counts{"one/t.toml": {"queries", 3, 4, 3}}},
+		}, map[string]counts{"one/t.toml": {"queries", 4, 4, 3}}},
 		{"python", map[string]string{
 			"p.toml": "[[queries]]\nquery = \"a where serial_event_id = 1 and name == 'X*'\"\ncase_insensitive = true\nexpected_event_ids = [1]\n" +
 				"[[queries]]\nquery = 'a where name == \"X\"'\nexpected_event_ids = [1]\n" +

@@ -76,7 +76,7 @@ func (c *generatedCase) check(o replay.QueryOptions) outcome {
 	}
 	res, err := runQuery(c.Query, docs, o)
 	if err != nil {
-		return failed(err, untied(want))
+		return failed(err, untied(c.Query, want))
 	}
 	var got []match
 	for _, m := range res.Matches {
@@ -93,7 +93,7 @@ func (c *generatedCase) check(o replay.QueryOptions) outcome {
 		}
 		got = append(got, found)
 	}
-	return outcome{untied(got), untied(want)}
+	return outcome{untied(c.Query, got), untied(c.Query, want)}
 }
 
 // plainText returns a key of an expectation as text. Numbers keep all their digits.
