@@ -36,7 +36,7 @@ func (c *compiler) affixTest(name string, e *ast.Call, text string) (op string, 
 	if e.Fold {
 		op = "~"
 	}
-	special := strings.ContainsAny(text, `*?\`)
+	special := strings.ContainsAny(strings.NewReplacer(`\*`, "", `\?`, "").Replace(text), `*?\`) // \* and \? are meant as they are
 	switch name {
 	case "startswith":
 		if e.Fold {

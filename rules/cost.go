@@ -202,7 +202,7 @@ func (s *Set) indexHint(key indexKey, conditions []*eql.Condition) string {
 	if inside != "" {
 		return inside
 	}
-	return "no condition asks for a value that few events have: add one, such as process.name == \"…\""
+	return "no condition asks for a text that few events have, and numbers aren't looked up: add one, such as process.name == \"…\""
 }
 
 // lookedUp reports whether a group of needs is found by values, rather than by the gate or a field's presence alone.

@@ -117,7 +117,7 @@ func TestLoadProblems(t *testing.T) {
 			var got []string
 			for _, p := range f.Problems {
 				var b strings.Builder
-				if err := p.Render(&b, "r.toml"); err != nil {
+				if err := p.Render(&b, "r.toml", 0); err != nil {
 					t.Fatal(err)
 				}
 				first, _, _ := strings.Cut(b.String(), "\n")
@@ -138,7 +138,7 @@ func TestLoadProblems(t *testing.T) {
 func TestRender(t *testing.T) {
 	f := loadOne(t, head+"query = '''\n\tprocess where wildcrd(process.name, \"x\")\n'''\n")
 	var b strings.Builder
-	if err := f.Problems[0].Render(&b, "dir/r.toml"); err != nil {
+	if err := f.Problems[0].Render(&b, "dir/r.toml", 0); err != nil {
 		t.Fatal(err)
 	}
 	want := "dir/r.toml:9:16: error: unknown function \"wildcrd\" [E202]\n" +
@@ -449,7 +449,7 @@ func TestRenderMarks(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			f := loadOne(t, head+"query = '''\n"+tc.query+"\n'''\n")
 			var b strings.Builder
-			if err := f.Problems[0].Render(&b, "r.toml"); err != nil {
+			if err := f.Problems[0].Render(&b, "r.toml", 0); err != nil {
 				t.Fatal(err)
 			}
 			var got []string

@@ -58,8 +58,9 @@ func (p Problem) Text() string {
 const shownLines = 4
 
 // Render writes the problem as compilers do: position, severity and message, then the source lines, marks under all that
-// is meant, and the hint.
-func (p Problem) Render(w io.Writer, path string) error {
+// is meant, and the hint. Of a source line that is wider than width columns the part around what is meant is shown; 0 shows
+// all of it.
+func (p Problem) Render(w io.Writer, path string, width int) error {
 	var b strings.Builder
 	b.WriteString(path)
 	if p.Line > 0 {
@@ -69,7 +70,7 @@ func (p Problem) Render(w io.Writer, path string) error {
 	margin := ""
 	if p.Line > 0 && len(p.Lines) > 0 && strings.TrimSpace(p.Lines[0]) != "" {
 		margin = strings.Repeat(" ", len(strconv.Itoa(p.EndLine)))
-		p.renderLines(&b, margin)
+		p.renderLines(&b, margin, width)
 	}
 	if p.Hint != "" {
 		fmt.Fprintf(&b, " %s = %s\n", margin, p.Hint)
@@ -80,7 +81,7 @@ func (p Problem) Render(w io.Writer, path string) error {
 	return nil
 }
 
-func (p Problem) renderLines(b *strings.Builder, margin string) {
+func (p Problem) renderLines(b *strings.Builder, margin string, width int) {
 	last := len(p.Lines) - 1
 	for i, line := range p.Lines {
 		if i >= shownLines && i < last {
@@ -98,12 +99,41 @@ func (p Problem) renderLines(b *strings.Builder, margin string) {
 		if i == last {
 			to = p.EndColumn
 		}
+		if room := width - len(margin) - len("  | "); width > 0 {
+			line, from, to = window(line, from, to, room)
+		}
 		b.WriteString(strings.TrimRight(fmt.Sprintf(" %*d | %s", len(margin), p.Line+i, line), " ") + "\n")
 		if i == 0 || to > from {
 			fmt.Fprintf(b, " %s | %s\n", margin, marks(line, from, to, i == 0))
 		}
 	}
 }
+
+// window returns the part of a line around the characters from column from to to, and where they are in it. A line of at
+// most room characters stays as it is, and so does one with tabs or wide characters, whose width depends on the terminal.
+func window(line string, from, to, room int) (part string, start, end int) {
+	text := []rune(line)
+	plain := runewidth.StringWidth(line) == len(text) && !strings.Contains(line, "\t")
+	if len(text) <= room || room < shownWindow || !plain {
+		return line, from, to
+	}
+	first := min(max(0, from-1-room/3), len(text)-room) // so many characters are cut before
+	if to-1 <= room {
+		first = 0
+	}
+	last := first + room
+	text = slices.Clone(text[first:last])
+	if first > 0 {
+		text[0] = '…'
+	}
+	if last < utf8.RuneCountInString(line) {
+		text[room-1] = '…'
+	}
+	return string(text), max(from-first, 1), min(max(to-first, 1), room+1)
+}
+
+// shownWindow is the least number of characters of a long line that are worth a window.
+const shownWindow = 20
 
 // marks returns the line under a source line that marks the characters from column to end. Tabs are kept, so that the
 // marks stand where they should whatever a tab's width is, and wide characters count as two.

@@ -138,7 +138,7 @@ func (a *app) renderErrors(files []*rules.File) error {
 			if p.Severity != rules.SeverityError {
 				continue
 			}
-			if err := p.Render(a.stderr, f.Path); err != nil {
+			if err := p.Render(a.stderr, f.Path, a.err.Width); err != nil {
 				return err
 			}
 		}

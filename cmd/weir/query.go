@@ -115,7 +115,7 @@ func (a *app) warn(format string, args ...any) {
 // renderQuery shows the findings in a query as it was typed.
 func (a *app) renderQuery(text string, found []*ast.Error) error {
 	for _, e := range found {
-		if err := rules.QueryProblem(text, e).Render(a.stderr, "query"); err != nil {
+		if err := rules.QueryProblem(text, e).Render(a.stderr, "query", a.err.Width); err != nil {
 			return err
 		}
 	}

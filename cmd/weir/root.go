@@ -62,7 +62,7 @@ func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "weir",
 		Short: "Elastic EQL detection rules on Kafka",
-		Long: `Weir runs Elastic EQL detection rules, single events and sequences, on events as they flow through Kafka,
+		Long: `Weir runs Elastic EQL detection rules, single events, sequences and samples, on events as they flow through Kafka,
 and publishes alerts with their evidence on another topic, each exactly once.
 
 Start with "weir demo": it needs no broker and no configuration.

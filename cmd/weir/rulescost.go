@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-json"
@@ -130,15 +131,32 @@ func (a *app) costTable(events uint64, costs []rules.StageCost) error {
 	if err := t.Write(a.stdout); err != nil {
 		return err
 	}
+	_, err := fmt.Fprintf(a.stdout, "%s\n%s\n", a.costHints(costs), count(events, "event"))
+	return err
+}
+
+// costHints writes each hint once, below the stages that it is for.
+func (a *app) costHints(costs []rules.StageCost) string {
+	var order []string
+	stages := map[string][]string{}
 	for i := range costs {
-		if c := &costs[i]; c.Hint != "" {
-			if _, err := fmt.Fprintf(a.stdout, "\n%s, %s: %s\n", a.out.Bold(c.Name), c.Stage, c.Hint); err != nil {
-				return err
-			}
+		c := &costs[i]
+		if c.Hint == "" {
+			continue
+		}
+		if stages[c.Hint] == nil {
+			order = append(order, c.Hint)
+		}
+		stages[c.Hint] = append(stages[c.Hint], a.out.Bold(c.Name)+", "+c.Stage)
+	}
+	var b strings.Builder
+	for _, hint := range order {
+		fmt.Fprintf(&b, "\n%s:\n", strings.Join(stages[hint], "\n"))
+		for _, l := range term.Wrap(hint, a.out.Columns()-2) {
+			fmt.Fprintf(&b, "  %s\n", l)
 		}
 	}
-	_, err := fmt.Fprintf(a.stdout, "\n%s\n", count(events, "event"))
-	return err
+	return b.String()
 }
 
 func share(n, of uint64) string {

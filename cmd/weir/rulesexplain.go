@@ -88,7 +88,11 @@ func (a *app) findRule(f *ruleFlags, name string) (*rules.Collection, string, er
 	case 1:
 		return c, found[0].ID, nil
 	case 0:
-		return nil, "", fmt.Errorf("no rule %q: it is no file, and neither id nor name of a rule; weir rules list shows them", name)
+		among := "the shipped rules; --rules names others"
+		if len(f.paths) > 0 {
+			among = "the rules of " + strings.Join(f.paths, ", ")
+		}
+		return nil, "", fmt.Errorf("no rule %q: it is no file, and neither id nor name of one of %s; weir rules list shows them", name, among)
 	default:
 		var names []string
 		for _, r := range found {

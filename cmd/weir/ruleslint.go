@@ -1,14 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
 
+	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/internal/term"
 	"github.com/weir-eql/weir/pipeline/replay"
 	"github.com/weir-eql/weir/rules"
@@ -137,7 +142,7 @@ func (a *app) lintText(files []*rules.File, f lintFlags) error {
 			if f.quiet && p.Severity != rules.SeverityError || !f.all && p.Severity == rules.SeverityInfo {
 				continue
 			}
-			if err := p.Render(a.stdout, file.Path); err != nil {
+			if err := p.Render(a.stdout, file.Path, a.out.Width); err != nil {
 				return err
 			}
 		}
@@ -157,7 +162,37 @@ func (a *app) lintText(files []*rules.File, f lintFlags) error {
 	if silenced > 0 {
 		more += fmt.Sprintf(", %d silenced", silenced)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %s; %s%s\n",
-		count(len(files), "file"), t.ok, errs, t.left(), count(t.warnings, "warning"), more)
+	byCode := ""
+	if !f.quiet {
+		byCode = warningsByCode(files, t.warnings)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %d ok, %s, %s; %s%s\n%s",
+		count(len(files), "file"), t.ok, errs, t.left(), count(t.warnings, "warning"), more, byCode)
 	return err
 }
+
+// warningsByCode says of many warnings which they are, the most frequent first; nothing of few.
+func warningsByCode(files []*rules.File, total int) string {
+	if total < manyWarnings {
+		return ""
+	}
+	counts := map[finding.Code]int{}
+	for _, f := range files {
+		for _, p := range f.Problems {
+			if p.Severity == rules.SeverityWarning {
+				counts[p.Code]++
+			}
+		}
+	}
+	codes := slices.SortedFunc(maps.Keys(counts), func(a, b finding.Code) int {
+		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
+	})
+	parts := make([]string, len(codes))
+	for i, c := range codes {
+		parts[i] = fmt.Sprintf("%s %s %d", c, c.Name(), counts[c])
+	}
+	return strings.Join(term.Wrap("warnings: "+strings.Join(parts, ", "), term.DefaultWidth), "\n") + "\n"
+}
+
+// manyWarnings is the number of warnings from which on they are counted by their codes.
+const manyWarnings = 10

@@ -252,20 +252,49 @@ func TestMatchesOfRules(t *testing.T) {
 // TestUnreadable sees that what can't be run is an error, not a suite without cases.
 func TestUnreadable(t *testing.T) {
 	for name, text := range map[string]string{
-		"broken.toml":   "[[queries",
-		"nothing.md":    "# Nothing\n",
-		"cut.jsonl":     line + "\n" + line[:len(line)-9],
-		"no_data.toml":  "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [1]\n",
-		"series.txt":    "name\nA1\nB\n;\n;\n",
-		"unended.txt":   "name\nA1\n;\nA1\n",
-		"matches.json":  `{"a": [[1]]}`,
-		"answers.toml":  "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [\"x\"]\n",
-		"not_there.txt": "",
+		"broken.toml":    "[[queries",
+		"nothing.md":     "# Nothing\n",
+		"no_expect.json": strings.Replace(line, "expect", "expekt", 1),
+		"later.jsonl":    line + "\n" + strings.Replace(line, "expect", "expekt", 1),
+		"short.jsonl":    `{"regex": "a", "inputs": ["a", "b"], "match": [true]}`,
+		"cut.jsonl":      line + "\n" + line[:len(line)-9],
+		"no_data.toml":   "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [1]\n",
+		"series.txt":     "name\nA1\nB\n;\n;\n",
+		"unended.txt":    "name\nA1\n;\nA1\n",
+		"matches.json":   `{"a": [[1]]}`,
+		"answers.toml":   "[[queries]]\nname = 'x'\nquery = 'any where true'\nexpected_event_ids = [\"x\"]\n",
+		"not_there.txt":  "",
 	} {
 		dir := write(t, map[string]string{name: text})
 		c := &rules.Collection{}
 		if results, err := conformance.Run([]string{filepath.Join(dir, name)}, conformance.Options{Rules: c}); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, results)
 		}
+	}
+}
+
+// TestBrokenBeside sees that a file that can't be read is named, with its place where that is known, and the others run.
+func TestBrokenBeside(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.toml": "[[queries]]\nname = 'x'\nquery = 'any where true\n", "fine.jsonl": line, "packed.gz": strings.Repeat(line+"\n", 3), "half.json": line[:40],
+	})
+	packed := filepath.Join(dir, "packed.gz")
+	data, err := os.ReadFile(packed) //nolint:gosec // a file of this test
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(packed, data[:60], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	results, err := conformance.Run([]string{dir}, conformance.Options{})
+	if err == nil || !strings.Contains(err.Error(), "a.toml: line 3, column 24: toml: ") || !strings.Contains(err.Error(), "packed.gz: unexpected EOF") {
+		t.Errorf("got error %v", err)
+	}
+	if len(results) != 1 || results[0].Passed != 1 {
+		t.Errorf("got %+v, want the suite that is fine", results)
+	}
+	if _, err := conformance.Run([]string{filepath.Join(dir, "half.json")}, conformance.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "no suite in a format that is known: unexpected EOF") {
+		t.Errorf("half a document: got error %v", err)
 	}
 }

@@ -25,12 +25,15 @@ const maxText = 64 << 20
 type file struct {
 	path      string
 	format    format
-	documents bool // an array of events, which some suite may be about
+	documents bool  // an array of events, which some suite may be about
+	fault     error // why its JSON can't be read, where that is what keeps it from being either
 }
 
-// discover returns the files behind a path that are suites or documents, sorted by name.
+// discover returns the files behind a path that are suites or documents, sorted by name, and path itself whatever it is. A file that
+// can't be read is an error beside the others.
 func discover(path string) ([]*file, error) {
 	var out []*file
+	var broken []error
 	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -45,14 +48,15 @@ func discover(path string) ([]*file, error) {
 		}
 		f, err := recognise(name)
 		if err != nil {
-			return fmt.Errorf("suite %s: %w", name, err)
+			broken = append(broken, fmt.Errorf("suite %s: %w", name, err))
+			return nil
 		}
-		if f.format != noSuite || f.documents {
+		if f.format != noSuite || f.documents || name == path {
 			out = append(out, f)
 		}
 		return nil
 	})
-	return out, err
+	return out, errors.Join(append(broken, err)...)
 }
 
 // recognise looks into a file.
@@ -68,12 +72,16 @@ func recognise(path string) (*file, error) {
 	}
 	defer in.Close() //nolint:errcheck // the file was only read
 	first, err := firstByte(in.Reader)
-	if err != nil {
-		return f, nil // empty, or cut off while it was packed: no suite
-	}
 	switch {
+	case errors.Is(err, io.EOF):
+		return f, nil // empty: no suite
+	case err != nil:
+		return f, err
 	case first == '{':
 		f.recogniseObject(json.NewDecoder(in))
+		if in.packed && errors.Is(f.fault, io.ErrUnexpectedEOF) {
+			return f, f.fault // cut off: nobody packs half a document
+		}
 	case first == '[' && f.recogniseArray(path):
 	default:
 		err = f.recogniseText(in)
@@ -102,7 +110,7 @@ func firstByte(r *bufio.Reader) (byte, error) {
 // recogniseObject decides by the keys of the first document.
 func (f *file) recogniseObject(d *json.Decoder) {
 	var doc map[string]json.RawMessage
-	if d.Decode(&doc) != nil {
+	if f.fault = d.Decode(&doc); f.fault != nil {
 		return
 	}
 	f.format = formatOf(doc)
@@ -174,8 +182,11 @@ func (f *file) recogniseArray(path string) bool {
 // it is TOML.
 func (f *file) recogniseText(in io.Reader) error {
 	data, err := io.ReadAll(io.LimitReader(in, maxText))
-	if err != nil || len(data) == maxText || bytes.IndexByte(data, 0) >= 0 {
-		return nil //nolint:nilerr // no text, or too much of it: no suite
+	if err != nil {
+		return err
+	}
+	if len(data) == maxText || bytes.IndexByte(data, 0) >= 0 {
+		return nil // no text, or too much of it: no suite
 	}
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
@@ -185,7 +196,7 @@ func (f *file) recogniseText(in io.Reader) error {
 		}
 		base := strings.TrimSuffix(strings.TrimSuffix(f.path, ".gz"), ".zst")
 		if filepath.Ext(base) == ".toml" {
-			return err
+			return tomlError(err)
 		}
 		return nil
 	}
@@ -206,10 +217,21 @@ func (f *file) recogniseText(in io.Reader) error {
 	return nil
 }
 
+// tomlError puts the line and column before an error of the TOML parser.
+func tomlError(err error) error {
+	var at *toml.DecodeError
+	if !errors.As(err, &at) {
+		return err
+	}
+	line, column := at.Position()
+	return fmt.Errorf("line %d, column %d: %w", line, column, err)
+}
+
 // opened is a file that is read, unpacked.
 type opened struct {
 	*bufio.Reader
 
+	packed  bool
 	closers []io.Closer
 }
 
@@ -239,12 +261,14 @@ func open(path string) (*opened, error) {
 		if err != nil {
 			return nil, errors.Join(err, o.Close())
 		}
+		o.packed = true
 		o.Reader, o.closers = bufio.NewReaderSize(z, 1<<16), append(o.closers, z)
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(o.Reader)
 		if err != nil {
 			return nil, errors.Join(err, o.Close())
 		}
+		o.packed = true
 		o.Reader, o.closers = bufio.NewReaderSize(z, 1<<16), append(o.closers, z.IOReadCloser())
 	}
 	return o, nil

@@ -174,7 +174,7 @@ func (s *session) documentsFor(f *file, cases []querySpec) (*dataSet, error) {
 		}
 	}
 	if best == nil {
-		errs = append(errs, errors.New("the documents of its queries are neither given nor beside it: an array in a .json file"))
+		errs = append(errs, errors.New("the documents of its queries are neither given nor beside it: name the file that holds them, an array, too"))
 		return nil, errors.Join(errs...)
 	}
 	return best, nil

@@ -12,8 +12,9 @@ import (
 	"github.com/weir-eql/weir/pipeline/replay"
 )
 
-// eachCase decodes the JSON documents of a file, one after the other or in one array, and calls fn with their number.
-func eachCase[T any](path string, fn func(number int, v *T)) error {
+// eachCase decodes the JSON documents of a file, one after the other or in one array, and calls fn with their number. An error of fn
+// ends it.
+func eachCase[T any](path string, fn func(number int, v *T) error) error {
 	in, err := open(path)
 	if err != nil {
 		return err
@@ -35,10 +36,12 @@ func eachCase[T any](path string, fn func(number int, v *T)) error {
 		if errors.Is(err, io.EOF) && first != '[' {
 			return nil
 		}
+		if err == nil {
+			err = fn(n, v)
+		}
 		if err != nil {
 			return fmt.Errorf("case %d: %w", n, err)
 		}
-		fn(n, v)
 	}
 	_, err = d.Token()
 	return err
@@ -56,8 +59,12 @@ type generatedCase struct {
 
 // runGenerated runs queries that were made at random. All of them apply.
 func runGenerated(s *session, f *file, r *Result) error {
-	return eachCase(f.path, func(number int, c *generatedCase) {
+	return eachCase(f.path, func(number int, c *generatedCase) error {
+		if c.Expect == nil { // a misspelt key must not count as a case without matches
+			return errors.New("it has no expect")
+		}
 		r.note("#"+strconv.Itoa(number), c.Query, c.check(replay.QueryOptions{Fields: s.o.Fields}))
+		return nil
 	})
 }
 
@@ -133,13 +140,17 @@ type regexCase struct {
 // runRegex runs patterns as conditions of queries over events that hold the texts. A pattern that Lucene
 // refuses must be refused.
 func runRegex(f *file, r *Result) error {
-	return eachCase(f.path, func(number int, c *regexCase) {
+	return eachCase(f.path, func(number int, c *regexCase) error {
+		if !c.Error && len(c.Match) != len(c.Inputs) {
+			return fmt.Errorf("it has %d inputs and %d answers in match", len(c.Inputs), len(c.Match))
+		}
 		name := "#" + strconv.Itoa(number)
 		query := "any where text regex " + literal(c.Regex)
 		if c.IgnoreCase {
 			query = "any where text regex~ " + literal(c.Regex)
 		}
 		r.note(name, query, c.check(query))
+		return nil
 	})
 }
 

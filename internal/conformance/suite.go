@@ -175,18 +175,25 @@ func Run(paths []string, o Options) ([]Result, error) {
 func (s *session) find(path string) error {
 	path = filepath.Clean(path)
 	found, err := discover(path)
-	if err != nil {
-		return err
-	}
 	suites := 0
+	var fault error
 	for _, f := range found {
-		if f.format != noSuite {
+		switch {
+		case f.format != noSuite:
 			suites++
+		case f.path == path && f.documents:
+			suites++ // what other suites are about
+		case f.path == path:
+			fault = f.fault
 		}
+		s.files = append(s.files, f)
 	}
-	s.files = append(s.files, found...)
-	if suites == 0 && (len(found) != 1 || found[0].path != path || !found[0].documents) {
+	switch {
+	case suites > 0 || err != nil:
+		return err
+	case fault != nil:
+		return fmt.Errorf("%s: no suite in a format that is known: %w", path, fault)
+	default:
 		return fmt.Errorf("%s: no suite in a format that is known", path)
 	}
-	return nil
 }

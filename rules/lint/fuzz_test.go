@@ -51,7 +51,7 @@ func FuzzCheck(f *testing.F) {
 				t.Errorf("finding without code or message: %+v", p)
 			}
 			var b strings.Builder
-			if err := p.Render(&b, "r.toml"); err != nil {
+			if err := p.Render(&b, "r.toml", 0); err != nil {
 				t.Fatal(err)
 			}
 			if seen[b.String()] {

@@ -2,6 +2,7 @@ package ruletest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weir-eql/weir/event"
@@ -16,7 +17,8 @@ type Seen struct {
 	// Fields holds the fields that the rule reads and the event has, by path; Lacking names those that it doesn't have.
 	Fields  []FieldText
 	Lacking []string
-	// Hits names the stages that hold for the event: stage 1, until, query.
+	// Hits names the stages that hold for the event: stage 1, until, query; with the join keys that it doesn't have, without
+	// which it takes no part.
 	Hits []string
 	// Filtered says that the rule's index patterns leave the event out, whatever its stages say.
 	Filtered bool
@@ -108,9 +110,23 @@ func (i *inspector) look(doc []byte) Seen {
 				bit = rules.UntilBit
 			}
 			if h.Stages&bit != 0 {
-				s.Hits = append(s.Hits, st.Name)
+				s.Hits = append(s.Hits, st.Name+s.lackingKeys(st.By))
 			}
 		}
 	}
 	return s
+}
+
+// lackingKeys names the join keys of a stage that the event doesn't have; optional ones begin with a question mark.
+func (s *Seen) lackingKeys(by []string) string {
+	var lacking []string
+	for _, k := range by {
+		if slices.Contains(s.Lacking, k) {
+			lacking = append(lacking, k)
+		}
+	}
+	if len(lacking) == 0 {
+		return ""
+	}
+	return " (takes no part without " + strings.Join(lacking, " and ") + ")"
 }

@@ -41,7 +41,7 @@ query = '''sequence by host.id [process where process.name == "nc"] [network whe
 			{Path: "event.category", Text: `"process", "x"`}, {Path: "host.id", Text: `"h"`}, {Path: "process.name", Text: `"nc"`},
 		}},
 		{
-			Timed: true, Offset: 1500, Hits: []string{"stage 2"}, Filtered: true, Lacking: []string{"host.id", "process.name"},
+			Timed: true, Offset: 1500, Hits: []string{"stage 2 (takes no part without host.id)"}, Filtered: true, Lacking: []string{"host.id", "process.name"},
 			Fields: []ruletest.FieldText{{Path: "event.category", Text: `"network"`}},
 		},
 		{Lacking: []string{"host.id", "process.name"}, Fields: []ruletest.FieldText{{Path: "event.category", Text: `"file"`}}},
