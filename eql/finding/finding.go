@@ -19,6 +19,8 @@ const (
 	UnknownKey  Code = "W001"
 	Disabled    Code = "W002"
 	DuplicateID Code = "W003"
+	NotDone     Code = "W004"
+	NotActed    Code = "I005"
 
 	Text    Code = "E101"
 	Syntax  Code = "E102"
@@ -123,6 +125,8 @@ func Codes() []Kind {
 		{UnknownKey, "unknown-key"},
 		{Disabled, "disabled"},
 		{DuplicateID, "duplicate-rule-id"},
+		{NotDone, "not-done"},
+		{NotActed, "not-acted-on"},
 
 		{Text, "unreadable-text"},
 		{Syntax, "syntax"},

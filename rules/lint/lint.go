@@ -45,6 +45,7 @@ func checkQuery(f *rules.File, stmt ast.Statement) {
 			found = append(found, longSpan(f.Source, rule, s.MaxSpan))
 		}
 	}
+	found = append(found, notDone(f.Source, rule)...)
 	f.Add(append(found, absentKeys(f.Source, rule, stmt)...)...)
 }
 

@@ -264,6 +264,7 @@ func TestCorpus(t *testing.T) {
 		finding.LongSpan:      4,  // maxspan 10m, 9 or 6 minutes back
 		finding.Duplicate:     192,
 		finding.DeadValue:     30, // process_started and dns
+		finding.NotActed:      8,  // max_signals
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings by code (-want +got):\n%s", diff)
