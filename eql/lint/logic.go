@@ -323,17 +323,26 @@ func (x literal) within(y literal) bool {
 
 // coveredTests reports tests that add nothing to another test of their field in a disjunction.
 func (l *linter) coveredTests(parts []view) {
-	for i, p := range parts {
-		x, ok := l.literal(p)
-		if !ok || x.not || p.not {
+	type test struct {
+		view
+		x       literal
+		printed string
+	}
+	tests := make([]test, 0, len(parts)) // made once: a chain may have thousands of parts, and each is compared with all others
+	for _, p := range parts {
+		if x, ok := l.literal(p); ok && !x.not {
+			tests = append(tests, test{p, x, ast.PrintExpr(p.expr)})
+		}
+	}
+	for i, p := range tests {
+		if p.not {
 			continue
 		}
-		for j, q := range parts {
-			y, ok := l.literal(q)
-			if i == j || !ok || y.not || y.field != x.field || ast.PrintExpr(p.expr) == ast.PrintExpr(q.expr) {
+		for j, q := range tests {
+			if i == j || q.x.field != p.x.field || p.printed == q.printed {
 				continue
 			}
-			if x.within(y) && (j < i || !y.within(x)) { // of two that are the same, the second
+			if p.x.within(q.x) && (j < i || !q.x.within(p.x)) { // of two that are the same, the second
 				l.report(finding.Duplicate, p.expr.Source(), "take it out", "`%s` holds wherever this does", l.source(q.expr))
 				break
 			}
