@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -73,12 +74,14 @@ func (m *Matcher) Set() *Set { return m.set }
 func (m *Matcher) Stats() *Stats { return &m.stats }
 
 // Match returns what ev satisfies. stream is the data stream that the event's topic carries
-// ("logs-endpoint.events.process-default"), for events that don't name their own; "" where that is unknown. The hits are valid until
-// the next call.
+// ("logs-endpoint.events.process-default"), for events that don't name their own; "" where that is unknown: Match adds
+// its parts to such an event, since in Elasticsearch every document of a data stream has them (constant_keyword fields). The
+// hits are valid until the next call.
 func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 	m.reset()
 	m.event = ev
-	m.view = m.viewOf(ev, stream)
+	m.completeStream(ev, stream)
+	m.view = m.viewOf(ev)
 	if m.set.opts.NoIndex {
 		for u := range m.set.units {
 			m.consider(int32(u))
@@ -160,22 +163,47 @@ func (m *Matcher) collect() Hits {
 // Sees reports whether the event that was matched last is in a data stream that the rule's index patterns cover.
 func (m *Matcher) Sees(c *Compiled) bool { return hasBit(m.view.rules, int32(c.Number)) }
 
+// completeStream gives the event the parts of its data stream's name that it doesn't have: those of its topic's, or
+// where it names its dataset itself, Fleet's.
+func (m *Matcher) completeStream(ev *event.Event, stream string) {
+	meta := &m.set.meta
+	typ, dataset, namespace := meta.DataStream(ev)
+	if dataset == "" && stream == "" || typ != "" && dataset != "" && namespace != "" {
+		return
+	}
+	wantType, wantSet, wantSpace := "logs", dataset, "default"
+	if dataset == "" {
+		wantType, wantSet, wantSpace = splitStream(stream)
+	}
+	for _, part := range [...]struct {
+		slot      event.Slot
+		has, want string
+	}{{meta.StreamType, typ, wantType}, {meta.Dataset, dataset, wantSet}, {meta.Namespace, namespace, wantSpace}} {
+		if part.has == "" && part.want != "" {
+			ev.Add(part.slot, event.StringValue(part.want))
+		}
+	}
+}
+
+// splitStream returns the parts of a data stream's name. Fleet lets none of them hold a dash but the namespace.
+func splitStream(name string) (typ, dataset, namespace string) {
+	typ, rest, _ := strings.Cut(name, "-")
+	dataset, namespace, _ = strings.Cut(rest, "-")
+	return typ, dataset, namespace
+}
+
 // viewOf returns what of the set concerns the event: the rules that see its data stream, its own or else its topic's, as
 // far as the gate leaves them.
-func (m *Matcher) viewOf(ev *event.Event, stream string) *view {
+func (m *Matcher) viewOf(ev *event.Event) *view {
 	m.key = m.gateKey(m.key[:0], ev)
 	gate := len(m.key)
 	known := !m.set.opts.AnyIndex
 	if known {
 		typ, dataset, namespace := m.set.meta.DataStream(ev)
-		switch {
-		case dataset != "": // a document that leaves type or namespace out gets Fleet's
-			m.key = appendStream(m.key, cmp.Or(typ, "logs"), dataset, cmp.Or(namespace, "default"))
-		case stream != "":
-			m.key = append(m.key, stream...)
-		default:
+		if known = dataset != ""; known {
+			m.key = appendStream(m.key, typ, dataset, namespace)
+		} else {
 			m.stats.UnknownStream++
-			known = false
 		}
 	}
 	if v, ok := m.views[string(m.key)]; ok {

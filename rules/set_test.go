@@ -105,6 +105,29 @@ func TestIndexPatterns(t *testing.T) {
 	}
 }
 
+// In Elasticsearch each document of a data stream has its name's parts, whether or not its source says so.
+func TestStreamFields(t *testing.T) {
+	rs := []*rules.Rule{
+		rule("dataset", `any where data_stream.dataset == "endpoint.events.process"`),
+		rule("type", `any where data_stream.type == "logs" and data_stream.namespace : "prod*"`),
+		rule("default", `any where data_stream.namespace == "default"`),
+		rule("none", `any where data_stream.dataset == null`),
+	}
+	for _, tc := range []struct{ doc, topic, want string }{
+		{`{}`, "logs-endpoint.events.process-prod-eu", "dataset,type"},
+		{`{"data_stream":{"namespace":"default"}}`, "logs-endpoint.events.process-prod", "dataset,default"},
+		{`{"data_stream.dataset":"aws.cloudtrail"}`, "logs-endpoint.events.process-prod", "default"},
+		{`{}`, "", "none"},
+	} {
+		for _, noIndex := range []bool{false, true} {
+			s := newSet(t, rs, rules.SetOptions{NoIndex: noIndex})
+			if got := strings.Join(newMatcher(s).hits(t, []byte(tc.doc), tc.topic), ","); got != tc.want {
+				t.Errorf("%s, topic %q, no index %t: got %s, want %s", tc.doc, tc.topic, noIndex, got, tc.want)
+			}
+		}
+	}
+}
+
 // TestManyStreams invents more names of data streams than a matcher remembers.
 func TestManyStreams(t *testing.T) {
 	s := newSet(t, []*rules.Rule{rule("one", `any where true`, "logs-d7*")}, rules.SetOptions{})
