@@ -118,7 +118,7 @@ func (p *scriptParser) statement(st statement) error {
 	}
 	if p.open == nil {
 		if !isVerb(verb) {
-			return c.errorf(at, "unknown statement %q: rule, only, event, advance, restart or expect", verb)
+			return c.errorf(at, "unknown statement %q: rule, only, type, event, advance, restart or expect", verb)
 		}
 		return c.errorf(at, "%s comes before the first rule", verb)
 	}
@@ -128,6 +128,8 @@ func (p *scriptParser) statement(st statement) error {
 	switch verb {
 	case "only":
 		return p.only(c)
+	case "type":
+		return p.fieldType(c)
 	case "event":
 		return p.event(c)
 	case "advance":
@@ -138,13 +140,13 @@ func (p *scriptParser) statement(st statement) error {
 	case "expect":
 		return p.expect(c)
 	default:
-		return c.errorf(at, "unknown statement %q: rule, only, event, advance, restart or expect", verb)
+		return c.errorf(at, "unknown statement %q: rule, only, type, event, advance, restart or expect", verb)
 	}
 }
 
 func isVerb(s string) bool {
 	switch s {
-	case "only", "event", "advance", "restart", "expect":
+	case "only", "type", "event", "advance", "restart", "expect":
 		return true
 	default:
 		return false
@@ -194,6 +196,30 @@ func (p *scriptParser) only(c *cursor) error {
 	default:
 		return c.errorf(at, "only batch or only stream, not %q", mode)
 	}
+	return c.end()
+}
+
+// fieldType reads the declaration of a field's type: a path, a type, and null=VALUE.
+func (p *scriptParser) fieldType(c *cursor) error {
+	if len(p.open.Steps) > 0 {
+		return c.errorf(0, "type only stands before the first event")
+	}
+	path, at := c.word()
+	if path == "" {
+		return c.errorf(at, "type needs the path of a field and its type")
+	}
+	f := FieldType{Path: path}
+	if f.Type, at = c.word(); f.Type == "" {
+		return c.errorf(at, "the field %s needs a type", path)
+	}
+	if word, at := c.word(); word != "" {
+		null, ok := strings.CutPrefix(word, "null=")
+		if !ok {
+			return c.errorf(at, "only null=VALUE may follow the type, not %q", word)
+		}
+		f.Null, f.HasNull = null, true
+	}
+	p.open.Types = append(p.open.Types, f)
 	return c.end()
 }
 

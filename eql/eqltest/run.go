@@ -8,8 +8,8 @@ import (
 )
 
 // Engine runs a query over events that are all there, and returns its matches in the order of completion. The
-// error is that of a query that is refused.
-type Engine func(query string, events []Event) ([]Match, error)
+// error is that of a query that is refused, or of a type that there isn't.
+type Engine func(query string, types []FieldType, events []Event) ([]Match, error)
 
 // Stream is an engine that takes events one by one. It is used by one goroutine.
 type Stream interface {
@@ -26,8 +26,8 @@ type Stream interface {
 	Finish() ([]Match, error)
 }
 
-// Opener starts a Stream for a query. The error is that of a query that is refused.
-type Opener func(query string) (Stream, error)
+// Opener starts a Stream for a query. The error is that of a query that is refused, or of a type that there isn't.
+type Opener func(query string, types []FieldType) (Stream, error)
 
 // Batch runs the case over all its events at once, and compares all matches with all expectations. Steps that
 // only a stream has are passed over. The error says what differs; it is nil for a case that is for streams only.
@@ -35,7 +35,7 @@ func (c *Case) Batch(run Engine) error {
 	if c.Mode == StreamOnly {
 		return nil
 	}
-	got, err := run(c.Query, c.Events())
+	got, err := run(c.Query, c.Types, c.Events())
 	if done, err := c.refused(err); done {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *Case) Stream(open Opener) error {
 	if c.Mode == BatchOnly {
 		return nil
 	}
-	s, err := open(c.Query)
+	s, err := open(c.Query, c.Types)
 	if done, err := c.refused(err); done {
 		return err
 	}

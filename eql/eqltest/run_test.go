@@ -10,7 +10,7 @@ import (
 )
 
 // pairs is an engine that finds the first event with each later one, and refuses the query "bad".
-func pairs(query string, events []eqltest.Event) ([]eqltest.Match, error) {
+func pairs(query string, _ []eqltest.FieldType, events []eqltest.Event) ([]eqltest.Match, error) {
 	if query == "bad" {
 		return nil, errors.New("the query is bad")
 	}
@@ -51,7 +51,7 @@ func (r *recorder) Finish() ([]eqltest.Match, error) { return r.take("finish") }
 
 func (r *recorder) take(how string) ([]eqltest.Match, error) {
 	r.log = append(r.log, how)
-	all, err := pairs("", r.events)
+	all, err := pairs("", nil, r.events)
 	all = all[r.told:]
 	r.told += len(all)
 	return all, err
@@ -101,8 +101,8 @@ func TestRun(t *testing.T) {
 		},
 	} {
 		one := parseCase(t, c.src)
-		open := func(query string) (eqltest.Stream, error) {
-			_, err := pairs(query, nil)
+		open := func(query string, _ []eqltest.FieldType) (eqltest.Stream, error) {
+			_, err := pairs(query, nil, nil)
 			return &recorder{}, err
 		}
 		if got := message(one.Batch(pairs)); got != c.batch {
@@ -124,7 +124,7 @@ func message(err error) string {
 func TestStreamSteps(t *testing.T) {
 	c := parseCase(t, "rule good\nevent 0s a\nrestart\nadvance 2s\nexpect none\nevent 3s b\nexpect match a b")
 	r := &recorder{}
-	if err := c.Stream(func(string) (eqltest.Stream, error) { return r, nil }); err != nil {
+	if err := c.Stream(func(string, []eqltest.FieldType) (eqltest.Stream, error) { return r, nil }); err != nil {
 		t.Fatal(err)
 	}
 	got, want := strings.Join(r.log, " "), "a restart 2s settle b finish"

@@ -76,11 +76,21 @@ const (
 	StreamOnly
 )
 
+// FieldType is what a case declares of a field, as a mapping of Elasticsearch would.
+type FieldType struct {
+	Path string
+	Type string // by the name that Elasticsearch has for it
+	// Null is the null_value: the text that stands for an explicit null. It counts where HasNull is set.
+	Null    string
+	HasNull bool
+}
+
 // Case is one query with what happens and what is expected of it.
 type Case struct {
 	File  string
 	Line  int // of the query
 	Query string
+	Types []FieldType // of fields that have another type than ECS gives them, or none there
 	Mode  Mode
 	Steps []Step
 	// WantError is a part of the message with which the query is refused; empty for a query that compiles. A

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-eql/weir/eql/eqltest"
+	"github.com/weir-eql/weir/internal/fields"
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/pipeline/replay"
@@ -19,12 +20,16 @@ import (
 )
 
 // Batch is the engine of `weir query`, as eqltest has engines.
-func Batch(query string, events []eqltest.Event) ([]eqltest.Match, error) {
+func Batch(query string, types []eqltest.FieldType, events []eqltest.Event) ([]eqltest.Match, error) {
+	table, err := declared(types)
+	if err != nil {
+		return nil, err
+	}
 	docs := make([][]byte, len(events))
 	for i, e := range events {
 		docs[i] = e.Doc
 	}
-	res, err := runQuery(query, docs, replay.QueryOptions{})
+	res, err := runQuery(query, docs, replay.QueryOptions{Fields: table})
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +46,20 @@ func Batch(query string, events []eqltest.Event) ([]eqltest.Match, error) {
 	return out, nil
 }
 
+// declared returns the types of a script's fields.
+func declared(types []eqltest.FieldType) (*fields.Table, error) {
+	table := new(fields.Table)
+	for _, f := range types {
+		if err := table.Add(f.Path, f.Type); err != nil {
+			return nil, err
+		}
+		if f.HasNull {
+			table.SetNull(f.Path, f.Null)
+		}
+	}
+	return table, nil
+}
+
 // runQuery runs a query over documents, whose positions are the indexes of the result.
 func runQuery(query string, docs [][]byte, o replay.QueryOptions) (*replay.QueryResult, error) {
 	records := make([]pipeline.Record, len(docs))
@@ -55,11 +74,15 @@ const lateness = 2 * time.Second
 
 // OpenStream starts the engine of `weir run` for one query, over a state in memory: a partition's worker, which commits
 // after every event. It is an eqltest.Opener.
-func OpenStream(query string) (eqltest.Stream, error) {
+func OpenStream(query string, types []eqltest.FieldType) (eqltest.Stream, error) {
+	table, err := declared(types)
+	if err != nil {
+		return nil, err
+	}
 	rule := &rules.Rule{
 		ID: "script", Name: "script", Query: query, Type: "eql", Language: "eql", Severity: "low",
 	}
-	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{AnyIndex: true})
+	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{AnyIndex: true, Types: table.TypeOf, Nulls: table.Null})
 	if err != nil {
 		return nil, err
 	}

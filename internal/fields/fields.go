@@ -81,6 +81,14 @@ func (t *Table) Parse(data []byte) error {
 // Add declares the type of one field, replacing what was declared before. The error says which types there are.
 func (t *Table) Add(path, typ string) error { return t.declare(path, typ) }
 
+// SetNull gives a declared field a null_value: the text that stands for an explicit null. It does nothing for others.
+func (t *Table) SetNull(path, text string) {
+	if d, ok := t.declared[path]; ok {
+		d.null, d.hasNull = text, true
+		t.declared[path] = d
+	}
+}
+
 // declare takes the short form of a declaration.
 func (t *Table) declare(path string, v any) error {
 	switch v := v.(type) {
