@@ -51,17 +51,21 @@ func parseLookback(from string) (int64, error) {
 	return total, nil
 }
 
-// parseSpan returns the milliseconds of a number with a unit: 30s, 5m, 12h, 1d, 2w.
+// parseSpan returns the milliseconds of a number with a unit of Elasticsearch's date math: 30s, 5m, 12h, 1d, 2w, 1M, 1y.
+// Months and years count as the longest that there are.
 func parseSpan(text string) (int64, error) {
-	digits := strings.TrimRight(text, "smhdw")
+	digits := strings.TrimRight(text, "smhHdwMy")
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("%q is not a number with a unit such as 5m", text)
 	}
-	units := map[string]int64{"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+	const hour, day = 3_600_000, 86_400_000
+	units := map[string]int64{
+		"s": 1000, "m": 60_000, "h": hour, "H": hour, "d": day, "w": 7 * day, "M": 31 * day, "y": 366 * day,
+	}
 	unit, ok := units[text[len(digits):]]
 	if !ok {
-		return 0, fmt.Errorf("%q has no unit out of s, m, h, d, w", text)
+		return 0, fmt.Errorf("%q has no unit out of s, m, h, d, w, M, y", text)
 	}
 	if n > math.MaxInt64/unit/4 {
 		return 0, fmt.Errorf("%q is too long", text)

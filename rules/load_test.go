@@ -391,8 +391,8 @@ func TestHash(t *testing.T) {
 func TestLookback(t *testing.T) {
 	for from, want := range map[string]int64{
 		"": 360_000, "now-9m": 540_000, "now-7205m": 432_300_000, "now-12h": 43_200_000, "now-30s": 30_000,
-		"now-1d-30m": 88_200_000, "now-1d/d": 172_800_000, "now-2w": 1_209_600_000,
-		"now": -1, "now-": -1, "now-m": -1, "now+5m": -1, "5m": -1, "now-5y": -1, "now-99999999999999999d": -1, "now--5m": -1,
+		"now-1d-30m": 88_200_000, "now-1d/d": 172_800_000, "now-2w": 1_209_600_000, "now-3H": 10_800_000, "now-1M": 2_678_400_000, "now-1y": 31_622_400_000,
+		"now": -1, "now-": -1, "now-m": -1, "now+5m": -1, "5m": -1, "now-5q": -1, "now-99999999999999999d": -1, "now--5m": -1,
 	} {
 		text := head + "query = 'any where true'\n"
 		if from != "" {
