@@ -112,7 +112,7 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 		}
 		e.Partition = "the join keys imply the host: events are matched where they arrive"
 		if !c.HostLocal {
-			e.Partition = "the join keys don't imply the host: only events of one partition are joined"
+			e.Partition = "the join keys don't imply the host: to be joined across hosts the events would have to be re-keyed, which isn't done yet; only events of one partition are joined"
 		}
 	}
 	return e, true

@@ -70,7 +70,16 @@ func (d *draft) story(b *strings.Builder) {
 }
 
 // span writes a length of time.
-func span(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+func span(ms int64) string {
+	s := (time.Duration(ms) * time.Millisecond).String()
+	if strings.HasSuffix(s, "m0s") { // 1h0m0s says no more than 1h
+		s = s[:len(s)-len("0s")]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-len("0m")]
+	}
+	return s
+}
 
 // deed says what one event is about: an action on its object, and the process that did it.
 func deed(tree object) string {
