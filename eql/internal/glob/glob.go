@@ -211,10 +211,7 @@ func (p *Pattern) find(seg *segment, s string) int {
 		}
 		return i + seg.min
 	}
-	for i := 0; len(s)-i >= seg.min; i++ {
-		if !utf8.RuneStart(s[i]) {
-			continue
-		}
+	for i := 0; len(s)-i >= seg.min; i += runeLen(s[i:]) { // by characters; a byte that is none counts as one
 		if n, ok := p.prefix(seg, s[i:]); ok {
 			return i + n
 		}

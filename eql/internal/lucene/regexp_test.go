@@ -248,8 +248,8 @@ func FuzzRegex(f *testing.F) {
 		f.Add(p, "07 Az9 😀", true)
 	}
 	f.Fuzz(func(t *testing.T, pattern, text string, fold bool) {
-		if len(pattern) > 60 || len([]rune(text)) > 40 || !utf8.ValidString(pattern) || !utf8.ValidString(text) {
-			t.Skip("the reference is slow, and EQL's texts are valid UTF-8")
+		if len(pattern) > 60 || len([]rune(text)) > 40 || !utf8.ValidString(pattern) {
+			t.Skip("the reference is slow, and patterns are valid UTF-8")
 		}
 		re, err := lucene.Compile(pattern, fold)
 		e, refErr := refParse(pattern)
