@@ -23,8 +23,13 @@ type loadedRules struct {
 	set        *rules.Set
 }
 
+// ruleFingerprint tells whether the files have changed that the rules and the types of their fields come from.
+func ruleFingerprint(c *config.Config) string {
+	return rules.Fingerprint(slices.Concat(c.Rules.Paths, c.FieldsFiles), rules.LoadOptions{})
+}
+
 func loadRules(c *config.Config) (*loadedRules, error) {
-	files := rules.Fingerprint(c.Rules.Paths, rules.LoadOptions{}) // before: what changes while they are read is seen later
+	files := ruleFingerprint(c) // before: what changes while they are read is seen later
 	collection, set, err := configuredRules(c)
 	return &loadedRules{files: files, collection: collection, set: set}, err
 }
@@ -55,7 +60,7 @@ func newReloader(c *config.Config, running *loadedRules, m *ruleMetrics, log *sl
 // run looks at the files every rules.reload, and at once when a signal comes, until ctx ends.
 func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) error {
 	var looks <-chan time.Time
-	if r.cfg.Rules.Reload > 0 && len(r.cfg.Rules.Paths) > 0 {
+	if r.cfg.Rules.Reload > 0 && len(r.cfg.Rules.Paths)+len(r.cfg.FieldsFiles) > 0 {
 		ticker := time.NewTicker(r.cfg.Rules.Reload)
 		defer ticker.Stop()
 		looks = ticker.C
@@ -76,7 +81,7 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) error {
 // look loads the rules again when their files have changed and have been the same for two looks: somebody may be
 // in the middle of copying them. What was refused is not tried again until it changes.
 func (r *reloader) look(ctx context.Context) {
-	files := rules.Fingerprint(r.cfg.Rules.Paths, rules.LoadOptions{})
+	files := ruleFingerprint(r.cfg)
 	settled := files == r.seen
 	r.seen = files
 	if settled && files != r.tried {

@@ -178,3 +178,22 @@ func TestCompareSets(t *testing.T) {
 		t.Errorf("changed, added, removed, unchanged: %s, want %s", got, want)
 	}
 }
+
+// The types of declared fields decide what rules mean: a change of their files is one of the rules.
+func TestReloadFields(t *testing.T) {
+	r := newReloading(t)
+	file := filepath.Join(t.TempDir(), "fields.yaml")
+	declare := func(typ string) {
+		if err := os.WriteFile(file, []byte("job.code: "+typ+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	declare("long")
+	r.cfg.FieldsFiles = []string{file}
+	r.write("a", `process where job.code == 7`)
+	r.expect(3, []string{"a b"}, 0, "")
+	declare("keyword")
+	r.expect(3, []string{"a b"}, 0, "")
+	declare("lnog")
+	r.expect(3, nil, 1, "fields: ")
+}
