@@ -80,8 +80,8 @@ func (m *Matcher) Stats() *Stats { return &m.stats }
 func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 	m.reset()
 	m.event = ev
-	m.completeStream(ev, stream)
-	m.view = m.viewOf(ev)
+	typ, dataset, namespace := m.completeStream(ev, stream)
+	m.view = m.viewOf(ev, typ, dataset, namespace)
 	if m.set.opts.NoIndex {
 		for u := range m.set.units {
 			m.consider(int32(u))
@@ -164,25 +164,25 @@ func (m *Matcher) collect() Hits {
 func (m *Matcher) Sees(c *Compiled) bool { return hasBit(m.view.rules, int32(c.Number)) }
 
 // completeStream gives the event the parts of its data stream's name that it doesn't have: those of its topic's, or
-// where it names its dataset itself, Fleet's.
-func (m *Matcher) completeStream(ev *event.Event, stream string) {
+// where it names its dataset itself, Fleet's. It returns all of them; dataset is empty where the data stream is unknown.
+func (m *Matcher) completeStream(ev *event.Event, stream string) (typ, dataset, namespace string) {
 	meta := &m.set.meta
-	typ, dataset, namespace := meta.DataStream(ev)
+	typ, dataset, namespace = meta.DataStream(ev)
 	if dataset == "" && stream == "" || typ != "" && dataset != "" && namespace != "" {
-		return
+		return typ, dataset, namespace
 	}
 	wantType, wantSet, wantSpace := "logs", dataset, "default"
 	if dataset == "" {
 		wantType, wantSet, wantSpace = splitStream(stream)
 	}
-	for _, part := range [...]struct {
-		slot      event.Slot
-		has, want string
-	}{{meta.StreamType, typ, wantType}, {meta.Dataset, dataset, wantSet}, {meta.Namespace, namespace, wantSpace}} {
-		if part.has == "" && part.want != "" {
-			ev.Add(part.slot, event.StringValue(part.want))
+	complete := func(slot event.Slot, has, want string) string {
+		if has != "" || want == "" {
+			return has
 		}
+		ev.Add(slot, event.StringValue(want))
+		return want
 	}
+	return complete(meta.StreamType, typ, wantType), complete(meta.Dataset, dataset, wantSet), complete(meta.Namespace, namespace, wantSpace)
 }
 
 // splitStream returns the parts of a data stream's name. Fleet lets none of them hold a dash but the namespace.
@@ -192,14 +192,12 @@ func splitStream(name string) (typ, dataset, namespace string) {
 	return typ, dataset, namespace
 }
 
-// viewOf returns what of the set concerns the event: the rules that see its data stream, its own or else its topic's, as
-// far as the gate leaves them.
-func (m *Matcher) viewOf(ev *event.Event) *view {
+// viewOf returns what of the set concerns the event: the rules that see its data stream, as far as the gate leaves them.
+func (m *Matcher) viewOf(ev *event.Event, typ, dataset, namespace string) *view {
 	m.key = m.gateKey(m.key[:0], ev)
 	gate := len(m.key)
 	known := !m.set.opts.AnyIndex
 	if known {
-		typ, dataset, namespace := m.set.meta.DataStream(ev)
 		if known = dataset != ""; known {
 			m.key = appendStream(m.key, typ, dataset, namespace)
 		} else {
