@@ -6,13 +6,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
 
 	"github.com/weir-eql/weir/internal/term"
+	"github.com/weir-eql/weir/pipeline/alert"
 	"github.com/weir-eql/weir/rules"
 )
 
@@ -136,7 +136,7 @@ func (a *app) explain(e rules.Explanation, r *rules.Rule) error {
 	line("category", e.CategoryField)
 	line("order by", e.TimestampField)
 	if e.State != nil {
-		line("lasts", fmt.Sprintf("at most %s (%s)", term.Span(time.Duration(e.MaxSpanMillis)*time.Millisecond), e.SpanSource))
+		line("lasts", fmt.Sprintf("at most %s (%s)", alert.Span(e.MaxSpanMillis), e.SpanSource))
 	}
 	line("partitions", e.Partition)
 	explainState(line, e)
@@ -190,7 +190,7 @@ func explainState(line func(title, text string), e rules.Explanation) {
 	if e.Kind == "sample" {
 		held = "each event until it is part of a sample or older than one, or for %s (%s) and order.lateness"
 	}
-	line("held", fmt.Sprintf(held, term.Span(time.Duration(e.MaxSpanMillis)*time.Millisecond), e.SpanSource))
+	line("held", fmt.Sprintf(held, alert.Span(e.MaxSpanMillis), e.SpanSource))
 	caps := "limits.partials_per_rule, limits.partials: the oldest goes first"
 	if st.Waits {
 		caps += "; limits.per_key for those under one key that only wait for the absence at the end"

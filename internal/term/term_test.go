@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,17 +141,6 @@ func TestTableFits(t *testing.T) {
 		}
 		if widest > tc.want || widest < tc.want-12 {
 			t.Errorf("width %d: got %d columns, want up to %d:\n%s", tc.width, widest, tc.want, b.String())
-		}
-	}
-}
-
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0s", 9 * time.Minute: "9m", time.Hour: "1h", 90 * time.Second: "1m30s", 61 * time.Minute: "1h1m", 10 * time.Second: "10s",
-		1500 * time.Millisecond: "1.5s", time.Hour + time.Second: "1h0m1s",
-	} {
-		if got := term.Span(d); got != want {
-			t.Errorf("%s: got %s, want %s", d, got, want)
 		}
 	}
 }

@@ -2,21 +2,8 @@ package term
 
 import (
 	"strings"
-	"time"
 	"unicode/utf8"
 )
-
-// Span returns a duration without the zeros that it ends in: 9m, 1h, 1m30s.
-func Span(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-len("0s")]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-len("0m")]
-	}
-	return s
-}
 
 // Wrap breaks text into lines of at most width columns, at spaces where it can. Words that are longer than a line are cut.
 func Wrap(text string, width int) []string {

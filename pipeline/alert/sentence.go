@@ -51,7 +51,7 @@ func (d *draft) story(b *strings.Builder) {
 		b.WriteString(" event")
 	} else {
 		b.WriteString(" events in ")
-		b.WriteString(span(d.m.Events[steps[n-1]].Time - d.m.Events[steps[0]].Time))
+		b.WriteString(Span(d.m.Events[steps[n-1]].Time - d.m.Events[steps[0]].Time))
 	}
 	b.WriteString(circumstances(d.common))
 	b.WriteString(": ")
@@ -69,8 +69,8 @@ func (d *draft) story(b *strings.Builder) {
 	}
 }
 
-// span writes a length of time.
-func span(ms int64) string {
+// Span returns a time of ms milliseconds as people write it: 9m, 1h, 1m30s.
+func Span(ms int64) string {
 	s := (time.Duration(ms) * time.Millisecond).String()
 	if strings.HasSuffix(s, "m0s") { // 1h0m0s says no more than 1h
 		s = s[:len(s)-len("0s")]

@@ -53,3 +53,13 @@ func TestSummariseRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestSpan(t *testing.T) {
+	for ms, want := range map[int64]string{
+		0: "0s", 177: "177ms", 1_500: "1.5s", 10_000: "10s", 90_000: "1m30s", 540_000: "9m", 3_600_000: "1h", 3_601_000: "1h0m1s", 3_660_000: "1h1m",
+	} {
+		if got := alert.Span(ms); got != want {
+			t.Errorf("%d ms: got %s, want %s", ms, got, want)
+		}
+	}
+}
