@@ -26,6 +26,7 @@ one() {
     # The fuzzer may take the end of its own time for a failure (golang/go#75804). A real one has an input, or a report of its
     # worker's death.
     if grep -q 'context deadline exceeded' "$log" && ! grep -qE 'Failing input|panic|fuzzing process|DATA RACE|_test\.go:' "$log"; then
+        printf '%-24s %-18s ended by its own deadline, which counts as an end\n' "$name" "$target"
         return 0
     fi
     grep -v '^fuzz: elapsed' "$log"
