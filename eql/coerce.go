@@ -134,35 +134,37 @@ func dateTest(op ast.Op, want event.Value) (tester, error) {
 	return nil, fmt.Errorf("%q is not a value for the type date", text)
 }
 
-// parseDate parses a date as strict_date_optional_time does, and returns the first and the last millisecond
-// of what it names.
+// parseDate reads a date as events' dates are read, and returns the first and the last millisecond of what it
+// names.
 func parseDate(text string) (first, last int64, ok bool) {
-	layouts := [...]struct {
-		layout string
-		span   func(time.Time) time.Time
-	}{
-		{"2006", func(t time.Time) time.Time { return t.AddDate(1, 0, 0) }},
-		{"2006-01", func(t time.Time) time.Time { return t.AddDate(0, 1, 0) }},
-		{"2006-01-02", func(t time.Time) time.Time { return t.AddDate(0, 0, 1) }},
-		{"2006-01-02T15", func(t time.Time) time.Time { return t.Add(time.Hour) }},
-		{"2006-01-02T15:04", func(t time.Time) time.Time { return t.Add(time.Minute) }},
-		{"2006-01-02T15:04:05", func(t time.Time) time.Time { return t.Add(time.Second) }},
+	if len(text) < len("2006") || len(text) > len("2006") && text[4] != '-' {
+		return 0, 0, false // milliseconds since the epoch, or nothing
 	}
-	for _, l := range layouts {
-		for _, zone := range [...]string{"", "Z07:00", "Z0700", "Z07"} {
-			if zone != "" && !strings.Contains(l.layout, "T") {
-				continue
-			}
-			t, err := time.Parse(l.layout+zone, text)
-			if err != nil {
-				continue
-			}
-			first = t.UnixMilli()
-			if strings.ContainsAny(text, ".,") { // a fraction of the second
-				return first, first, true
-			}
-			return first, l.span(t).UnixMilli() - 1, true
-		}
+	first, _, ok = event.ParseTime(text)
+	if !ok {
+		return 0, 0, false
 	}
-	return 0, 0, false
+	day, clock, _ := strings.Cut(text, "T")
+	if zone := strings.IndexAny(clock, "Z+-"); zone >= 0 {
+		clock = clock[:zone]
+	}
+	begin := time.UnixMilli(first).UTC()
+	var end time.Time
+	switch len(day) + len(clock) {
+	case len("2006"):
+		end = begin.AddDate(1, 0, 0)
+	case len("2006-01"):
+		end = begin.AddDate(0, 1, 0)
+	case len("2006-01-02"):
+		end = begin.AddDate(0, 0, 1)
+	case len("2006-01-02") + len("15"):
+		end = begin.Add(time.Hour)
+	case len("2006-01-02") + len("15:04"):
+		end = begin.Add(time.Minute)
+	case len("2006-01-02") + len("15:04:05"):
+		end = begin.Add(time.Second)
+	default: // with a fraction of the second
+		end = begin.Add(time.Millisecond)
+	}
+	return first, end.UnixMilli() - 1, true
 }
