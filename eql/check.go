@@ -55,6 +55,7 @@ type compiler struct {
 	category string
 	errs     ast.Errors
 	warnings []*ast.Error
+	automata *Automata
 }
 
 // errorf reports a mismatch of types.

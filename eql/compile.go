@@ -23,7 +23,7 @@ func (e *Env) Compile(text string, o QueryOptions) (*Query, error) {
 
 // CompileStatement is Compile for a query that parser.Parse returned.
 func (e *Env) CompileStatement(stmt ast.Statement, o QueryOptions) (*Query, error) {
-	c := &compiler{env: e, category: o.CategoryField}
+	c := &compiler{env: e, category: o.CategoryField, automata: o.Automata}
 	if c.category == "" {
 		c.category = defaultCategory
 	}

@@ -1,6 +1,9 @@
 package eql
 
 import (
+	"sync"
+
+	"github.com/weir-eql/weir/eql/internal/lucene"
 	"github.com/weir-eql/weir/event"
 )
 
@@ -28,6 +31,8 @@ type QueryOptions struct {
 	Fields FieldTable
 	// CategoryField is the field that a category is compared with; empty means event.category.
 	CategoryField string
+	// Automata are shared with other queries; nil shares none.
+	Automata *Automata
 }
 
 // FieldTable knows the names of fields.
@@ -96,3 +101,33 @@ const (
 	NeedContains        // Text stands anywhere in the value
 	NeedPresent         // the field has a value; Text is empty
 )
+
+// Automata holds the automata of regular expressions: rules that have the same ones, and the same rule compiled again, share
+// them. It may be used by any number of goroutines and holds as many as the queries that were compiled with it have.
+type Automata struct{ byPattern sync.Map }
+
+// NewAutomata returns an empty table.
+func NewAutomata() *Automata { return &Automata{} }
+
+type automatonKey struct {
+	pattern string
+	fold    bool
+}
+
+// compile returns the automaton of a pattern. A nil table makes it anew.
+func (a *Automata) compile(pattern string, fold bool) (*lucene.Regexp, error) {
+	if a == nil {
+		return lucene.Compile(pattern, fold) //nolint:wrapcheck // its position is put into the query by regexError
+	}
+	key := automatonKey{pattern, fold}
+	if known, ok := a.byPattern.Load(key); ok {
+		if re, ok := known.(*lucene.Regexp); ok {
+			return re, nil
+		}
+	}
+	re, err := lucene.Compile(pattern, fold)
+	if err == nil {
+		a.byPattern.Store(key, re)
+	}
+	return re, err //nolint:wrapcheck // as above
+}

@@ -2,6 +2,7 @@ package eql
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/weir-eql/weir/eql/ast"
@@ -152,14 +153,22 @@ func (c *compiler) leaf(slot event.Slot, op string, consts []event.Value, t test
 	if t == nil {
 		return constNode(false) // no value of the field can equal the constant
 	}
-	return c.env.atom(fmt.Sprintf("%d %s %s", slot, op, constKey(consts)), &leaf{slot, t})
+	n := &leaf{slot, t}
+	if c.env.opts.NoSharing {
+		return n
+	}
+	return c.env.atom(strconv.Itoa(int(slot))+" "+op+" "+constKey(consts), n)
 }
 
 // constKey returns one text for all lists of the same constants, whatever their order.
 func constKey(consts []event.Value) string {
 	parts := make([]string, len(consts))
 	for i, v := range consts {
-		parts[i] = fmt.Sprintf("%d%q", v.Kind(), v.Text())
+		text := v.Text()
+		parts[i] = strconv.Itoa(int(v.Kind())) + " " + strconv.Itoa(len(text)) + " " + text
+	}
+	if len(parts) == 1 {
+		return parts[0]
 	}
 	return strings.Join(sortedUnique(parts), ",")
 }

@@ -144,7 +144,7 @@ func (c *compiler) regexTest(e *ast.Match) tester {
 			c.hint(x, "write () for the empty text", "regular expression: Elasticsearch joins a list with |, where an alternative can't be empty")
 			continue
 		}
-		re, err := lucene.Compile(v.Text(), e.Op == ast.RegexFold)
+		re, err := c.automata.compile(v.Text(), e.Op == ast.RegexFold)
 		if err != nil {
 			c.regexError(x, err)
 			continue

@@ -88,7 +88,12 @@ func (s *Schema) Lookup(path string) Slot {
 func (s *Schema) Field(slot Slot) Field { return s.fields[slot] }
 
 // Type returns the type of a field that need not be in the schema.
-func (s *Schema) Type(path string) Type { return s.types(path) }
+func (s *Schema) Type(path string) Type {
+	if slot, ok := s.byPath[path]; ok {
+		return s.fields[slot].Type
+	}
+	return s.types(path)
+}
 
 // Len returns the number of slots.
 func (s *Schema) Len() int { return len(s.fields) }

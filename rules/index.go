@@ -35,6 +35,9 @@ type fieldIndex struct {
 	suffix  *trie
 }
 
+// maxAffix is how much of a beginning or an end is looked up: what is left over is for the condition itself to tell.
+const maxAffix = 64
+
 // indexKey is the group of conditions that a unit is found by; none for a residual unit.
 type indexKey []eql.Need
 
@@ -53,7 +56,7 @@ func buildIndex(s *Set) *index {
 		for _, need := range key {
 			b := builders[need.Slot]
 			if b == nil {
-				b = &fieldBuilder{exact: map[string][]int32{}, prefix: newTrieBuilder(), rest: newTrieBuilder(), suffix: newTrieBuilder()}
+				b = &fieldBuilder{exact: map[string][]int32{}}
 				builders[need.Slot] = b
 			}
 			b.add(need, u)
@@ -78,7 +81,7 @@ func buildIndex(s *Set) *index {
 
 type fieldBuilder struct {
 	exact                map[string][]int32
-	prefix, rest, suffix *trieBuilder
+	prefix, rest, suffix trieBuilder
 	present              []int32
 }
 
@@ -89,13 +92,13 @@ func (b *fieldBuilder) add(need eql.Need, u int32) {
 			b.exact[need.Text] = append(b.exact[need.Text], u)
 		}
 	case eql.NeedPrefix:
-		b.prefix.add(need.Text, u)
+		b.prefix.add(need.Text[:min(len(need.Text), maxAffix)], u)
 	case eql.NeedRest:
-		b.rest.add(need.Text, u)
+		b.rest.add(need.Text[:min(len(need.Text), maxAffix)], u)
 	case eql.NeedPresent:
 		b.present = append(b.present, u)
 	case eql.NeedSuffix:
-		reversed := []byte(need.Text)
+		reversed := []byte(need.Text[max(0, len(need.Text)-maxAffix):])
 		slices.Reverse(reversed)
 		b.suffix.add(string(reversed), u)
 	case eql.NeedContains:

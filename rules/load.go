@@ -34,10 +34,15 @@ type LoadOptions struct {
 	KeepSource bool
 	// Fields knows which fields there are, to warn of others; nil means the same ones, and none where Types is set.
 	Fields eql.FieldTable
+
+	automata *eql.Automata // shared by all files
 }
 
 // EnsureDefaults fills in what is zero.
 func (o *LoadOptions) EnsureDefaults() {
+	if o.automata == nil {
+		o.automata = eql.NewAutomata()
+	}
 	if o.MaxFileBytes == 0 {
 		o.MaxFileBytes = DefaultMaxFileBytes
 	}

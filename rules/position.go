@@ -110,10 +110,10 @@ func mapString(raw []byte, base int) *textMap {
 		at += len(body) - len(trimmed)
 		body = trimmed
 	}
-	m := &textMap{}
+	m := &textMap{text: make([]byte, 0, len(body)), offsets: make([]int, 0, len(body)+1)}
 	for i := 0; i < len(body); {
-		if quote == '\'' || body[i] != '\\' {
-			m.add(base+at+i, body[i])
+		if c := body[i]; quote == '\'' || c != '\\' {
+			m.text, m.offsets = append(m.text, c), append(m.offsets, base+at+i)
 			i++
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"strconv"
 
+	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/eql/ast"
 )
 
@@ -90,6 +91,7 @@ type Rule struct {
 
 	parsed     ast.Statement // of parsedText, set by Load
 	parsedText string        // Query as Load read it
+	automata   *eql.Automata // of the regular expressions in it
 	normalised string        // canonical query, set by Load
 	piped      bool          // the query ends in pipes
 	lookback   int64         // milliseconds

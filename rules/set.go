@@ -158,7 +158,7 @@ func (s *Set) compile(r *Rule) (*Compiled, error) {
 	if category == "" {
 		category = s.opts.Meta.Category
 	}
-	o := eql.QueryOptions{CategoryField: category}
+	o := eql.QueryOptions{CategoryField: category, Automata: r.automata}
 	var q *eql.Query
 	var err error
 	if r.parsed != nil && r.parsedText == r.Query { // as Load left it

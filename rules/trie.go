@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"unsafe"
 )
@@ -68,52 +69,55 @@ func (t *trie) next(n *trieNode, b byte) int32 {
 }
 
 // trieBuilder gathers keys; seal makes the compact form.
-type trieBuilder struct {
-	children []map[byte]int32
-	units    [][]int32
+type trieBuilder struct{ keys []trieKey }
+
+type trieKey struct {
+	text string
+	unit int32
 }
 
-func newTrieBuilder() *trieBuilder {
-	return &trieBuilder{children: []map[byte]int32{{}}, units: [][]int32{nil}}
-}
-
-func (b *trieBuilder) add(key string, u int32) {
-	node := int32(0)
-	for i := range len(key) {
-		next, ok := b.children[node][key[i]]
-		if !ok {
-			next = int32(len(b.children))
-			b.children = append(b.children, map[byte]int32{})
-			b.units = append(b.units, nil)
-			b.children[node][key[i]] = next
-		}
-		node = next
-	}
-	if !slices.Contains(b.units[node], u) {
-		b.units[node] = append(b.units[node], u)
-	}
-}
+func (b *trieBuilder) add(key string, u int32) { b.keys = append(b.keys, trieKey{key, u}) }
 
 // seal returns the trie, nil where it has no keys.
 func (b *trieBuilder) seal() *trie {
-	if len(b.children) == 1 {
+	if len(b.keys) == 0 {
 		return nil
 	}
-	t := &trie{nodes: make([]trieNode, len(b.children))}
-	for i, children := range b.children {
-		n := trieNode{first: int32(len(t.edges)), units: b.units[i]}
-		for c := range 256 {
-			if next, ok := children[byte(c)]; ok {
-				t.edges = append(t.edges, trieEdge{b: byte(c), node: next})
-			}
-		}
-		n.end = int32(len(t.edges))
-		t.nodes[i] = n
-	}
+	slices.SortFunc(b.keys, func(x, y trieKey) int { return cmp.Or(cmp.Compare(x.text, y.text), cmp.Compare(x.unit, y.unit)) })
+	keys := slices.Compact(b.keys)
+	t := &trie{nodes: make([]trieNode, 1)}
+	t.grow(0, keys, 0)
 	for _, e := range t.edges[t.nodes[0].first:t.nodes[0].end] {
 		t.root[e.b] = e.node
 	}
 	return t
+}
+
+// grow fills in a node: keys are those that pass through it, sorted, equal in their first depth bytes.
+func (t *trie) grow(node int32, keys []trieKey, depth int) {
+	ends := 0
+	for ends < len(keys) && len(keys[ends].text) == depth {
+		t.nodes[node].units = append(t.nodes[node].units, keys[ends].unit)
+		ends++
+	}
+	keys = keys[ends:]
+	type group struct{ from, to int } // keys with the same next byte
+	var groups []group
+	for i := range keys {
+		if i == 0 || keys[i].text[depth] != keys[i-1].text[depth] {
+			groups = append(groups, group{from: i})
+		}
+		groups[len(groups)-1].to = i + 1
+	}
+	first := int32(len(t.edges))
+	for _, g := range groups {
+		t.edges = append(t.edges, trieEdge{b: keys[g.from].text[depth], node: int32(len(t.nodes))})
+		t.nodes = append(t.nodes, trieNode{})
+	}
+	t.nodes[node].first, t.nodes[node].end = first, int32(len(t.edges))
+	for i, g := range groups {
+		t.grow(t.edges[int(first)+i].node, keys[g.from:g.to], depth+1)
+	}
 }
 
 // view8 returns b as a string without copying. The string must not outlive the next write to b.

@@ -96,17 +96,16 @@ func Unusable(path string) (why, hint string) {
 
 // firstBelow returns the first field with a type whose path begins with path and a dot, "" where there is none.
 func firstBelow(path string) string {
-	rest := table
-	for {
-		var found bool
-		if _, rest, found = strings.Cut(rest, "\n"+path+"."); !found {
-			return ""
-		}
-		member, _, _ := strings.Cut(rest, "\n")
+	prefix := path + "."
+	start, _, _ := search(prefix) // no line is that, so it is where those that begin with it start
+	for rest := table[start:]; strings.HasPrefix(rest, prefix); {
+		var member string
+		member, rest, _ = strings.Cut(rest, "\n")
 		if !strings.HasSuffix(member, "-") {
-			return path + "." + member[:len(member)-len(" k")]
+			return member[:len(member)-len(" k")]
 		}
 	}
+	return ""
 }
 
 // Table is the table as a value, for those who take any table of fields. It has no state.
@@ -153,13 +152,14 @@ func line(path string) (letter byte, ok bool) {
 	return 0, false
 }
 
-// search returns where the line of path stands, by binary search over the bytes of the table.
+// search returns where the line of path stands, by binary search over the bytes of the table; where there is none, start is
+// where it would stand.
 func search(path string) (start, end int, ok bool) {
 	low, high := 1, len(table) // both at the start of a line
 	for low < high {
 		mid := low + (high-low)/2
-		start = strings.LastIndexByte(table[:mid], '\n') + 1
-		end = start + strings.IndexByte(table[start:], '\n')
+		start := strings.LastIndexByte(table[:mid], '\n') + 1
+		end := start + strings.IndexByte(table[start:], '\n')
 		switch cmp.Compare(path, table[start:end-2]) {
 		case 0:
 			return start, end, true
@@ -169,5 +169,5 @@ func search(path string) (start, end int, ok bool) {
 			low = end + 1
 		}
 	}
-	return 0, 0, false
+	return low, low, false
 }
