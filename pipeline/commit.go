@@ -1,13 +1,11 @@
 package pipeline
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/weir-eql/weir/pipeline/sequence"
-	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
 )
 
@@ -15,8 +13,8 @@ import (
 // committed in one transaction with Output and the input's offsets. The overlay is the worker's: it is valid until
 // Committed or Reload, and nothing may be processed in between.
 func (w *Worker) Changes() *state.Overlay {
-	for _, p := range w.dirtyPartials {
-		w.changePartial(p)
+	for _, id := range w.dirtyPartials {
+		w.changePartial(w.partials.at(id))
 	}
 	for _, b := range w.addedBuffers {
 		if !b.gone {
@@ -47,17 +45,24 @@ func (w *Worker) Changes() *state.Overlay {
 const maxPartialBytes = 900_000
 
 func (w *Worker) changePartial(p *partial) {
-	var value []byte
-	if !p.dead {
-		if value = p.value(); len(value) > maxPartialBytes {
-			w.evict(p)
-		}
+	if p.dead() || !p.dirty {
+		return
 	}
-	switch {
-	case !p.dead:
-		w.overlay.Put([]byte(p.key), value)
-	case p.stored:
-		w.overlay.Delete([]byte(p.key))
+	w.bodyBuf = w.partials.appendValue(w.bodyBuf[:0], p, w.topic)
+	if len(w.bodyBuf) > maxPartialBytes {
+		w.evict(p, "the size of a record on the changelog")
+		return
+	}
+	w.overlay.Put(w.partials.key(p), w.bodyBuf)
+}
+
+// endPartials empties the list of partials that had to change; stored says that the store has them now.
+func (w *Worker) endPartials(stored bool) {
+	for _, id := range w.dirtyPartials {
+		p := w.partials.at(id)
+		if p.listed = false; !p.dead() && p.dirty {
+			p.dirty, p.stored = false, p.stored || stored
+		}
 	}
 }
 
@@ -67,10 +72,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 	if err := w.part.Apply(w.overlay, cp); err != nil {
 		return fmt.Errorf("partition %d: apply the committed changes: %w", w.number, err)
 	}
-	for _, p := range w.dirtyPartials {
-		p.dirty = false
-		p.stored = !p.dead
-	}
+	w.endPartials(true)
 	for _, b := range w.addedBuffers {
 		b.stored = true
 	}
@@ -92,9 +94,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 // EndBatch ends the batch without a commit, for a worker whose state nobody will read again: all of it stays in
 // memory, and nothing goes to the store.
 func (w *Worker) EndBatch() {
-	for _, p := range w.dirtyPartials {
-		p.dirty = false
-	}
+	w.endPartials(false)
 	for _, h := range w.dirtyHosts {
 		h.dirty = false
 	}
@@ -184,32 +184,31 @@ func (w *Worker) loadPartials() error {
 			w.overlay.Delete(key)
 			return nil
 		}
-		return w.loadPartial(c, key, value)
+		p := storedPartial{rule: c}
+		if err := p.decode(value); err != nil {
+			return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
+		}
+		w.loadPartial(&p)
+		return nil
 	})
-	for i := range w.byRule { // the store has them by key, the caps want them by age
-		slices.SortFunc(w.byRule[i].items, func(a, b *partial) int { return cmp.Compare(a.begun, b.begun) })
-	}
+	w.partials.sortByAge() // the store has them by key, the caps want them by age
 	w.noteDiscarded(dropped)
 	return err
 }
 
-func (w *Worker) loadPartial(c *rules.Compiled, key, value []byte) error {
-	p := &partial{key: string(key), rule: c, at: math.MaxInt64, stored: true}
-	hostName, err := p.decode(value)
-	if err != nil {
-		return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
-	}
-	p.host = w.hostOf(hostName)
-	w.begun = max(w.begun, p.begun)
-	w.insert(p)
-	for r := range p.st.Refs {
+func (w *Worker) loadPartial(s *storedPartial) {
+	hash := w.partials.hash(s.rule, bytesOf(s.join))
+	p := w.insert(s.rule, s.join, hash, w.hostOf(s.host), s.begun)
+	p.stored = true
+	w.begun = max(w.begun, s.begun)
+	w.after = appendRefs(w.after[:0], &s.st)
+	for _, r := range w.after {
 		w.retainStored(r)
 	}
-	if at := p.at; at != math.MaxInt64 {
-		p.at = math.MaxInt64
-		w.wake(p, at)
+	w.keep(p, &s.st, len(w.after))
+	if s.at != math.MaxInt64 {
+		w.wake(p, s.at)
 	}
-	return nil
 }
 
 // retainStored counts a reference to evidence that the store holds.

@@ -16,11 +16,12 @@ type host struct {
 	clockAt  int64                   // record clock when the newest event came
 	mark     int64                   // watermark: all events with a time up to it are taken to have come; never goes back
 	buffer   minheap.Heap[*buffered] // by ordinal
-	timers   minheap.Heap[timer]
-	partials int   // live partials that this host drives
-	due      int64 // record clock of its earliest entry in the due heap; math.MaxInt64: none
-	counted  bool  // it is among the worker's pending hosts
-	stored   bool  // the store has a record of it
+	timers   partialID               // top of the heap of the partials that have deadlines; 0: none has one
+	deadline int64                   // the earliest of them; math.MaxInt64: none
+	partials int                     // live partials that this host drives
+	due      int64                   // record clock of its earliest entry in the due heap; math.MaxInt64: none
+	counted  bool                    // it is among the worker's pending hosts
+	stored   bool                    // the store has a record of it
 	dirty    bool
 }
 
@@ -52,11 +53,8 @@ func (h *host) next() (int64, bool) {
 	if h.buffer.Len() > 0 {
 		at, ok = h.buffer.Top().ref.Time, true
 	}
-	for h.timers.Len() > 0 && h.timers.Top().stale() {
-		h.timers.Pop()
-	}
-	if h.timers.Len() > 0 && h.timers.Top().at < at {
-		at, ok = h.timers.Top().at, true
+	if h.deadline < at {
+		at, ok = h.deadline, true
 	}
 	return at, ok
 }
@@ -65,7 +63,7 @@ func (h *host) next() (int64, bool) {
 func (h *host) ready() bool { return h.buffer.Len() > 0 && h.buffer.Top().ref.Time <= h.mark }
 
 // ticking reports whether the watermark has reached the host's first deadline.
-func (h *host) ticking() bool { return h.timers.Len() > 0 && h.timers.Top().at <= h.mark }
+func (h *host) ticking() bool { return h.timers != 0 && h.deadline <= h.mark }
 
 // pending reports whether anything waits for the host's watermark or lives by it.
 func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
@@ -82,24 +80,6 @@ type buffered struct {
 }
 
 func (b *buffered) before(c *buffered) bool { return b.ref.Compare(c.ref.Ordinal) < 0 }
-
-// timer is a deadline of a partial. It is stale when the partial has another deadline by now.
-type timer struct {
-	at int64
-	p  *partial
-}
-
-// stale reports whether the partial has another deadline by now, or is gone.
-func (t timer) stale() bool { return t.p.dead || t.p.at != t.at }
-
-// before puts the earliest deadline first, equal ones in the order of the partials' keys, so that the order of
-// decisions doesn't depend on history that isn't kept.
-func (t timer) before(u timer) bool {
-	if t.at != u.at {
-		return t.at < u.at
-	}
-	return t.p.key < u.p.key
-}
 
 // dueHost is a host and the record clock at which its watermark has something to do. Entries that a later one
 // replaced are stale and skipped.
@@ -118,8 +98,8 @@ func (d dueHost) before(e dueHost) bool {
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
 	return &host{
-		name: name, mark: minMark, due: math.MaxInt64,
-		buffer: minheap.New((*buffered).before), timers: minheap.New(timer.before),
+		name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64,
+		buffer: minheap.New((*buffered).before),
 	}
 }
 

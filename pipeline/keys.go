@@ -3,9 +3,8 @@ package pipeline
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
-	"unsafe"
 
+	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
 )
@@ -24,16 +23,9 @@ var errValue = errors.New("malformed state value")
 
 func ruleHash(c *rules.Compiled) uint64 { return binary.BigEndian.Uint64(c.StateHash[:]) }
 
-func appendPartialKey(dst []byte, c *rules.Compiled, join []byte) []byte {
-	return state.PartialKey{Rule: ruleHash(c), Join: alias(join)}.Append(dst)
-}
-
-// joinOf returns a join key that lives as long as the key of its partial: a part of it, where it wasn't folded.
-func joinOf(key string, join []byte) []byte {
-	if tail := key[len(key)-min(len(key), len(join)):]; tail == alias(join) {
-		return unsafe.Slice(unsafe.StringData(tail), len(tail)) // nobody changes a join key
-	}
-	return slices.Clone(join)
+// key returns the key of a partial in the store.
+func (t *partialTable) key(p *partial) []byte {
+	return state.PartialKey{Rule: ruleHash(t.ruleOf(p)), Join: p.join()}.Append(nil)
 }
 
 func (at place) key() []byte {
@@ -140,27 +132,47 @@ func (b *buffered) decode(value []byte) (hostName string, waiting []uint64, err 
 	return hostName, waiting, r.err
 }
 
-func (p *partial) value() []byte {
-	dst := appendName(state.AppendVersion(nil), p.host.name)
-	dst = appendName(dst, string(p.join))
-	dst = binary.AppendVarint(dst, p.begun)
-	dst = binary.AppendVarint(dst, p.at)
-	return p.st.append(dst)
+// appendValue appends the value of a partial whose packed state doesn't name topic.
+func (t *partialTable) appendValue(dst []byte, p *partial, topic string) []byte {
+	join, begun, packed := p.parts()
+	dst = appendPartialHead(dst, p.host.name, join, begun, p.at)
+	if p.unpacked {
+		return t.unpacked[p.id].append(dst)
+	}
+	return sequence.AppendPacked(dst, topic, packed)
 }
 
-// decode reads the value of a partial of p.rule, and returns the name of the host that drives it.
-func (p *partial) decode(value []byte) (hostName string, err error) {
+func appendPartialHead(dst []byte, host, join string, begun, at int64) []byte {
+	dst = appendName(state.AppendVersion(dst), host)
+	dst = appendName(dst, join)
+	dst = binary.AppendVarint(dst, begun)
+	return binary.AppendVarint(dst, at)
+}
+
+// storedPartial is a partial as the store has it.
+type storedPartial struct {
+	rule      *rules.Compiled
+	host      string // the one that drives it
+	join      string
+	begun, at int64
+	st        MachineState
+}
+
+func (p *storedPartial) value() []byte {
+	return p.st.append(appendPartialHead(nil, p.host, p.join, p.begun, p.at))
+}
+
+// decode reads the value of a partial of p.rule.
+func (p *storedPartial) decode(value []byte) error {
 	r := readValue(value)
-	hostName = r.name()
-	p.join = []byte(r.name())
+	p.host, p.join = r.name(), r.name()
 	p.begun, p.at = r.varint(), r.varint()
 	if r.err != nil {
-		return "", r.err
+		return r.err
 	}
-	if p.st, err = decodeState(p.rule, r.rest); err != nil {
-		return "", err
-	}
-	return hostName, nil
+	var err error
+	p.st, err = decodeState(p.rule, r.rest)
+	return err
 }
 
 func (c *recordClock) value() []byte {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/pipeline/sample"
@@ -152,14 +153,6 @@ func (st *MachineState) Len() int {
 	return st.sequence.Len()
 }
 
-// Oldest returns the time of the oldest event that counts for its age, in milliseconds. It reports false if Len is 0.
-func (st *MachineState) Oldest() (int64, bool) {
-	if st.sample != nil {
-		return st.sample.Oldest()
-	}
-	return st.sequence.Oldest()
-}
-
 // Refs yields every event held, as often as it is held.
 func (st *MachineState) Refs(yield func(sequence.Ref) bool) {
 	if st.sample != nil {
@@ -167,6 +160,26 @@ func (st *MachineState) Refs(yield func(sequence.Ref) bool) {
 		return
 	}
 	st.sequence.Refs(yield)
+}
+
+// topic returns the topic of an event held, "" where none is.
+func (st *MachineState) topic() string {
+	for r := range st.Refs {
+		return strings.Clone(r.Topic)
+	}
+	return ""
+}
+
+// clone returns a copy that shares no memory with st.
+func (st *MachineState) clone() MachineState {
+	if st.sample != nil {
+		return *st // nobody else has it
+	}
+	own, err := sequence.DecodeState(st.sequence.Append(nil))
+	if err != nil {
+		panic("BUG: an encoded state doesn't decode: " + err.Error())
+	}
+	return MachineState{sequence: own}
 }
 
 // append appends the encoded state to dst.

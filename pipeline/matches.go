@@ -132,10 +132,7 @@ func (w *Worker) sortedBuffers() []*host {
 }
 
 func (w *Worker) sortedPartials() []*partial {
-	ps := make([]*partial, 0, len(w.partials))
-	for _, p := range w.partials {
-		ps = append(ps, p)
-	}
-	slices.SortFunc(ps, func(a, b *partial) int { return strings.Compare(a.key, b.key) })
+	ps := slices.AppendSeq(make([]*partial, 0, w.partials.len()), w.partials.byAge())
+	slices.SortFunc(ps, w.partials.compare)
 	return ps
 }

@@ -217,7 +217,7 @@ func (c *counts) flushRules(w *Worker, partition string) {
 				v.vec.WithLabelValues(id).Add(float64(v.n))
 			}
 		}
-		if live := w.byRule[i].live; live != c.seenPartials[i] {
+		if live := w.partials.byRule[i].live; live != c.seenPartials[i] {
 			m.partials.WithLabelValues(partition, id).Set(float64(live))
 			c.seenPartials[i] = live
 		}

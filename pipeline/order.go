@@ -88,7 +88,7 @@ func (w *Worker) runDue() {
 		}
 	}
 	drain(&buffers, (*host).ready, w.dequeue)
-	timers := minheap.New(func(a, b *host) bool { return a.timers.Top().before(b.timers.Top()) })
+	timers := minheap.New(func(a, b *host) bool { return w.partials.before(w.partials.at(a.timers), w.partials.at(b.timers)) })
 	for _, h := range w.awake {
 		if h.ticking() {
 			timers.Push(h)

@@ -9,20 +9,6 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-// partial is what is live of one rule under one join key.
-type partial struct {
-	key    string // key in the state store: rule and join key
-	rule   *rules.Compiled
-	join   []byte
-	st     MachineState
-	host   *host
-	begun  int64 // its number among the partition's partials, in the order in which they began
-	at     int64 // deadline of its current timer; math.MaxInt64: none
-	stored bool  // the store has a record of it
-	dirty  bool
-	dead   bool // taken out of the worker's map
-}
-
 // candidate is what a buffered event may do: hit stages of one rule under one join key.
 type candidate struct {
 	rule *rules.Compiled
@@ -38,57 +24,99 @@ func (w *Worker) feed(b *buffered, h *host) {
 }
 
 func (w *Worker) advance(c *candidate, b *buffered, h *host) {
-	ref := b.ref
-	if w.cfg.searches(c.rule) && w.cfg.SampleScope != nil && !w.cfg.SampleScope(ref) {
+	if w.cfg.searches(c.rule) && w.cfg.SampleScope != nil && !w.cfg.SampleScope(b.ref) {
 		return
 	}
 	m := w.machines[c.rule.Number]
-	w.keyBuf = appendPartialKey(w.keyBuf[:0], c.rule, c.join)
-	p, ok := w.partials[string(w.keyBuf)]
-	if !ok {
-		if !m.Begins(c.hits) {
-			return
-		}
-		key := string(w.keyBuf)
-		p = &partial{key: key, rule: c.rule, join: joinOf(key, c.join), host: h, at: math.MaxInt64}
-	}
-	if !b.owned { // a partial may outlive its event's neighbours by far
-		b.ref.ID, b.owned = strings.Clone(ref.ID), true
-		ref.ID = b.ref.ID
-	}
-	w.before = appendRefs(w.before[:0], &p.st)
-	w.matches = m.Advance(&p.st, c.hits, ref, w.matches[:0])
-	if !ok && p.st.Empty() && len(w.matches) == 0 {
+	hash := w.partials.hash(c.rule, c.join)
+	p := w.partials.find(hash, c.rule, c.join)
+	if p == nil && !m.Begins(c.hits) {
 		return
 	}
-	if !ok {
-		w.begun++
-		p.begun = w.begun
-		w.insert(p)
+	st := w.open(p)
+	if !b.owned && (c.rule.Sample() || p != nil && p.unpacked) { // the state may outlive its event's neighbours by far
+		b.ref.ID, b.owned = strings.Clone(b.ref.ID), true
 	}
-	w.settle(p, m)
-	w.enforceCaps(p, !ok)
+	w.before = appendRefs(w.before[:0], st)
+	w.matches = m.Advance(st, c.hits, b.ref, w.matches[:0])
+	isNew := p == nil
+	if isNew {
+		if st.Empty() && len(w.matches) == 0 {
+			return
+		}
+		w.begun++
+		p = w.insert(c.rule, alias(c.join), hash, h, w.begun)
+	}
+	held := st.Len()
+	w.settle(p, m, st)
+	w.enforceCaps(p, isNew, held)
+}
+
+// open returns the state of a partial, an empty one for nil. It is valid until the next call, and the partial has it again
+// after settle or keep.
+func (w *Worker) open(p *partial) *MachineState {
+	w.opened = MachineState{}
+	switch {
+	case p == nil:
+		w.opened.sequence = w.scratch.Empty()
+	case p.unpacked:
+		return w.partials.unpacked[p.id]
+	default:
+		_, _, packed := p.parts()
+		var err error
+		if w.opened.sequence, err = w.scratch.Unpack(packed, w.topic); err != nil {
+			panic("BUG: a partial of rule " + w.partials.ruleOf(p).Rule.ID + ": " + err.Error())
+		}
+	}
+	return &w.opened
+}
+
+// packedRefs is the number of events up to which a state is packed: one with more of them would be packed and unpacked with
+// each event at a cost that grows with what it holds.
+const packedRefs = 32
+
+// keep gives a partial its state, which is not empty and holds so many events.
+func (w *Worker) keep(p *partial, st *MachineState, refs int) {
+	join, begun, _ := p.parts()
+	if w.partials.ruleOf(p).Sample() || refs > packedRefs {
+		if !p.unpacked {
+			own := st.clone()
+			w.partials.unpacked[p.id], p.unpacked = &own, true
+			p.body = string(appendBody(w.bodyBuf[:0], join, begun))
+		}
+		return
+	}
+	if p.unpacked {
+		delete(w.partials.unpacked, p.id)
+		p.unpacked = false
+	}
+	if w.topic == "" {
+		w.topic = st.topic()
+	}
+	w.bodyBuf = st.sequence.Pack(appendBody(w.bodyBuf[:0], join, begun), w.topic)
+	p.body = string(w.bodyBuf)
 }
 
 // settle brings everything that depends on a partial's state in line with it: evidence, alerts, timers, the
 // commit, and the partial's own life. w.before holds the refs of the old state, w.matches what completed.
-func (w *Worker) settle(p *partial, m Machine) {
-	w.after = appendRefs(w.after[:0], &p.st)
+func (w *Worker) settle(p *partial, m Machine, st *MachineState) {
+	w.after = appendRefs(w.after[:0], st)
 	for _, r := range w.after {
 		w.retain(r)
 	}
 	for _, match := range w.matches {
-		w.alert(p.rule, p.join, p.host, match)
+		w.alert(w.partials.ruleOf(p), bytesOf(p.join()), p.host, match)
 	}
 	for _, r := range w.before {
 		w.release(r)
 	}
-	w.markPartial(p)
-	if p.st.Empty() {
+	if st.Empty() {
 		w.drop(p)
 		return
 	}
-	w.setTimer(p, m)
+	w.keep(p, st, len(w.after))
+	w.markPartial(p)
+	w.setTimer(p, m, st)
 }
 
 func appendRefs(dst []sequence.Ref, st *MachineState) []sequence.Ref {
@@ -99,80 +127,64 @@ func appendRefs(dst []sequence.Ref, st *MachineState) []sequence.Ref {
 }
 
 // enforceCaps evicts what a new or grown partial leaves no room for: the oldest of the rule, or of the partition, or
-// the partial itself where its own sequences are too many.
-func (w *Worker) enforceCaps(p *partial, isNew bool) {
-	limits := &w.cfg.Limits
-	queue := &w.byRule[p.rule.Number]
+// the partial itself where its own sequences, held, are too many.
+func (w *Worker) enforceCaps(p *partial, isNew bool, held int) {
+	limits, t := &w.cfg.Limits, w.partials
 	switch {
-	case !p.dead && p.st.Len() > limits.PerKey:
-		w.evict(p)
-	case isNew && queue.live > limits.PartialsPerRule:
-		w.evict(queue.oldest())
-	case isNew && len(w.partials) > limits.Partials:
-		w.evict(w.oldestOfAll())
+	case p.dead():
+	case held > limits.PerKey:
+		w.evict(p, "limits.per_key")
+	case isNew && t.byRule[p.rule].live > limits.PartialsPerRule:
+		w.evict(t.oldest(&t.byRule[p.rule]), "limits.partials_per_rule")
+	case isNew && t.len() > limits.Partials:
+		w.evict(t.oldest(&t.all), "limits.partials")
 	}
 }
 
-func (w *Worker) insert(p *partial) {
-	w.partials[p.key] = p
-	w.byRule[p.rule.Number].push(p)
+// insert makes a partial without a state.
+func (w *Worker) insert(c *rules.Compiled, join string, hash uint32, h *host, begun int64) *partial {
+	p := w.partials.add(hash, c, h)
+	w.bodyBuf = appendBody(w.bodyBuf[:0], join, begun)
+	p.body = string(w.bodyBuf)
 	w.drives(p, 1)
+	return p
 }
 
-// oldestOfAll returns the partial that was begun first, over all rules.
-func (w *Worker) oldestOfAll() *partial {
-	var oldest *partial
-	first := int64(math.MaxInt64)
-	for i := range w.byRule {
-		p := w.byRule[i].oldest()
-		if p == nil {
-			continue
-		}
-		t, ok := p.st.Oldest()
-		if !ok {
-			return p // nothing but the memory of an absence's hit
-		}
-		if t < first {
-			oldest, first = p, t
-		}
+// evict drops a partial that a cap, a setting, has no room for.
+func (w *Worker) evict(p *partial, limit string) {
+	rule := w.partials.ruleOf(p)
+	w.counts.evicted[rule.Number]++
+	if !w.evictionLogged[rule.Number] {
+		w.evictionLogged[rule.Number] = true
+		w.log.Warn("partials evicted: a cap is reached and sequences may be missed",
+			slog.String("rule_id", rule.Rule.ID), slog.String("cap", limit))
 	}
-	return oldest
+	w.discard(p)
 }
 
-// evict drops a partial that a cap has no room for.
-func (w *Worker) evict(p *partial) {
-	if p == nil {
-		return
-	}
-	w.counts.evicted[p.rule.Number]++
-	if !w.evictionLogged[p.rule.Number] {
-		w.evictionLogged[p.rule.Number] = true
-		w.log.Warn("partials evicted: the cap is reached and sequences may be missed",
-			slog.String("rule_id", p.rule.Rule.ID), slog.Int("limit_per_rule", w.cfg.Limits.PartialsPerRule))
-	}
-	for r := range p.st.Refs {
+// discard drops a partial whatever its state.
+func (w *Worker) discard(p *partial) {
+	st := w.open(p)
+	for r := range st.Refs {
 		w.release(r)
 	}
-	p.st = MachineState{}
-	w.markPartial(p)
 	w.drop(p)
 }
 
-// drop takes a partial out whose state is empty.
+// drop takes out a partial whose state is empty, or doesn't matter any more.
 func (w *Worker) drop(p *partial) {
-	if p.dead {
-		return
+	if p.stored {
+		w.overlay.Delete(w.partials.key(p))
 	}
-	p.dead = true
-	delete(w.partials, p.key)
-	w.byRule[p.rule.Number].gone()
+	w.partials.setTimer(p, math.MaxInt64)
 	w.drives(p, -1)
+	w.partials.remove(p)
 }
 
 // drives counts a partial among those that live by its host's watermark. One that waits for the end of the input doesn't: the
 // watermark of a host that nothing else waits for is the same with and without it.
 func (w *Worker) drives(p *partial, n int) {
-	if w.cfg.searches(p.rule) {
+	if w.cfg.searches(w.partials.ruleOf(p)) {
 		return
 	}
 	p.host.partials += n
@@ -182,9 +194,10 @@ func (w *Worker) drives(p *partial, n int) {
 
 // markPartial notes that the partial's record in the store has to change with the next commit.
 func (w *Worker) markPartial(p *partial) {
-	if !p.dirty {
-		p.dirty = true
-		w.dirtyPartials = append(w.dirtyPartials, p)
+	p.dirty = true
+	if !p.listed {
+		p.listed = true
+		w.dirtyPartials = append(w.dirtyPartials, p.id)
 	}
 }
 
@@ -193,14 +206,14 @@ func (w *Worker) markPartial(p *partial) {
 // A partial that a late event began or advanced may be past its deadline already. Where the rule has absences to
 // decide, they are decided now. Otherwise the deadline only tidies up, and waits for another maxspan: the late
 // event's successors are likely to be late too.
-func (w *Worker) setTimer(p *partial, m Machine) {
-	at, ok := m.Deadline(&p.st)
+func (w *Worker) setTimer(p *partial, m Machine, st *MachineState) {
+	at, ok := m.Deadline(st)
 	if !ok {
-		p.at = math.MaxInt64
+		w.partials.setTimer(p, math.MaxInt64)
 		return
 	}
-	if w.feedingLate && at <= p.host.mark && !w.absences[p.rule.Number] {
-		at = p.host.mark + max(p.rule.MaxSpan, w.lateness)
+	if w.feedingLate && at <= p.host.mark && !w.absences[p.rule] {
+		at = p.host.mark + max(w.partials.ruleOf(p).MaxSpan, w.lateness)
 	}
 	w.wake(p, at)
 }
@@ -210,62 +223,17 @@ func (w *Worker) wake(p *partial, at int64) {
 	if at == p.at {
 		return
 	}
-	p.at = at
-	timers := &p.host.timers
-	if timers.Len() > 2*p.host.partials+64 { // most are stale
-		timers.Retain(func(t timer) bool { return !t.stale() })
-	}
-	timers.Push(timer{at: at, p: p})
+	w.partials.setTimer(p, at)
 	w.schedule(p.host)
 }
 
 // tick wakes the partial of the host's first deadline, which the watermark has reached.
 func (w *Worker) tick(h *host) {
-	if t := h.timers.Pop(); !t.stale() {
-		p := t.p
-		p.at = math.MaxInt64
-		m := w.machines[p.rule.Number]
-		w.before = appendRefs(w.before[:0], &p.st)
-		w.matches = m.Tick(&p.st, h.mark, w.matches[:0])
-		w.settle(p, m)
-	}
-}
-
-// ruleQueue holds the partials of a rule in the order in which they began. Dead ones stay until they reach
-// the front or outnumber the living.
-type ruleQueue struct {
-	items []*partial
-	live  int
-}
-
-func (q *ruleQueue) push(p *partial) {
-	if len(q.items) > 64 && len(q.items) > 2*q.live {
-		q.compact()
-	}
-	q.items = append(q.items, p)
-	q.live++
-}
-
-func (q *ruleQueue) gone() { q.live-- }
-
-func (q *ruleQueue) compact() {
-	kept := q.items[:0]
-	for _, p := range q.items {
-		if !p.dead {
-			kept = append(kept, p)
-		}
-	}
-	clear(q.items[len(kept):])
-	q.items = kept
-}
-
-func (q *ruleQueue) oldest() *partial {
-	for len(q.items) > 0 && q.items[0].dead {
-		q.items[0] = nil
-		q.items = q.items[1:]
-	}
-	if len(q.items) == 0 {
-		return nil
-	}
-	return q.items[0]
+	p := w.partials.at(h.timers)
+	w.partials.setTimer(p, math.MaxInt64)
+	m := w.machines[p.rule]
+	st := w.open(p)
+	w.before = appendRefs(w.before[:0], st)
+	w.matches = m.Tick(st, h.mark, w.matches[:0])
+	w.settle(p, m, st)
 }

@@ -18,12 +18,14 @@ func (w *Worker) Swap(cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	queues := w.byRule
 	w.setRules(cfg, machines)
-	w.byRule = make([]ruleQueue, len(machines))
 	w.counts.forRules(len(machines))
 	next := rulesByHash(cfg.Set)
-	dropped := w.swapPartials(queues, next)
+	dropped := 0
+	w.partials.setRules(cfg.Set.Rules(), next, func(p *partial) {
+		dropped++
+		w.discard(p)
+	})
 	for _, h := range w.hosts {
 		w.swapBuffer(h, next)
 	}
@@ -54,34 +56,6 @@ func rulesByHash(set *rules.Set) map[uint64]*rules.Compiled {
 		}
 	}
 	return byHash
-}
-
-// swapPartials gives the partials to the rules of the new set, in the order in which they began, and returns how many are
-// nobody's.
-func (w *Worker) swapPartials(queues []ruleQueue, next map[uint64]*rules.Compiled) (dropped int) {
-	for _, q := range queues {
-		for _, p := range q.items {
-			if p == nil || p.dead {
-				continue
-			}
-			if c, ok := next[ruleHash(p.rule)]; ok {
-				p.rule = c
-				w.byRule[c.Number].push(p)
-				continue
-			}
-			dropped++
-			for r := range p.st.Refs {
-				w.release(r)
-			}
-			p.dead = true
-			delete(w.partials, p.key)
-			w.markPartial(p)
-			p.host.partials--
-			w.recount(p.host)
-			w.touch(p.host)
-		}
-	}
-	return dropped
 }
 
 // swapBuffer gives the waiting events of a host to the rules of the new set.

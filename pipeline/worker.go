@@ -35,16 +35,16 @@ type Worker struct {
 	due          minheap.Heap[dueHost]
 	pendingHosts int
 	newHosts     []string
-	partials     map[string]*partial
-	byRule       []ruleQueue
-	begun        int64 // partials begun, to number them
+	partials     *partialTable
+	begun        int64  // partials begun, to number them
+	topic        string // the topic that packed states don't name; empty until one is packed
 	evidence     map[place]*evidence
 	buffered     int
 	published    publishedIDs
 
 	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
-	dirtyPartials  []*partial
+	dirtyPartials  []partialID
 	dirtyHosts     []*host
 	addedBuffers   []*buffered
 	freshEvidence  []place
@@ -65,7 +65,9 @@ type Worker struct {
 
 	// Memory that is used again.
 	awake   []*host
-	keyBuf  []byte
+	bodyBuf []byte
+	scratch sequence.Scratch
+	opened  MachineState
 	before  []sequence.Ref
 	after   []sequence.Ref
 	matches []sequence.Match
@@ -96,8 +98,8 @@ func (w *Worker) forget() {
 	w.due = minheap.New(dueHost.before)
 	w.pendingHosts = 0
 	w.newHosts = nil
-	w.partials = map[string]*partial{}
-	w.byRule = make([]ruleQueue, len(w.machines))
+	w.partials = newPartialTable(w.cfg.Set.Rules())
+	w.topic = ""
 	w.evidence = map[place]*evidence{}
 	w.buffered = 0
 	w.published = newPublishedIDs()
@@ -290,10 +292,11 @@ func (w *Worker) Finish() error {
 	}
 	decided := len(w.out.Alerts)
 	for _, p := range w.sortedPartials() {
-		m := w.machines[p.rule.Number]
-		w.before = appendRefs(w.before[:0], &p.st)
-		w.matches = m.Finish(&p.st, w.matches[:0])
-		w.settle(p, m)
+		m := w.machines[p.rule]
+		st := w.open(p)
+		w.before = appendRefs(w.before[:0], st)
+		w.matches = m.Finish(st, w.matches[:0])
+		w.settle(p, m, st)
 	}
 	if w.cfg.Samples == SamplesBatch { // a search found them by key, and readers want them by time
 		slices.SortStableFunc(w.out.Alerts[decided:], func(a, b Alert) int { return a.Completed.Compare(b.Completed.Ordinal) })
@@ -314,6 +317,9 @@ func (w *Worker) Output() *Output { return &w.out }
 
 // Full reports whether the batch has grown so far that it should be committed before more records come.
 func (w *Worker) Full() bool { return w.keptBytes > 32<<20 || len(w.out.Alerts) > 5_000 }
+
+// Partials returns the number of live partials.
+func (w *Worker) Partials() int { return w.partials.len() }
 
 // RecordClock returns the record clock of the partition in milliseconds since the epoch, 0 before the first record.
 func (w *Worker) RecordClock() int64 { return w.clock.now }

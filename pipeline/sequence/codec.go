@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"unsafe"
 )
 
-// codecVersion is the first byte of an encoded state. A layout that this one can't read gets another number.
-const codecVersion = 1
+// The first byte of an encoded state. A layout that this one can't read gets another number.
+const (
+	codecVersion  = 2 // a topic, then the packed state
+	codecVersion1 = 1 // the packed state without a topic
+)
 
 // The flags of an encoded ref and of an encoded partial.
 const (
@@ -28,53 +33,67 @@ const truncated = "the end is missing"
 
 // Append appends the encoded state to dst. Equal states that were decoded encode to equal bytes.
 //
-// The layout is: version; the table of refs; the partials, as lengths and places in the table; the leading hits; the
-// pending sequences. Integers are varints, times the difference to the time before.
+// The layout is: version, a topic, and the state as Pack writes it for that topic.
 func (st *State) Append(dst []byte) []byte {
+	topic := ""
+	for r := range st.Refs {
+		topic = r.Topic
+		break
+	}
+	return st.Pack(appendTopic(dst, topic), topic)
+}
+
+// AppendPacked appends to dst what Append would for a state that was packed for the topic.
+func AppendPacked(dst []byte, topic string, packed []byte) []byte {
+	return append(appendTopic(dst, topic), packed...)
+}
+
+func appendTopic(dst []byte, topic string) []byte {
 	w := writer{b: append(dst, codecVersion)}
+	w.text(topic)
+	return w.b
+}
+
+// Pack appends the state to dst in the fewest bytes, for whoever keeps many of them in memory. Refs of the topic don't name
+// it: Unpack must be given the same.
+//
+// The layout is: the table of refs; the partials, as lengths and places in the table; the leading hits; the pending
+// sequences. Integers are varints, times the difference to the time before.
+func (st *State) Pack(dst []byte, topic string) []byte {
+	w := writer{b: dst, topic: topic}
 	// Places are numbered as they are first used, so that holes in the table don't show.
-	places := make([]uint64, len(st.table))
-	var order []uint32
+	var room [2 * packedRoom]uint32
+	places, order := room[:packedRoom], room[packedRoom:packedRoom]
+	if len(st.table) > packedRoom {
+		places, order = make([]uint32, len(st.table)), nil
+	}
 	for k := range st.live {
 		for _, i := range st.live[k].at {
 			if places[i] == 0 {
 				order = append(order, i)
-				places[i] = uint64(len(order))
+				places[i] = uint32(len(order))
 			}
 		}
 	}
 	w.uint(uint64(len(order)))
 	for _, i := range order {
-		w.ref(st.table[i].Ref)
+		w.ref(&st.table[i].Ref)
 	}
 	w.uint(uint64(len(st.live)))
 	for k := range st.live {
 		p := &st.live[k]
 		w.uint(uint64(len(p.at)))
 		for _, i := range p.at {
-			w.uint(places[i] - 1)
+			w.uint(uint64(places[i] - 1))
 		}
 		w.partial(p)
 	}
-	if st.more == nil {
-		w.uint(0)
-		w.uint(0)
-		return w.b
-	}
-	w.uint(uint64(st.more.leads))
-	for _, l := range st.more.lead[:st.more.leads] {
-		w.time(l)
-	}
-	w.uint(uint64(len(st.more.pending)))
-	for _, p := range st.more.pending {
-		w.uint(uint64(len(p.refs)))
-		for _, r := range p.refs {
-			w.ref(r)
-		}
-		w.time(p.end)
-	}
+	w.extras(st.more)
 	return w.b
 }
+
+// packedRoom is the number of events up to which packing a state allocates nothing.
+const packedRoom = 16
 
 // DecodeState decodes what Append wrote. The state keeps no reference to b. An error means that b is damaged or of
 // another version.
@@ -82,35 +101,66 @@ func DecodeState(b []byte) (State, error) {
 	if len(b) == 0 {
 		return State{}, errors.New("decode sequence state: " + truncated)
 	}
-	if b[0] != codecVersion {
+	r := reader{b: b[1:]}
+	switch b[0] {
+	case codecVersion:
+		r.topic = r.text()
+	case codecVersion1:
+	default:
 		return State{}, fmt.Errorf("decode sequence state: version %d is unknown", b[0])
 	}
-	r := reader{b: b[1:]}
-	st := State{table: make([]entry, r.count())}
-	for i := range st.table {
-		st.table[i].Ref = r.ref()
+	var s Scratch
+	st := r.state(&s)
+	if r.err != nil {
+		return State{}, fmt.Errorf("decode sequence state: %w", r.err)
 	}
-	st.live = make([]partial, r.count())
-	for k := range st.live {
-		p := &st.live[k]
-		p.at = make([]uint32, r.count())
-		for j := range p.at {
-			i := r.uint()
-			if i >= uint64(len(st.table)) {
-				r.fail("a partial holds an event that isn't there")
-				break
-			}
-			p.at[j] = uint32(i)
-			st.table[i].uses++
-		}
-		r.partial(p)
-		if len(p.at) == 0 || k > 0 && len(p.at) <= len(st.live[k-1].at) {
+	return st, nil
+}
+
+// Scratch is memory for one state at a time, used again for the next. The zero value is ready.
+type Scratch struct {
+	table  []entry
+	live   []partial
+	places []uint32
+}
+
+// Empty returns an empty state. It is the caller's until the next call of a method of s.
+func (s *Scratch) Empty() State { return State{table: s.table[:0], live: s.live[:0]} }
+
+// Unpack decodes what Pack wrote for the topic. The state is the caller's until the next call of a method of s, and its
+// strings point into b. An error means that b is damaged.
+func (s *Scratch) Unpack(b []byte, topic string) (State, error) {
+	r := reader{b: b, topic: topic, alias: true}
+	st := r.state(s)
+	if r.err != nil {
+		return State{}, fmt.Errorf("unpack sequence state: %w", r.err)
+	}
+	return st, nil
+}
+
+// state reads a packed state, all of b, into the memory of s.
+func (r *reader) state(s *Scratch) (st State) {
+	n := r.count()
+	s.table = slices.Grow(s.table[:0], n)
+	for range n {
+		s.table = append(s.table, entry{Ref: r.ref()})
+	}
+	st.table = s.table
+	n = r.count()
+	s.live = slices.Grow(s.live[:0], n)
+	s.places = s.places[:0]
+	for k := range n {
+		p := partial{at: r.places(s, &st)}
+		r.partial(&p)
+		if len(p.at) == 0 || k > 0 && len(p.at) <= len(s.live[k-1].at) {
 			r.fail("partials are out of order")
 		}
 		if r.err != nil {
 			break
 		}
+		s.live = append(s.live, p)
 	}
+	st.live = s.live
 	for i := range st.table {
 		if st.table[i].uses == 0 {
 			r.fail("an event is held by no partial")
@@ -120,11 +170,25 @@ func DecodeState(b []byte) (State, error) {
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("trailing bytes")
 	}
-	if r.err != nil {
-		return State{}, fmt.Errorf("decode sequence state: %w", r.err)
+	if r.err == nil {
+		st.trim()
 	}
-	st.trim()
-	return st, nil
+	return st
+}
+
+// places reads the places in the table of one partial's events, and counts them there.
+func (r *reader) places(s *Scratch, st *State) []uint32 {
+	first, n := len(s.places), r.count()
+	for range n {
+		i := r.uint()
+		if i >= uint64(len(st.table)) {
+			r.fail("a partial holds an event that isn't there")
+			break
+		}
+		s.places = append(s.places, uint32(i))
+		st.table[i].uses++
+	}
+	return s.places[first:len(s.places):len(s.places)]
 }
 
 type writer struct {
@@ -148,7 +212,28 @@ func (w *writer) text(s string) {
 	w.b = append(w.b, s...)
 }
 
-func (w *writer) ref(r Ref) {
+// extras writes what only rules with leading or trailing missing stages have.
+func (w *writer) extras(x *extras) {
+	if x == nil {
+		w.uint(0)
+		w.uint(0)
+		return
+	}
+	w.uint(uint64(x.leads))
+	for _, l := range x.lead[:x.leads] {
+		w.time(l)
+	}
+	w.uint(uint64(len(x.pending)))
+	for _, p := range x.pending {
+		w.uint(uint64(len(p.refs)))
+		for i := range p.refs {
+			w.ref(&p.refs[i])
+		}
+		w.time(p.end)
+	}
+}
+
+func (w *writer) ref(r *Ref) {
 	var flags uint64
 	if r.HasSeq {
 		flags |= refHasSeq
@@ -205,6 +290,7 @@ type reader struct {
 	err   error
 	at    int64
 	topic string
+	alias bool // text points into b
 }
 
 func (r *reader) fail(what string) {
@@ -260,9 +346,12 @@ func (r *reader) time() int64 {
 
 func (r *reader) text() string {
 	n := r.count()
-	s := string(r.b[:n])
+	b := r.b[:n]
 	r.b = r.b[n:]
-	return s
+	if r.alias {
+		return unsafe.String(unsafe.SliceData(b), n)
+	}
+	return string(b)
 }
 
 func (r *reader) ref() Ref {
@@ -299,6 +388,10 @@ func (r *reader) partial(p *partial) {
 }
 
 func (r *reader) extras(st *State) {
+	if r.err == nil && len(r.b) == 2 && r.b[0] == 0 && r.b[1] == 0 { // as nearly always
+		r.b = nil
+		return
+	}
 	leads := r.count()
 	var x extras
 	if leads > len(x.lead) {

@@ -31,13 +31,27 @@ func encoded(tb testing.TB) []byte {
 	return st.Append(nil)
 }
 
-// TestDecodeStable pins the layout of version 1: what was stored yesterday has to be read tomorrow.
+// TestDecodeStable pins the layouts of both versions: what was stored yesterday has to be read tomorrow.
 func TestDecodeStable(t *testing.T) {
-	const want = "010306140012017400120205000c000c0202000e000e020100040302010206060502000101030a050002000201" +
-		"780b020e04000401790a0200060006017aae01"
-	got := hex.EncodeToString(encoded(t))
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	const (
+		version1 = "010306140012017400120205000c000c0202000e000e020100040302010206060502000101030a050002000201" +
+			"780b020e04000401790a0200060006017aae01"
+		version2 = "020174030214001200120205000c000c0202000e000e020100040302010206060502000101030a050002000201" +
+			"780b020e04000401790a0200060006017aae01"
+	)
+	if got := hex.EncodeToString(encoded(t)); got != version2 {
+		t.Errorf("got  %s\nwant %s", got, version2)
+	}
+	old, err := hex.DecodeString(version1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := sequence.DecodeState(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hex.EncodeToString(st.Append(nil)); got != version2 {
+		t.Errorf("version 1 became %s\nwant %s", got, version2)
 	}
 }
 

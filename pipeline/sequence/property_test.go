@@ -136,7 +136,33 @@ func recoded(t failer, st *sequence.State) sequence.State {
 		t.Fatalf("decoded another state: got %d %t %s, want %d %t %s",
 			got.Len(), got.Empty(), refTimes(&got), st.Len(), st.Empty(), refTimes(st))
 	}
+	repacked(t, st, b)
 	return got
+}
+
+// repacked checks that a packed state is the state, in memory that was used before, whatever topic it is packed for.
+func repacked(t failer, st *sequence.State, encoded []byte) {
+	var scratch sequence.Scratch
+	for _, topic := range []string{"", "events", "another topic"} {
+		packed := st.Pack(nil, topic)
+		got, err := scratch.Unpack(packed, topic)
+		if err != nil {
+			t.Fatalf("unpack: %v", err)
+		}
+		if again := got.Append(nil); !bytes.Equal(encoded, again) {
+			t.Fatalf("repacked for %q: got %x, want %x", topic, again, encoded)
+		}
+		got, err = sequence.DecodeState(sequence.AppendPacked(nil, topic, packed))
+		if err != nil {
+			t.Fatalf("decode what was packed: %v", err)
+		}
+		if again := got.Append(nil); !bytes.Equal(encoded, again) {
+			t.Fatalf("packed for %q and stored: got %x, want %x", topic, again, encoded)
+		}
+		if st := scratch.Empty(); !st.Empty() || st.Len() != 0 {
+			t.Fatalf("an empty state isn't: %v", st)
+		}
+	}
 }
 
 // deadline checks that nothing happens before Deadline, and something at it.

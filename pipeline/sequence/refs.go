@@ -6,8 +6,8 @@ import "fmt"
 func AppendRefs(dst []byte, refs []Ref) []byte {
 	w := writer{b: dst}
 	w.uint(uint64(len(refs)))
-	for _, r := range refs {
-		w.ref(r)
+	for i := range refs {
+		w.ref(&refs[i])
 	}
 	return w.b
 }

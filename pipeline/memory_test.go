@@ -1,0 +1,78 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+func liveHeap() int64 {
+	runtime.GC()
+	var ms runtime.MemStats
+	runtime.ReadMemStats(&ms)
+	return int64(ms.HeapAlloc)
+}
+
+// bytesPerPartial builds partials of a rule of two stages in a worker, each with its own join key of a host's id and a
+// process's entity id, 64 bytes together, and an event with an id as Elastic's agents write them, and returns what one takes.
+func bytesPerPartial(tb testing.TB, partials, hosts int) float64 {
+	tb.Helper()
+	set := compileQueries(tb, rules.SetOptions{}, map[string]string{
+		"p": `sequence by host.id with maxspan=10h [any where tag == "A"] by process.entity_id [any where tag == "B"] by process.parent.entity_id`,
+	}, nil)
+	cfg := config(set)
+	cfg.NoEvidence = true // what is measured doesn't have it
+	cfg.Limits.Partials, cfg.Limits.PartialsPerRule = partials, partials
+	w, err := pipeline.NewWorker(cfg, state.OpenMemory().Partition(0), 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	run := func(offset, at int64, host, doc string) {
+		doc = fmt.Sprintf(`{"@timestamp":%d,"host":{"id":"37c4a2a5-1a18-41fc-a0ba-%012s"},%s}`, t0+at, host, doc)
+		if err := w.Process([]pipeline.Record{{
+			Topic: "logs-endpoint.events.process", Offset: offset, Time: t0 + at, Clock: pipeline.ClockLogAppend, Value: []byte(doc),
+		}}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	before := liveHeap()
+	for i := range partials {
+		run(1_000_000+int64(i), int64(i), strconv.Itoa(i%hosts), fmt.Sprintf(
+			`"event":{"sequence":%d,"id":"vp2UuLNj%016d","category":"process"},"process":{"entity_id":"ZmQ5YjQyYzAtOWYz%08d"},"tag":"A"`, i, i, i))
+		if i%1000 == 999 {
+			w.EndBatch()
+		}
+	}
+	run(1<<40, int64(partials)+10_000, "last", `"event":{"category":"process"},"tag":"X"`) // all watermarks pass
+	w.EndBatch()
+	used := float64(liveHeap()-before) / float64(partials)
+	if got := w.Partials(); got != partials {
+		tb.Fatalf("%d partials, want %d", got, partials)
+	}
+	return used
+}
+
+// TestBytesPerPartial guards the bound of 256 bytes for a partial that is live, without its evidence.
+func TestBytesPerPartial(t *testing.T) {
+	const partials = 60_000
+	if got := bytesPerPartial(t, partials, partials/100); got > 256 {
+		t.Errorf("a partial takes %.0f bytes, at most 256 are allowed", got)
+	}
+}
+
+// BenchmarkPartialMemory reports the bytes of a million partials: of a thousand hosts, and each of a host of its own, the
+// host's own state included.
+func BenchmarkPartialMemory(b *testing.B) {
+	for name, hosts := range map[string]int{"a thousand hosts": 1_000, "a million hosts": 1_000_000} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(bytesPerPartial(b, 1_000_000, hosts), "B/partial")
+			}
+		})
+	}
+}
