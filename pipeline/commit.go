@@ -21,6 +21,7 @@ func (w *Worker) Changes() *state.Overlay {
 			w.overlay.Create(b.key(), b.value())
 		}
 	}
+	w.changeShared()
 	for _, at := range w.freshEvidence {
 		if e, ok := w.evidence[at]; ok && e.fresh != nil {
 			w.overlay.Create(at.key(), e.value())
@@ -76,6 +77,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 	for _, b := range w.addedBuffers {
 		b.stored = true
 	}
+	w.sharedCommitted()
 	for _, at := range w.freshEvidence {
 		if e, ok := w.evidence[at]; ok {
 			e.stored, e.fresh = true, nil
@@ -134,6 +136,9 @@ func (w *Worker) load() error {
 	if err := w.loadBuffers(); err != nil {
 		return fmt.Errorf("buffered events: %w", err)
 	}
+	if err := w.loadShared(); err != nil {
+		return fmt.Errorf("events that wait for those of other hosts: %w", err)
+	}
 	if err := w.loadIDs(); err != nil {
 		return fmt.Errorf("ids of alerts: %w", err)
 	}
@@ -171,24 +176,24 @@ func (w *Worker) loadHost(_, value []byte) error {
 // loadPartials takes in the partials of the rules that are loaded. Those of rules that are gone, or whose query
 // has changed, are dropped with the next commit: they would mean something else now.
 func (w *Worker) loadPartials() error {
-	byHash := rulesByHash(w.cfg.Set)
 	dropped := 0
 	err := w.part.Scan([]byte{byte(state.FamilyPartial)}, func(key, value []byte) error {
 		k, err := state.ParsePartialKey(key)
 		if err != nil {
 			return err
 		}
-		c, ok := byHash[k.Rule]
-		if !ok {
-			dropped++
-			w.overlay.Delete(key)
-			return nil
+		if c, ok := w.byHash[k.Rule]; ok {
+			p := storedPartial{rule: c}
+			if err := p.decode(value); err != nil {
+				return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
+			}
+			if (p.host == sharedHost) == w.cfg.shares(c) { // else its events were ordered otherwise than they are now
+				w.loadPartial(&p)
+				return nil
+			}
 		}
-		p := storedPartial{rule: c}
-		if err := p.decode(value); err != nil {
-			return fmt.Errorf("rule %s: %w", c.Rule.ID, err)
-		}
-		w.loadPartial(&p)
+		dropped++
+		w.overlay.Delete(key)
 		return nil
 	})
 	w.partials.sortByAge() // the store has them by key, the caps want them by age
@@ -198,7 +203,11 @@ func (w *Worker) loadPartials() error {
 
 func (w *Worker) loadPartial(s *storedPartial) {
 	hash := w.partials.hash(s.rule, bytesOf(s.join))
-	p := w.insert(s.rule, s.join, hash, w.hostOf(s.host), s.begun)
+	h := w.shared.host
+	if s.host != sharedHost {
+		h = w.hostOf(s.host)
+	}
+	p := w.insert(s.rule, s.join, hash, h, s.begun)
 	p.stored = true
 	w.begun = max(w.begun, s.begun)
 	w.after = appendRefs(w.after[:0], &s.st)

@@ -16,6 +16,7 @@ import (
 type publishedIDs struct {
 	at     map[state.AlertKey]int64
 	oldest minheap.Heap[publishedID]
+	shared bool // of a shared order, by its clock
 }
 
 // publishedID is an id in the order in which ids are forgotten. It is stale when the id was published again since.
@@ -32,8 +33,23 @@ func (p publishedID) before(q publishedID) bool {
 	return bytes.Compare(p.id[:], q.id[:]) < 0
 }
 
-func newPublishedIDs() publishedIDs {
-	return publishedIDs{at: map[state.AlertKey]int64{}, oldest: minheap.New(publishedID.before)}
+func newPublishedIDs(shared bool) publishedIDs {
+	return publishedIDs{at: map[state.AlertKey]int64{}, oldest: minheap.New(publishedID.before), shared: shared}
+}
+
+func (p *publishedIDs) key(id state.AlertKey) []byte {
+	if p.shared {
+		return state.SharedAlertKey(id).Append(nil)
+	}
+	return id.Append(nil)
+}
+
+func (p *publishedIDs) parse(key []byte) (state.AlertKey, error) {
+	if p.shared {
+		id, err := state.ParseSharedAlertKey(key)
+		return state.AlertKey(id), err
+	}
+	return state.ParseAlertKey(key)
 }
 
 func (p *publishedIDs) add(id state.AlertKey, at int64) {
@@ -52,43 +68,53 @@ func (w *Worker) publishedBefore(c *rules.Compiled, alertID string) (bool, error
 	if err != nil {
 		return false, err
 	}
-	now := w.clock.now
-	at, known := w.published.at[id]
+	ids, now := &w.published, w.clock.now
+	if w.cfg.Rekey.Partitions > 0 && w.cfg.shares(c) {
+		ids, now = &w.shared.published, w.shared.clock
+	}
+	at, known := ids.at[id]
 	if known && now-at <= window {
 		w.counts.deduplicated[c.Number]++
 		return true, nil
 	}
-	w.published.add(id, now)
-	w.overlay.Put(id.Append(nil), publishedValue(now))
-	for len(w.published.at) > w.cfg.Dedupe.IDs {
-		w.forgetOldestID()
+	ids.add(id, now)
+	w.overlay.Put(ids.key(id), publishedValue(now))
+	for len(ids.at) > w.cfg.Dedupe.IDs {
+		w.forgetOldestID(ids)
 		w.counts.idsForgotten++
 	}
 	return false, nil
 }
 
-// forgetIDs drops the ids that the record clock has left behind. It is called with each record, not with each commit: where
+// forgetIDs drops the ids that the clock has left behind. It is called with each record, not with each commit: where
 // commits fall must not move anything.
-func (w *Worker) forgetIDs() {
+func (w *Worker) forgetIDs(ids *publishedIDs, clock int64) {
 	window := w.cfg.Dedupe.Window.Milliseconds()
-	for w.published.oldest.Len() > 0 && w.clock.now-w.published.oldest.Top().at > window {
-		w.forgetOldestID()
+	for ids.oldest.Len() > 0 && clock-ids.oldest.Top().at > window {
+		w.forgetOldestID(ids)
 	}
 }
 
-func (w *Worker) forgetOldestID() {
-	p := w.published.oldest.Pop()
-	if at, ok := w.published.at[p.id]; !ok || at != p.at {
+func (w *Worker) forgetOldestID(ids *publishedIDs) {
+	p := ids.oldest.Pop()
+	if at, ok := ids.at[p.id]; !ok || at != p.at {
 		return // published again since
 	}
-	delete(w.published.at, p.id)
-	w.overlay.Delete(p.id.Append(nil))
+	delete(ids.at, p.id)
+	w.overlay.Delete(ids.key(p.id))
 }
 
 // loadIDs reads the ids that were published. Without a window they go.
 func (w *Worker) loadIDs() error {
-	return w.part.Scan([]byte{byte(state.FamilyAlert)}, func(key, value []byte) error {
-		id, err := state.ParseAlertKey(key)
+	if err := w.loadIDsOf(&w.published, state.FamilyAlert); err != nil {
+		return err
+	}
+	return w.loadIDsOf(&w.shared.published, state.FamilySharedAlert)
+}
+
+func (w *Worker) loadIDsOf(ids *publishedIDs, family state.Family) error {
+	return w.part.Scan([]byte{byte(family)}, func(key, value []byte) error {
+		id, err := ids.parse(key)
 		if err != nil {
 			return err
 		}
@@ -99,7 +125,7 @@ func (w *Worker) loadIDs() error {
 		r := readValue(value)
 		at := r.varint()
 		if r.err == nil {
-			w.published.add(id, at)
+			ids.add(id, at)
 		}
 		return r.err
 	})

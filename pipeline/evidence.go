@@ -36,10 +36,21 @@ func (w *Worker) keepEvidence(b *buffered, h *host, raw []byte) {
 		return
 	}
 	if w.cfg.NoEvidence {
-		w.evidence[at] = &evidence{refs: 1, host: h.name}
+		raw = nil
+	}
+	w.hold(at, append(make([]byte, 0, len(raw)), raw...), h.name)
+}
+
+// hold holds one reference to the document of an event of a host, which becomes the worker's.
+func (w *Worker) hold(at place, own []byte, host string) {
+	if e, ok := w.evidence[at]; ok {
+		e.refs++
 		return
 	}
-	own := append(make([]byte, 0, len(raw)), raw...)
+	if w.cfg.NoEvidence {
+		w.evidence[at] = &evidence{refs: 1, host: host}
+		return
+	}
 	w.evidence[at] = &evidence{refs: 1, fresh: own}
 	w.freshEvidence = append(w.freshEvidence, at)
 	w.keptBytes += len(own)

@@ -23,6 +23,7 @@ type host struct {
 	counted  bool                    // it is among the worker's pending hosts
 	stored   bool                    // the store has a record of it
 	dirty    bool
+	shared   bool // it stands for all hosts, in a shared order
 }
 
 // minMark is the watermark before the first event.
@@ -134,6 +135,9 @@ func (w *Worker) forgetIdleHosts() {
 
 // recount brings the number of pending hosts in line with a host that may have changed.
 func (w *Worker) recount(h *host) {
+	if h.shared {
+		return
+	}
 	if p := h.pending(); p != h.counted {
 		h.counted = p
 		if p {
@@ -146,6 +150,9 @@ func (w *Worker) recount(h *host) {
 
 // schedule puts the host into the due heap for its next watermark, if that is earlier than what is there.
 func (w *Worker) schedule(h *host) {
+	if h.shared { // it has no clock of its own
+		return
+	}
 	at, ok := h.next()
 	if !ok {
 		return
@@ -160,7 +167,7 @@ func (w *Worker) schedule(h *host) {
 
 // touch marks a host whose record in the store has to be written or deleted with the next commit.
 func (w *Worker) touch(h *host) {
-	if !h.dirty {
+	if !h.dirty && !h.shared {
 		h.dirty = true
 		w.dirtyHosts = append(w.dirtyHosts, h)
 	}

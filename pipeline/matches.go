@@ -38,7 +38,11 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 		w.fail(err)
 		return
 	}
-	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.displayName(), JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
+	host := h.displayName()
+	if h.shared {
+		host = w.completingHost(match.Completed())
+	}
+	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: host, JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
 	for _, e := range match.Events {
 		if e.Missing {
 			m.Events = append(m.Events, alert.Event{Missing: true})

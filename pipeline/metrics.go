@@ -42,6 +42,12 @@ type Metrics struct {
 	deduplicated      *prometheus.CounterVec
 	idsForgotten      *prometheus.CounterVec
 	ids               *prometheus.GaugeVec
+	rekeySent         *prometheus.CounterVec
+	rekeyBytes        *prometheus.CounterVec
+	rekeyReceived     *prometheus.CounterVec
+	rekeyDropped      *prometheus.CounterVec
+	rekeyWaiting      *prometheus.GaugeVec
+	rekeyLag          *prometheus.GaugeVec
 }
 
 // NewMetrics registers the pipeline's metrics with reg.
@@ -88,6 +94,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		idsForgotten:      counter("dedupe_ids_forgotten_total", "Ids of alerts forgotten before dedupe.window was over, because there were more than dedupe.ids.", "partition"),
 		ids:               gauge("dedupe_ids", "Ids of alerts that are remembered.", "partition"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
+		rekeySent:         counter("rekey_sent_total", "Events sent to the re-key topic, one for each target partition, by source partition.", "partition"),
+		rekeyBytes:        counter("rekey_sent_bytes_total", "Bytes of the events sent to the re-key topic, by source partition.", "partition"),
+		rekeyReceived:     counter("rekey_received_total", "Events taken from the re-key topic, by target partition.", "partition"),
+		rekeyDropped:      counter("rekey_dropped_total", "What was left out of the re-key topic: candidates of rules that were removed or changed (unknown_rule), and records that can't be decoded (malformed).", "partition", "reason"),
+		rekeyWaiting:      gauge("rekey_waiting_events", "Events of rules that join events of any host, which wait for the watermark of all sources.", "partition"),
+		rekeyLag:          gauge("rekey_watermark_lag_seconds", "Newest clock of a source minus the least, by target partition: how far the slowest source holds the others up. While a source is unknown it stays as it was.", "partition"),
 	}
 }
 
@@ -100,6 +112,8 @@ type counts struct {
 	idleAdvances                                            uint64
 	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
 	unknownStream                                           uint64
+	rekeySent, rekeyBytes, rekeyReceived                    uint64
+	rekeyUnknown, rekeyMalformed                            uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
@@ -177,6 +191,9 @@ func (c *counts) flush(w *Worker) {
 		{m.buffersDiscarded, c.buffersDiscarded},
 		{m.idsForgotten, c.idsForgotten},
 		{m.unknownStream, c.unknownStream},
+		{m.rekeySent, c.rekeySent},
+		{m.rekeyBytes, c.rekeyBytes},
+		{m.rekeyReceived, c.rekeyReceived},
 	} {
 		if v.n > 0 {
 			v.vec.WithLabelValues(p).Add(float64(v.n))
@@ -185,6 +202,7 @@ func (c *counts) flush(w *Worker) {
 	for reason, n := range c.deadLetters {
 		m.deadLetters.WithLabelValues(p, reason).Add(float64(n))
 	}
+	c.flushRekeyed(w, p)
 	for i := range w.out.Alerts {
 		m.alerts.WithLabelValues(p, w.out.Alerts[i].Severity).Inc()
 	}
@@ -196,6 +214,23 @@ func (c *counts) flush(w *Worker) {
 	}
 	c.flushRules(w, p)
 	w.preparer.Report()
+}
+
+func (c *counts) flushRekeyed(w *Worker, partition string) {
+	m := w.cfg.Metrics
+	if c.rekeyUnknown > 0 {
+		m.rekeyDropped.WithLabelValues(partition, "unknown_rule").Add(float64(c.rekeyUnknown))
+	}
+	if c.rekeyMalformed > 0 {
+		m.rekeyDropped.WithLabelValues(partition, "malformed").Add(float64(c.rekeyMalformed))
+	}
+	if !w.sharing {
+		return
+	}
+	m.rekeyWaiting.WithLabelValues(partition).Set(float64(w.shared.waiting.Len()))
+	if lag, ok := w.shared.lag(); ok {
+		m.rekeyLag.WithLabelValues(partition).Set(float64(lag) / 1000)
+	}
 }
 
 func (c *counts) flushRules(w *Worker, partition string) {
@@ -233,6 +268,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	for _, v := range []*prometheus.CounterVec{
 		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
+		m.rekeySent, m.rekeyBytes, m.rekeyReceived,
 	} {
 		v.WithLabelValues(p)
 	}
@@ -240,6 +276,9 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	m.partials.DeletePartialMatch(prometheus.Labels{"partition": p})
 	for _, reason := range []string{ReasonMalformed, ReasonNotObject, ReasonTooDeep, ReasonTooLarge, ReasonNoTimestamp} {
 		m.deadLetters.WithLabelValues(p, reason)
+	}
+	for _, reason := range []string{"unknown_rule", "malformed"} {
+		m.rekeyDropped.WithLabelValues(p, reason)
 	}
 	for _, c := range set.Rules() {
 		m.matches.WithLabelValues(c.Rule.ID)
@@ -257,7 +296,7 @@ func (m *Metrics) Forget(partition int32) {
 		return
 	}
 	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
-	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.ids, m.eventLag} {
+	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.ids, m.eventLag, m.rekeyWaiting, m.rekeyLag} {
 		g.DeletePartialMatch(label)
 	}
 }

@@ -6,6 +6,7 @@ package pipeline
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/weir-eql/weir/pipeline/alert"
@@ -47,6 +48,7 @@ type Config struct {
 	Order   Order
 	Limits  Limits
 	Dedupe  Dedupe
+	Rekey   Rekey
 	// NoEvidence keeps no documents of the events of sequences, for alerts that are only counted: the Builder gets them
 	// without their Source, and with their Host where the rule joins events of several hosts.
 	NoEvidence bool
@@ -113,6 +115,10 @@ func (c *Config) EnsureDefaults() {
 	}
 }
 
+// Shares reports whether a rule of the set joins events of any host, so that they have to be re-keyed where there are several
+// partitions.
+func (c *Config) Shares() bool { return slices.ContainsFunc(c.Set.Rules(), c.shares) }
+
 // WithSet returns the configuration with another rule set, for workers that take the place of those that c made. An
 // error means that the set can't run; c isn't changed.
 func (c *Config) WithSet(set *rules.Set) (*Config, error) {
@@ -137,6 +143,7 @@ func orDefault[T comparable](v, fallback T) T {
 type Output struct {
 	Alerts      []Alert
 	DeadLetters []DeadLetter
+	Rekeyed     []Rekeyed
 }
 
 // Alert is a built document and the match that it stands for.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -70,6 +71,7 @@ type hit struct {
 	ref      sequence.Ref // without the time and the place in the log
 	single   []*rules.Compiled
 	waiting  []*buffered // per timestamp field of the rules whose stages it hits
+	shared   []candidate // of the rules that join events of any host
 	timeless []*rules.Compiled
 	detail   string // of a dead letter
 }
@@ -153,9 +155,32 @@ func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
 	if len(hits.Sequences) == 0 {
 		return
 	}
+	h.shared = p.sharedCandidates(hits.Sequences, out)
 	for i := 0; i < len(hits.Sequences); { // those of one timestamp field are neighbours, as a rule
 		i = p.wait(h, hits.Sequences, i, out)
 	}
+}
+
+// sharedCandidates returns what the event may do in the rules that join events of any host.
+func (p *Preparer) sharedCandidates(s []rules.SequenceHit, out *prepared) []candidate {
+	p.cands = p.cands[:0]
+	for _, hit := range s {
+		if p.cfg.shares(hit.Rule) {
+			p.appendCandidates(hit, out)
+		}
+	}
+	if len(p.cands) == 0 {
+		return nil
+	}
+	return p.memory.copyCands(p.cands)
+}
+
+// hostOf returns the host of a document, empty where it can't be told.
+func (p *Preparer) hostOf(raw []byte) string {
+	if len(raw) == 0 || p.decoder.Decode(raw, p.ev) != nil {
+		return ""
+	}
+	return strings.Clone(state.Fold(p.meta.Host(p.ev)))
 }
 
 // again prepares the evidence of an event that was taken already.
@@ -193,7 +218,12 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 		p.cands = append(p.cands, h.waiting[i].cands...)
 	}
 	for _, hit := range s[first:next] {
-		p.appendCandidates(hit, out)
+		if !p.cfg.shares(hit.Rule) {
+			p.appendCandidates(hit, out)
+		}
+	}
+	if len(p.cands) == 0 {
+		return next
 	}
 	if i < 0 {
 		i = len(h.waiting)

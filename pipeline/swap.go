@@ -20,7 +20,7 @@ func (w *Worker) Swap(cfg *Config) error {
 	}
 	w.setRules(cfg, machines)
 	w.counts.forRules(len(machines))
-	next := rulesByHash(cfg.Set)
+	next := w.byHash
 	dropped := 0
 	w.partials.setRules(cfg.Set.Rules(), next, func(p *partial) {
 		dropped++
@@ -29,6 +29,7 @@ func (w *Worker) Swap(cfg *Config) error {
 	for _, h := range w.hosts {
 		w.swapBuffer(h, next)
 	}
+	w.swapShared(next)
 	if c := w.feeding.rule; c != nil {
 		w.feeding.rule = next[ruleHash(c)]
 	}
@@ -39,6 +40,7 @@ func (w *Worker) Swap(cfg *Config) error {
 // setRules prepares the worker for the rules of a configuration.
 func (w *Worker) setRules(cfg *Config, machines []Machine) {
 	w.cfg, w.machines, w.preparer = cfg, machines, NewPreparer(cfg)
+	w.byHash, w.sharing = rulesByHash(cfg.Set), cfg.Shares()
 	w.absences = w.absences[:0]
 	for _, c := range cfg.Set.Rules() {
 		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
@@ -65,12 +67,7 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 		return
 	}
 	h.buffer.Retain(func(b *buffered) bool {
-		b.cands = slices.DeleteFunc(b.cands, func(c candidate) bool { return next[ruleHash(c.rule)] == nil })
-		for i := range b.cands {
-			b.cands[i].rule = next[ruleHash(b.cands[i].rule)]
-		}
-		slices.SortStableFunc(b.cands, func(x, y candidate) int { return cmp.Compare(x.rule.Number, y.rule.Number) })
-		if len(b.cands) > 0 {
+		if swapCandidates(b, next) {
 			return true
 		}
 		w.counts.buffersDiscarded++
@@ -86,6 +83,16 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 		w.recount(h)
 		w.touch(h)
 	}
+}
+
+// swapCandidates gives what an event may do to the rules of the new set, and reports whether anything is left.
+func swapCandidates(b *buffered, next map[uint64]*rules.Compiled) bool {
+	b.cands = slices.DeleteFunc(b.cands, func(c candidate) bool { return next[ruleHash(c.rule)] == nil })
+	for i := range b.cands {
+		b.cands[i].rule = next[ruleHash(b.cands[i].rule)]
+	}
+	slices.SortStableFunc(b.cands, func(x, y candidate) int { return cmp.Compare(x.rule.Number, y.rule.Number) })
+	return len(b.cands) > 0
 }
 
 // noteDiscarded counts partials that were dropped with their rules.

@@ -25,8 +25,10 @@ type Worker struct {
 
 	preparer *Preparer // of records that come without being prepared
 	batch    Batch
-	machines []Machine // by rule number; nil for single-event rules
-	absences []bool    // by rule number: the rule has missing stages
+	machines []Machine                  // by rule number; nil for single-event rules
+	byHash   map[uint64]*rules.Compiled // those that have machines
+	sharing  bool                       // some of them join events of any host
+	absences []bool                     // by rule number: the rule has missing stages
 
 	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
@@ -41,6 +43,7 @@ type Worker struct {
 	evidence     map[place]*evidence
 	buffered     int
 	published    publishedIDs
+	shared       sharedOrder
 
 	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
@@ -102,7 +105,8 @@ func (w *Worker) forget() {
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
 	w.buffered = 0
-	w.published = newPublishedIDs()
+	w.published = newPublishedIDs(false)
+	w.shared = newSharedOrder()
 	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
 	w.feeding.rule, w.feeding.event, w.feeding.alerts = nil, sequence.Ordinal{}, 0
 	w.begun = 0
@@ -115,6 +119,8 @@ func (w *Worker) clearBatch() {
 	w.dirtyPartials = w.dirtyPartials[:0]
 	w.dirtyHosts = w.dirtyHosts[:0]
 	w.addedBuffers = w.addedBuffers[:0]
+	clear(w.shared.added)
+	w.shared.added = w.shared.added[:0]
 	w.freshEvidence = w.freshEvidence[:0]
 	w.keptBytes = 0
 	w.newHosts = w.newHosts[:0]
@@ -165,6 +171,7 @@ func (w *Worker) process(r *Record, p *prepared) {
 	w.counts.bytes += uint64(len(r.Value))
 	w.observeClock(r, p)
 	w.runDue()
+	w.followClock()
 	if p.reason != "" {
 		w.deadLetter(r, p.reason, p.hit.detail)
 		return
@@ -229,7 +236,7 @@ func (w *Worker) observeClock(r *Record, p *prepared) {
 	w.recordTime = min(max(w.recordTime, 0), latestTime)
 	w.clock.observe(w.recordTime, r.Clock, p.host)
 	w.counts.clock = w.clock.now
-	w.forgetIDs()
+	w.forgetIDs(&w.published, w.clock.now)
 }
 
 // believable clamps an event time that is ahead of both the record clock and the time of its own record.
@@ -251,6 +258,9 @@ func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
 	for _, c := range hit.timeless {
 		w.counts.timeless[c.Number]++
 	}
+	if len(hit.shared) > 0 {
+		w.matchShared(r, hit.ref, hit.shared, h)
+	}
 	for _, b := range hit.waiting {
 		at, sub := hit.ref.Time, hit.ref.SubMillis
 		if b.ref.Time != noTime { // by another timestamp field
@@ -271,24 +281,29 @@ func (w *Worker) Idle(now int64) error {
 	if w.clock.advance(now) {
 		w.counts.clock = w.clock.now
 		w.counts.idleAdvances++
-		w.forgetIDs()
+		w.forgetIDs(&w.published, w.clock.now)
 		w.runDue()
+		w.followClock()
 	}
 	return w.err
 }
 
 // NextDue returns the record clock at which a silent partition has something to do, false when nothing waits.
 func (w *Worker) NextDue() (clock int64, ok bool) {
-	if w.due.Len() == 0 {
-		return 0, false
+	clock, ok = w.nextShared()
+	if w.due.Len() > 0 && (!ok || w.due.Top().clock < clock) {
+		return w.due.Top().clock, true
 	}
-	return w.due.Top().clock, true
+	return clock, ok
 }
 
 // Finish ends the input: every watermark goes to infinity, and what only that decided carries weir.open_end.
 func (w *Worker) Finish() error {
 	for _, h := range w.sortedBuffers() {
 		w.dequeue(h)
+	}
+	for w.shared.waiting.Len() > 0 {
+		w.feedShared(w.shared.waiting.Pop())
 	}
 	decided := len(w.out.Alerts)
 	for _, p := range w.sortedPartials() {
@@ -316,7 +331,9 @@ func (w *Worker) NewHosts() []string {
 func (w *Worker) Output() *Output { return &w.out }
 
 // Full reports whether the batch has grown so far that it should be committed before more records come.
-func (w *Worker) Full() bool { return w.keptBytes > 32<<20 || len(w.out.Alerts) > 5_000 }
+func (w *Worker) Full() bool {
+	return w.keptBytes > 32<<20 || len(w.out.Alerts) > 5_000 || len(w.out.Rekeyed) > 20_000
+}
 
 // Partials returns the number of live partials.
 func (w *Worker) Partials() int { return w.partials.len() }

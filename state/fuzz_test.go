@@ -19,10 +19,13 @@ func FuzzKeys(f *testing.F) {
 		state.EvidenceKey{Topic: "t\x00f", Partition: -1, Offset: -1},
 		state.HostKey{Host: "h"},
 		state.AlertKey{1, 2},
+		state.SharedKey{Topic: "t", Partition: 4, Offset: 1},
+		state.SharedAlertKey{3},
 	} {
 		f.Add(k.Append(nil))
 	}
 	f.Add(state.AppendClockKey(nil))
+	f.Add(state.AppendSourcesKey(nil))
 	checkpoint := state.Checkpoint{Version: state.CodecVersion, Cluster: "c", Topic: "t", Inputs: map[string]int64{"a": 1, "b": -2}, Changelog: 7, At: 9}
 	f.Add(state.EncodeCheckpoint(checkpoint))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -42,6 +45,10 @@ func FuzzKeys(f *testing.F) {
 		keep(state.FamilyHost, h, err)
 		a, err := state.ParseAlertKey(b)
 		keep(state.FamilyAlert, a, err)
+		r, err := state.ParseSharedKey(b)
+		keep(state.FamilyShared, r, err)
+		q, err := state.ParseSharedAlertKey(b)
+		keep(state.FamilySharedAlert, q, err)
 		family, _ := state.FamilyOf(b)
 		for of, k := range parsed {
 			if again := k.Append(nil); of != family || len(b) < state.MaxNameBytes && !bytes.Equal(again, b) {

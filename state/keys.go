@@ -20,6 +20,10 @@ const (
 	FamilyHost     Family = 'h' // watermark of a host
 	FamilyClock    Family = 'c' // record clock of the partition: one key
 	FamilyAlert    Family = 'a' // ids of alerts that were published, and when
+	FamilyShared   Family = 'r' // events of rules that join events of any host, which wait for the watermark, by place in the log
+	FamilySources  Family = 's' // progress of the sources of the re-key topic: one key
+	// FamilySharedAlert is as FamilyAlert, for rules that join events of any host, by the clock of the sources.
+	FamilySharedAlert Family = 'q'
 )
 
 // ErrKey says that bytes are not a key of the family that they were parsed as.
@@ -45,7 +49,8 @@ func FamilyOf(key []byte) (Family, bool) {
 		return 0, false
 	}
 	switch f := Family(key[0]); f {
-	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert:
+	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert,
+		FamilyShared, FamilySources, FamilySharedAlert:
 		return f, true
 	default:
 		return 0, false
@@ -159,6 +164,48 @@ func ParseAlertKey(key []byte) (AlertKey, error) {
 	r := keyReader{family: FamilyAlert, rest: key}
 	r.begin()
 	var k AlertKey
+	copy(k[:], r.take(len(k)))
+	return k, r.end()
+}
+
+// SharedKey names an event that waits in the order of rules that join events of any host, by the place of the record that
+// brought it.
+type SharedKey struct {
+	Topic     string // folded
+	Partition int32
+	Offset    int64
+}
+
+// Append appends the key to dst.
+func (k SharedKey) Append(dst []byte) []byte {
+	return appendPlace(append(dst, byte(FamilyShared)), k.Topic, k.Partition, k.Offset)
+}
+
+// ParseSharedKey is the reverse of Append.
+func ParseSharedKey(key []byte) (SharedKey, error) {
+	r := keyReader{family: FamilyShared, rest: key}
+	r.begin()
+	var k SharedKey
+	k.Topic, k.Partition, k.Offset = r.place()
+	return k, r.end()
+}
+
+// AppendSourcesKey appends the key of the progress of sources to dst.
+func AppendSourcesKey(dst []byte) []byte { return append(dst, byte(FamilySources)) }
+
+// SharedAlertKey names an alert of a rule that joins events of any host, as AlertKey does.
+type SharedAlertKey [16]byte
+
+// Append appends the key to dst.
+func (k SharedAlertKey) Append(dst []byte) []byte {
+	return append(append(dst, byte(FamilySharedAlert)), k[:]...)
+}
+
+// ParseSharedAlertKey is the reverse of Append.
+func ParseSharedAlertKey(key []byte) (SharedAlertKey, error) {
+	r := keyReader{family: FamilySharedAlert, rest: key}
+	r.begin()
+	var k SharedAlertKey
 	copy(k[:], r.take(len(k)))
 	return k, r.end()
 }

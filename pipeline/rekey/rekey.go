@@ -1,0 +1,281 @@
+// Package rekey is the codec of the re-key topic: the internal topic on which the events of rules whose join keys don't imply the
+// host go from the partition where they arrived, the source, to the one that their join key names, the target. It knows neither
+// rules nor Kafka.
+package rekey
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"github.com/weir-eql/weir/pipeline/sequence"
+)
+
+// version is the first byte of a record. A layout that this one can't read gets another number.
+const version = 1
+
+// The second byte of a record.
+const (
+	kindEvent  = 1
+	kindReport = 2
+)
+
+// The flags of an event.
+const (
+	hasSequence = 1 << iota
+	hasID
+)
+
+// Record is one record of the topic: an event, or a report of sources where Event is nil.
+type Record struct {
+	Event  *Event
+	Report Report
+}
+
+// Event is an event that hits stages of rules under join keys of the target.
+type Event struct {
+	Ref        sequence.Ref // its place is that on the input topic
+	Host       string       // as the pipeline names it; empty where it has none
+	Candidates []Candidate
+	Source     []byte // the document
+}
+
+// Candidate says what an event may do: hit stages of one rule under one join key.
+type Candidate struct {
+	Rule uint64 // hash of the rule's id and normalised query
+	Hits sequence.Hits
+	Join []byte // encoded join key
+}
+
+// Report is what sources say of themselves. It stands behind all events that they sent before.
+type Report struct {
+	Progress []Progress
+	Hosts    []Host
+}
+
+// Progress is the promise of a source that every event that it sends later came to its partition when the partition's clock
+// stood at Clock or later.
+type Progress struct {
+	Source int32
+	// Clock is the record clock, in milliseconds since the epoch.
+	Clock int64
+	// Empty is set in place of Clock where the partition has never had a record.
+	Empty bool
+}
+
+// Host is a host that a source saw for the first time.
+type Host struct {
+	Source int32
+	Name   string
+}
+
+// Partition returns the target of a join key of a rule, of so many.
+func Partition(rule uint64, join []byte, partitions int32) int32 {
+	h := fnv.New64a()
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], rule)
+	_, _ = h.Write(b[:]) // never fails
+	_, _ = h.Write(join)
+	return int32(h.Sum64() % uint64(max(partitions, 1)))
+}
+
+// HostPartition returns the target of what is said of a host.
+func HostPartition(name string, partitions int32) int32 {
+	return Partition(0, []byte(name), partitions)
+}
+
+// Append appends an encoded event to dst.
+func (e *Event) Append(dst []byte) []byte {
+	var flags byte
+	if e.Ref.HasSeq {
+		flags |= hasSequence
+	}
+	if e.Ref.ID != "" {
+		flags |= hasID
+	}
+	dst = append(dst, version, kindEvent, flags)
+	dst = binary.AppendVarint(dst, e.Ref.Time)
+	dst = binary.AppendVarint(dst, int64(e.Ref.SubMillis))
+	if e.Ref.HasSeq {
+		dst = binary.AppendVarint(dst, e.Ref.Sequence)
+	}
+	dst = appendText(dst, e.Ref.Topic)
+	dst = binary.AppendVarint(dst, int64(e.Ref.Partition))
+	dst = binary.AppendVarint(dst, e.Ref.Offset)
+	if e.Ref.ID != "" {
+		dst = appendText(dst, e.Ref.ID)
+	}
+	dst = appendText(dst, e.Host)
+	dst = binary.AppendUvarint(dst, uint64(len(e.Candidates)))
+	for _, c := range e.Candidates {
+		dst = binary.BigEndian.AppendUint64(dst, c.Rule)
+		dst = binary.AppendUvarint(dst, uint64(c.Hits))
+		dst = appendText(dst, string(c.Join))
+	}
+	return append(dst, e.Source...)
+}
+
+// Append appends an encoded report to dst.
+func (p *Report) Append(dst []byte) []byte {
+	dst = append(dst, version, kindReport)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Progress)))
+	for _, s := range p.Progress {
+		dst = binary.AppendVarint(dst, int64(s.Source))
+		if s.Empty {
+			dst = append(dst, 1)
+			continue
+		}
+		dst = append(dst, 0)
+		dst = binary.AppendVarint(dst, s.Clock)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(p.Hosts)))
+	for _, h := range p.Hosts {
+		dst = appendText(binary.AppendVarint(dst, int64(h.Source)), h.Name)
+	}
+	return dst
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+var errDamaged = errors.New("record of the re-key topic is damaged")
+
+// Decode decodes a record. Its Join and Source share b's memory; its texts don't. An error means that b is damaged or was
+// written by another version.
+func Decode(b []byte) (Record, error) {
+	if len(b) < 2 {
+		return Record{}, fmt.Errorf("%w: %d bytes", errDamaged, len(b))
+	}
+	if b[0] != version {
+		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows %d", b[0], version)
+	}
+	r := reader{rest: b[2:]}
+	var rec Record
+	switch b[1] {
+	case kindEvent:
+		rec.Event = r.event()
+	case kindReport:
+		rec.Report = r.report()
+	default:
+		return Record{}, fmt.Errorf("%w: kind %d", errDamaged, b[1])
+	}
+	if r.bad || len(r.rest) > 0 {
+		return Record{}, errDamaged
+	}
+	return rec, nil
+}
+
+// reader takes a record apart; bad is set, and stays, where the bytes don't suffice.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) event() *Event {
+	e := new(Event)
+	flags := r.byte()
+	if flags > hasSequence|hasID {
+		r.fail()
+	}
+	e.Ref.Time, e.Ref.SubMillis = r.varint(), r.int32()
+	if e.Ref.HasSeq = flags&hasSequence != 0; e.Ref.HasSeq {
+		e.Ref.Sequence = r.varint()
+	}
+	e.Ref.Topic = string(r.bytes())
+	e.Ref.Partition, e.Ref.Offset = r.int32(), r.varint()
+	if flags&hasID != 0 {
+		e.Ref.ID = string(r.bytes())
+	}
+	e.Host = string(r.bytes())
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		e.Candidates = append(e.Candidates, Candidate{Rule: r.hash(), Hits: sequence.Hits(r.uvarint()), Join: r.bytes()})
+	}
+	if !r.bad {
+		e.Source, r.rest = r.rest, nil
+	}
+	return e
+}
+
+func (r *reader) report() Report {
+	var p Report
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		s := Progress{Source: r.int32()}
+		switch r.byte() {
+		case 0:
+			s.Clock = r.varint()
+		case 1:
+			s.Empty = true
+		default:
+			r.fail()
+		}
+		p.Progress = append(p.Progress, s)
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		p.Hosts = append(p.Hosts, Host{Source: r.int32(), Name: string(r.bytes())})
+	}
+	return p
+}
+
+func (r *reader) fail() { r.rest, r.bad = nil, true }
+
+func (r *reader) skip(n int) {
+	if n <= 0 {
+		r.fail()
+		return
+	}
+	r.rest = r.rest[n:]
+}
+
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		r.fail()
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
+func (r *reader) hash() uint64 {
+	if len(r.rest) < 8 {
+		r.fail()
+		return 0
+	}
+	v := binary.BigEndian.Uint64(r.rest)
+	r.rest = r.rest[8:]
+	return v
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) int32() int32 {
+	v := r.varint()
+	if v != int64(int32(v)) {
+		r.fail()
+		return 0
+	}
+	return int32(v)
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if r.bad || n > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}

@@ -1,0 +1,318 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/weir-eql/weir/pipeline/internal/minheap"
+	"github.com/weir-eql/weir/pipeline/rekey"
+	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// sharedOrder is the one order in which a worker feeds the events of rules that join events of any host. Its watermark is the
+// record clock less the lateness: that of the partition where the worker sees all events, else the least of all sources.
+type sharedOrder struct {
+	host    *host // its watermark, and the deadlines of the partials of these rules
+	waiting minheap.Heap[*sharedEvent]
+	added   []*sharedEvent // since the last commit
+	kept    int            // bytes of the documents of waiting events that are in memory
+
+	// Of a target only.
+	sources   map[int32]source
+	clock     int64 // the least of their clocks, the newest that it was; 0 before it is known
+	changed   bool  // something of it isn't in the store
+	published publishedIDs
+	announced []rekey.Host
+}
+
+// sharedHost names the host of a shared order in the values of its partials. No host has this name.
+const sharedHost = "\x00shared"
+
+// maxKeptDocuments is how many bytes of documents of waiting events stay in memory once they are in the store too.
+const maxKeptDocuments = 32 << 20
+
+// sharedEvent is an event that waits in a shared order.
+type sharedEvent struct {
+	buffered
+
+	carrier place  // where the record lies that brought it: names it in the store
+	origin  string // its host
+	doc     []byte // nil: only the store has it
+	queued  bool   // it waits, or has waited
+}
+
+func (e *sharedEvent) before(f *sharedEvent) bool {
+	if c := e.ref.Compare(f.ref.Ordinal); c != 0 {
+		return c < 0
+	}
+	return e.carrier.offset < f.carrier.offset // two parts of one event
+}
+
+func newSharedOrder() sharedOrder {
+	h := newHost(sharedHost)
+	h.shared = true
+	return sharedOrder{
+		host: h, waiting: minheap.New((*sharedEvent).before), sources: map[int32]source{}, published: newPublishedIDs(true),
+	}
+}
+
+// shares reports whether the events of a rule are put into the shared order.
+func (c *Config) shares(r *rules.Compiled) bool {
+	return r.Joins() && r.Rule.TimestampField == "" && (c.Rekey.All || !r.HostLocal)
+}
+
+// followClock moves the watermark of the shared order by the partition's record clock, where the worker sees all events. It is a
+// function of the clock alone, so that a worker that is made anew has the same.
+func (w *Worker) followClock() {
+	s := &w.shared
+	if !w.sharing || w.cfg.Rekey.Partitions > 0 || !w.clock.started {
+		return
+	}
+	s.host.mark = w.clock.now - w.lateness - 1
+	w.runShared()
+}
+
+// runShared does what the watermark of the shared order has reached: first the events up to it, then the deadlines.
+func (w *Worker) runShared() {
+	s := &w.shared
+	for s.waiting.Len() > 0 && s.waiting.Top().ref.Time <= s.host.mark {
+		w.feedShared(s.waiting.Pop())
+	}
+	for s.host.ticking() {
+		w.tick(s.host)
+	}
+}
+
+// nextShared returns the record clock at which the shared order has something to do by the partition's own clock.
+func (w *Worker) nextShared() (clock int64, ok bool) {
+	s := &w.shared
+	if w.cfg.Rekey.Partitions > 0 {
+		return 0, false
+	}
+	at := int64(math.MaxInt64)
+	if s.waiting.Len() > 0 {
+		at = s.waiting.Top().ref.Time
+	}
+	if t, ok := s.host.next(); ok {
+		at = min(at, t)
+	}
+	return at + w.lateness + 1, at != math.MaxInt64
+}
+
+// share takes an event into the shared order, where it waits for the watermark; behind that it is fed at once.
+func (w *Worker) share(e *sharedEvent) {
+	s := &w.shared
+	e.owned = true
+	if e.ref.Time <= s.host.mark {
+		w.countLate(&e.buffered)
+		w.feedingLate = true
+		w.feedShared(e)
+		w.feedingLate = false
+		return
+	}
+	e.queued = true
+	s.waiting.Push(e)
+	s.added = append(s.added, e)
+	s.kept += len(e.doc)
+	w.keptBytes += len(e.doc)
+	if s.waiting.Len() > w.cfg.Limits.Buffered {
+		w.counts.bufferOverflow++
+		w.feedShared(s.waiting.Pop())
+	}
+}
+
+// feedShared gives an event to its machines.
+func (w *Worker) feedShared(e *sharedEvent) {
+	doc := e.doc
+	if doc == nil && e.stored && !w.cfg.NoEvidence {
+		var err error
+		if doc, err = w.storedDocument(e); err != nil {
+			w.fail(err)
+			return
+		}
+	}
+	if w.wantedShared(e) {
+		w.hold(placeOf(e.ref), doc, e.origin)
+		w.feed(&e.buffered, w.shared.host)
+		w.release(e.ref)
+	}
+	e.gone = true
+	w.unkeep(e)
+	if e.stored {
+		w.overlay.Delete(e.key())
+	}
+}
+
+// wantedShared reports whether the event can change anything: it begins a partial or there is one.
+func (w *Worker) wantedShared(e *sharedEvent) bool {
+	return slices.ContainsFunc(e.cands, func(c candidate) bool {
+		if w.machines[c.rule.Number].Begins(c.hits) {
+			return true
+		}
+		return w.partials.find(w.partials.hash(c.rule, c.join), c.rule, c.join) != nil
+	})
+}
+
+// unkeep lets go of the document of an event that waited.
+func (w *Worker) unkeep(e *sharedEvent) {
+	if e.queued {
+		w.shared.kept -= len(e.doc)
+	}
+	e.doc = nil
+}
+
+func (w *Worker) storedDocument(e *sharedEvent) ([]byte, error) {
+	value, ok, err := w.part.Get(e.key())
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("waiting event %s/%d/%d: %w", e.ref.Topic, e.ref.Partition, e.ref.Offset, state.ErrCorrupt)
+	}
+	stored, err := decodeShared(value)
+	if err != nil {
+		return nil, err
+	}
+	return stored.Source, nil
+}
+
+func (e *sharedEvent) key() []byte {
+	return state.SharedKey{Topic: e.carrier.topic, Partition: e.carrier.partition, Offset: e.carrier.offset}.Append(nil)
+}
+
+// value is the event as it is stored: as it is sent.
+func (e *sharedEvent) value() []byte {
+	sent := rekey.Event{Ref: e.ref, Host: e.origin, Source: e.doc}
+	for i := range e.cands {
+		c := &e.cands[i]
+		sent.Candidates = append(sent.Candidates, rekey.Candidate{Rule: ruleHash(c.rule), Hits: c.hits, Join: c.join})
+	}
+	return sent.Append(state.AppendVersion(make([]byte, 0, len(e.doc)+256)))
+}
+
+func decodeShared(value []byte) (*rekey.Event, error) {
+	raw, err := state.Payload(value)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := rekey.Decode(raw)
+	if err == nil && rec.Event == nil {
+		err = errValue
+	}
+	return rec.Event, err
+}
+
+// received makes an event of what was sent or stored, for the rules that share. Candidates of other rules are left
+// out, and their number returned. It copies what it keeps of the event.
+func (w *Worker) received(sent *rekey.Event, carrier place) (e *sharedEvent, unknown int) {
+	e = &sharedEvent{carrier: carrier, origin: sent.Host}
+	e.ref = sent.Ref
+	for _, c := range sent.Candidates {
+		rule := w.byHash[c.Rule]
+		if rule == nil || !w.cfg.shares(rule) {
+			unknown++
+			continue
+		}
+		e.cands = append(e.cands, candidate{rule: rule, hits: c.Hits, join: slices.Clone(c.Join)})
+	}
+	slices.SortStableFunc(e.cands, func(a, b candidate) int { return a.rule.Number - b.rule.Number })
+	if len(e.cands) > 0 && !w.cfg.NoEvidence {
+		e.doc = slices.Clone(sent.Source)
+	}
+	return e, unknown
+}
+
+// changeShared notes what the batch changes in the store.
+func (w *Worker) changeShared() {
+	for _, e := range w.shared.added {
+		if !e.gone {
+			w.overlay.Create(e.key(), e.value())
+		}
+	}
+	if w.shared.changed {
+		w.overlay.Put(state.AppendSourcesKey(nil), w.shared.value())
+	}
+}
+
+// sharedCommitted takes in that the batch was committed. What waits too long for the memory is left to the store.
+func (w *Worker) sharedCommitted() {
+	s := &w.shared
+	for _, e := range s.added {
+		e.stored = true
+		if s.kept > maxKeptDocuments && !e.gone {
+			w.unkeep(e)
+		}
+	}
+	s.changed = false
+}
+
+// loadShared reads the events that wait in the shared order, and what is known of the sources.
+func (w *Worker) loadShared() error {
+	s := &w.shared
+	raw, ok, err := w.part.Get(state.AppendSourcesKey(nil))
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := s.decode(raw); err != nil {
+			return fmt.Errorf("sources: %w", err)
+		}
+	}
+	switch {
+	case w.cfg.Rekey.Partitions == 0 && w.clock.started:
+		s.host.mark = w.clock.now - w.lateness - 1
+	case w.cfg.Rekey.Partitions > 0 && s.clock > 0:
+		s.host.mark = s.clock - w.lateness - 1
+	}
+	return w.part.Scan([]byte{byte(state.FamilyShared)}, func(key, value []byte) error {
+		k, err := state.ParseSharedKey(key)
+		if err != nil {
+			return err
+		}
+		sent, err := decodeShared(value)
+		if err != nil {
+			return err
+		}
+		e, _ := w.received(sent, place{strings.Clone(k.Topic), k.Partition, k.Offset})
+		if len(e.cands) == 0 {
+			w.counts.buffersDiscarded++
+			w.overlay.Delete(key)
+			return nil
+		}
+		e.stored, e.owned, e.queued = true, true, true
+		if s.kept+len(e.doc) > maxKeptDocuments {
+			e.doc = nil
+		}
+		s.kept += len(e.doc)
+		s.waiting.Push(e)
+		return nil
+	})
+}
+
+// swapShared gives the waiting events to the rules of another set.
+func (w *Worker) swapShared(next map[uint64]*rules.Compiled) {
+	w.shared.waiting.Retain(func(e *sharedEvent) bool {
+		if swapCandidates(&e.buffered, next) {
+			return true
+		}
+		w.counts.buffersDiscarded++
+		e.gone = true
+		w.unkeep(e)
+		if e.stored {
+			w.overlay.Delete(e.key())
+		}
+		return false
+	})
+}
+
+// completingHost returns the host of the event that completed a match of a rule that joins events of any host.
+func (w *Worker) completingHost(completed sequence.Ref) string {
+	if kept, ok := w.evidence[placeOf(completed)]; ok && kept.host != "" {
+		return kept.host
+	}
+	return w.preparer.hostOf(w.source(completed))
+}
