@@ -279,6 +279,9 @@ func (a *app) newEngine(
 	if err != nil {
 		return nil, err
 	}
+	if err := limitDisk(c.State.Dir); err != nil {
+		return nil, err
+	}
 	store, err := openStore(c.State, log)
 	if err != nil {
 		return nil, err
@@ -295,7 +298,7 @@ func (a *app) newEngine(
 			Dedupe:  pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
 			Metrics: pipeline.NewMetrics(registry), Logger: log, Now: a.now,
 		},
-		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert,
+		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert, At: faults(),
 	})
 	return &engine{service: service, store: store, registry: registry, log: log}, nil
 }

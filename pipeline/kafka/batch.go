@@ -250,6 +250,7 @@ func (s *Service) commit(run context.Context, polled int) error {
 	if err := s.session.Begin(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
+	s.deps.at(PointBegun)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
 	defer cancel()
 	p := &producing{cfg: &s.cfg, last: map[int32]int64{}, written: map[string]bool{}}
@@ -259,6 +260,7 @@ func (s *Service) commit(run context.Context, polled int) error {
 			_ = s.session.Client().Flush(ctx) // what failed is known from done
 		}
 	}
+	s.deps.at(PointProduced)
 	produceErr := p.wait(ctx, s.session.Client())
 	if produceErr == nil && polled == 0 {
 		produceErr = s.fence(ctx)
@@ -267,6 +269,7 @@ func (s *Service) commit(run context.Context, polled int) error {
 	if produceErr != nil {
 		try = kgo.TryAbort
 	}
+	s.deps.at(PointFlushed)
 	ending := s.deps.Now()
 	committed, err := s.session.End(ctx, try)
 	s.deps.Metrics.transaction(s.deps.Now().Sub(ending), committed && err == nil)
@@ -276,6 +279,7 @@ func (s *Service) commit(run context.Context, polled int) error {
 	case !committed:
 		return s.aborted(run, produceErr)
 	}
+	s.deps.at(PointEnded)
 	s.served = true
 	s.release(p)
 	if err := s.committed(p.last); err != nil {
@@ -332,7 +336,9 @@ func (s *Service) committed(changelog map[int32]int64) error {
 	}
 	err := eachWorker(s.allMembers(), func(m *member) error {
 		maps.Copy(m.committed, m.positions)
-		return m.worker.Committed(s.checkpoint(m.positions, m.changelog))
+		err := m.worker.Committed(s.checkpoint(m.positions, m.changelog))
+		s.deps.at(PointStored)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)

@@ -172,4 +172,27 @@ type Deps struct {
 	Now func() time.Time
 	// OnAlert is called with each alert after its transaction was committed; nil ignores them.
 	OnAlert func(pipeline.Alert)
+	// At is called at the named points of a commit, PointStored from several goroutines at once; nil does nothing. Tests of
+	// crashes end the process there.
+	At func(Point)
+}
+
+// Point is a moment of a commit at which a crash has consequences of its own.
+type Point string
+
+// The points, in the order in which they come.
+const (
+	PointBegun    Point = "begun"    // the transaction is open and holds nothing
+	PointProduced Point = "produced" // its records are handed to the client: some of them may be written
+	PointFlushed  Point = "flushed"  // all records are written, the transaction is open
+	PointEnded    Point = "ended"    // it is committed, the local store holds nothing of it
+	PointStored   Point = "stored"   // the local store has it of one more partition, others may lack it
+	PointRestored Point = "restored" // outside of commits: a part of the changelog went to the local store
+)
+
+// at passes a point.
+func (d *Deps) at(p Point) {
+	if d.At != nil {
+		d.At(p)
+	}
 }

@@ -220,6 +220,7 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 		return fmt.Errorf("%w: partition %d: %w", errStore, p.Partition, err)
 	}
 	t.overlay.Reset()
+	s.deps.at(PointRestored)
 	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))
 	if t.next >= t.end {
 		delete(r.todo, p.Partition)
