@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weir-eql/weir/internal/oracle"
 )
 
 // stage is one bracket of a sequence.
@@ -97,9 +99,6 @@ func sorted(events []*fakeEvent, ties bool) []*fakeEvent {
 	return out
 }
 
-// chain is a sequence that has begun: places of its events in the order of the search.
-type chain []int
-
 // answer returns the matches of the query, those of each completing event together.
 func (q *query) answer(events []*fakeEvent, ties bool) [][]found {
 	events = sorted(events, ties)
@@ -129,20 +128,16 @@ func (q *query) sequences(events []*fakeEvent) [][]found {
 	}
 	byLast := make([][]found, len(events))
 	for key := range keys {
-		for _, c := range q.chains(events, key) {
-			last := c[len(c)-1]
+		search := q.search(events, key)
+		for _, c := range search.Chains() {
 			f := found{key: key}
-			rest := c
-			for i := range q.stages {
-				for range q.stages[i].runs {
-					if q.stages[i].missing {
-						f.events = append(f.events, -1)
-						continue
-					}
-					f.events = append(f.events, events[rest[0]].index)
-					rest = rest[1:]
+			for _, place := range search.Events(c) {
+				if place >= 0 {
+					place = events[place].index
 				}
+				f.events = append(f.events, place)
 			}
+			last := c[len(c)-1]
 			byLast[last] = append(byLast[last], f)
 		}
 	}
@@ -167,95 +162,20 @@ func (q *query) places(events []*fakeEvent, s *stage, key string) []int {
 	return out
 }
 
-// chains goes stage by stage over all events, as Elasticsearch does: the event of a stage takes the newest chain that ended
-// before it, and what was older is lost.
-func (q *query) chains(events []*fakeEvent, key string) []chain {
-	var untils []int
-	if q.until != nil {
-		untils = q.places(events, q.until, key)
+// search returns the search for the query's sequences under a key.
+func (q *query) search(events []*fakeEvent, key string) *oracle.Search {
+	out := &oracle.Search{Maxspan: q.maxspan}
+	for _, ev := range events {
+		out.Times = append(out.Times, ev.at)
 	}
-	var chains []chain
-	first := true
 	for i := range q.stages {
 		s := &q.stages[i]
-		if s.missing {
-			continue
-		}
-		hits := q.places(events, s, key)
-		for range s.runs {
-			if first {
-				for _, at := range hits {
-					chains = append(chains, chain{at})
-				}
-				first = false
-				continue
-			}
-			chains = q.extend(events, chains, hits, untils)
-		}
+		out.Stages = append(out.Stages, oracle.Stage{Places: q.places(events, s, key), Runs: s.runs, Missing: s.missing})
 	}
-	return slices.DeleteFunc(chains, func(c chain) bool { return q.forbidden(events, c, key) })
-}
-
-func (q *query) extend(events []*fakeEvent, chains []chain, hits, untils []int) []chain {
-	var out []chain
-	taken := map[int]bool{}
-	for _, at := range hits {
-		newest := -1
-		for i, c := range chains {
-			if last := c[len(c)-1]; last < at && (newest < 0 || last > chains[newest][len(chains[newest])-1]) {
-				newest = i
-			}
-		}
-		if newest < 0 || taken[newest] {
-			continue
-		}
-		taken[newest] = true
-		c := chains[newest]
-		last := c[len(c)-1]
-		late := q.maxspan > 0 && events[at].at-events[c[0]].at > q.maxspan
-		ended := slices.ContainsFunc(untils, func(u int) bool { return last <= u && u < at })
-		if !late && !ended {
-			out = append(out, append(slices.Clone(c), at))
-		}
+	if q.until != nil {
+		out.Untils = q.places(events, q.until, key)
 	}
 	return out
-}
-
-// forbidden reports whether events of missing stages discard a chain.
-func (q *query) forbidden(events []*fakeEvent, c chain, key string) bool {
-	first, last := events[c[0]].at, events[c[len(c)-1]].at
-	leading, trailing := []int64{}, []int64{}
-	leads, trails := false, false
-	seen := 0 // positive stages so far
-	for i := range q.stages {
-		s := &q.stages[i]
-		if !s.missing {
-			seen += s.runs
-			continue
-		}
-		for _, place := range q.places(events, s, key) {
-			t := events[place].at
-			switch {
-			case seen == 0 && t < first:
-				leading = append(leading, t)
-			case seen == len(c) && t > last:
-				trailing = append(trailing, t)
-			case seen > 0 && seen < len(c) && events[c[seen-1]].at < t && t < events[c[seen]].at:
-				return true
-			}
-		}
-		leads = leads || seen == 0
-		trails = trails || seen == len(c)
-	}
-	switch {
-	case leads && trails:
-		return len(leading) > 0 && len(trailing) > 0 && slices.Min(trailing)-slices.Max(leading) <= q.maxspan
-	case leads:
-		return len(leading) > 0 && last-slices.Max(leading) <= q.maxspan
-	case trails:
-		return len(trailing) > 0 && slices.Min(trailing)-first <= q.maxspan
-	}
-	return false
 }
 
 // keyPaths are the fields that join, by what they may be joined with.
