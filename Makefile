@@ -9,6 +9,11 @@ SOAK      ?= 50000000
 DEMOFLAGS ?=
 SUITES    ?= ../shared/suites
 PKGS      ?= ./...
+# make chaos: the first seed, how many runs, how long each one's script is; more flags: CHAOSFLAGS='-o json'.
+SEED       ?= 1
+RUNS       ?= 10
+DURATION   ?= 20s
+CHAOSFLAGS ?=
 # The version that `weir version` shows comes from git, where this is a clone.
 BUILDVCS  := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 LINT      := .build/golangci-lint
@@ -36,7 +41,21 @@ build: ## build bin/weir, static
 .PHONY: test
 test: check-tools build rules-test compose-check ## all tests: race detector, random order, a real Kafka broker, shipped rules, compose file
 	hack/kafka.sh run $(GO) test -race -shuffle=on -timeout 25m $(PKGS)
+	@if [ "$${WEIR_SKIP_BROKER:-}" = 1 ] || ! hack/kafka.sh check; then echo "make test: no make chaos without Kafka" >&2; \
+	else $(MAKE) --no-print-directory chaos RUNS=4 DURATION=15s; fi
 	$(GO) test -tags purego ./event # the decoder without its assembly
+
+.PHONY: chaos
+chaos: ## kill, stop and cut off members on a real Kafka, and compare the alerts: SEED, RUNS, DURATION; docs/chaos.md
+	@mkdir -p .build/chaos
+	$(GO) build -tags chaos -o .build/chaos/weir ./cmd/weir
+	$(GO) build -o .build/chaos/chaos ./internal/chaos/cmd
+	.build/chaos/chaos -weir .build/chaos/weir -libs "$$(hack/kafka.sh libs)" -dir .build/chaos/runs \
+	  -seed $(SEED) -runs $(RUNS) -duration $(DURATION) $(CHAOSFLAGS)
+
+.PHONY: chaos-night
+chaos-night: ## 200 runs of make chaos with the seeds of the day, in about two hours
+	$(MAKE) --no-print-directory chaos RUNS=200 SEED=$$(date +%Y%m%d)000
 
 .PHONY: test-short
 test-short: ## tests without race detector and without a broker, the slow ones left out

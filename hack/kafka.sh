@@ -4,6 +4,7 @@
 #   hack/kafka.sh run COMMAND…   start a broker, run COMMAND with WEIR_TEST_BROKER=host:port, stop the broker
 #   hack/kafka.sh check          say whether a broker could be started here
 #   hack/kafka.sh fetch          only download the jars
+#   hack/kafka.sh libs           the same, and print the folder that they are in
 #
 # Needs Java 17 or newer, and Maven for the first download. Everything is kept below .build/kafka: the jars in
 # libs-VERSION, each run's data in run.*, which is removed when the run ends.
@@ -220,8 +221,12 @@ run)
     ;;
 check) check ;;
 fetch) fetch ;;
+libs)
+    fetch
+    echo "$libs"
+    ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac

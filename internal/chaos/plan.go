@@ -1,0 +1,227 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weir-eql/weir/pipeline/kafka"
+)
+
+// settings are what a seed chooses for a run.
+type settings struct {
+	seed        uint64
+	members     int
+	partitions  int32
+	session     time.Duration
+	transaction time.Duration
+	lateness    time.Duration
+	commit      time.Duration
+	batch       int // fetch.batch_records
+	reload      time.Duration
+	logAppend   bool // record times are the broker's, else the producer's
+	dedupe      bool // dedupe.window is on, and some records are on the topic twice
+	skewed      bool // some hosts' clocks are off
+}
+
+func newSettings(seed uint64) settings {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	session := time.Duration(2500+rnd.IntN(2000)) * time.Millisecond
+	return settings{
+		seed:        seed,
+		members:     2 + rnd.IntN(2),
+		partitions:  int32(3 + rnd.IntN(4)),
+		session:     session,
+		transaction: session + time.Duration(rnd.IntN(1000)-500)*time.Millisecond,
+		lateness:    time.Duration(3000+rnd.IntN(1000)) * time.Millisecond,
+		commit:      time.Duration(20+rnd.IntN(180)) * time.Millisecond,
+		batch:       []int{50, 1000, 20_000}[rnd.IntN(3)],
+		reload:      []time.Duration{0, time.Second}[rnd.IntN(2)],
+		logAppend:   rnd.IntN(3) > 0,
+		dedupe:      rnd.IntN(3) == 0,
+		skewed:      rnd.IntN(2) == 0,
+	}
+}
+
+func (s settings) script(length time.Duration) *script {
+	return newScript(s.seed, scriptOptions{
+		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 9, noise: 40, copies: s.dedupe, skewed: s.skewed,
+	})
+}
+
+func (s settings) String() string {
+	times := "CreateTime"
+	if s.logAppend {
+		times = "LogAppendTime"
+	}
+	return fmt.Sprintf("%d members, %d partitions, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, copies and dedupe %v, skew %v",
+		s.members, s.partitions, s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times, s.dedupe, s.skewed)
+}
+
+// The kinds of faults.
+const (
+	killNow     = "kill -9"
+	killAt      = "kill -9 at"
+	killAll     = "kill -9 of all"
+	stopNow     = "SIGSTOP"
+	stopAt      = "SIGSTOP at"
+	corrupt     = "kill -9 and damaged store"
+	wipe        = "kill -9 and lost store"
+	fullDisk    = "full disk"
+	rolling     = "rolling restart"
+	storm       = "rebalance storm"
+	reloadRules = "reload"
+	cutLink     = "network cut"
+	stuckLink   = "network stuck"
+	slowLinks   = "slow broker"
+	frozen      = "frozen broker"
+	killBroker  = "kill -9 of broker"
+	stopBroker  = "restart of broker"
+)
+
+// fault is one thing that goes wrong.
+type fault struct {
+	after  time.Duration // the one before it in its lane
+	kind   string
+	member int
+	point  kafka.Point
+	nth    int           // time that the point is passed
+	length time.Duration // how long it lasts, or a member stays away
+	seed   uint64        // of what it chooses when it happens
+}
+
+func (f fault) String() string {
+	s := f.kind
+	if f.point != "" {
+		s += fmt.Sprintf(" %s %d", f.point, f.nth)
+	}
+	switch f.kind {
+	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm:
+	default:
+		s += fmt.Sprintf(", member %d", f.member)
+	}
+	if f.length > 0 {
+		s += ", " + f.length.String()
+	}
+	return s
+}
+
+// lanes are faults that happen one after another, in two rows beside each other: what befalls members, and what befalls
+// all that they stand on.
+type lanes struct {
+	members, world []fault
+}
+
+func (l lanes) String() string {
+	var b strings.Builder
+	for _, lane := range []struct {
+		name   string
+		faults []fault
+	}{{"members", l.members}, {"world", l.world}} {
+		fmt.Fprintf(&b, "%s:\n", lane.name)
+		for _, f := range lane.faults {
+			fmt.Fprintf(&b, "  after %v: %v\n", f.after, f)
+		}
+	}
+	return b.String()
+}
+
+// newPlan chooses the faults of a seed. More are planned than a run has time for.
+func newPlan(s settings, mounts bool) lanes {
+	rnd := rand.New(rand.NewPCG(s.seed, 3))
+	p := planner{rnd: rnd, s: s}
+	kinds := []string{
+		killNow, killNow, killAt, killAt, killAt, killAt, killAt, killAt, killAll, stopNow, stopNow, stopAt, stopAt,
+		corrupt, corrupt, wipe, rolling, storm,
+	}
+	if mounts {
+		kinds = append(kinds, fullDisk)
+	}
+	world := []string{reloadRules, reloadRules, reloadRules, cutLink, cutLink, stuckLink, slowLinks, frozen}
+	var l lanes
+	for range 24 {
+		l.members = append(l.members, p.fault(kinds[rnd.IntN(len(kinds))]))
+		l.world = append(l.world, p.fault(world[rnd.IntN(len(world))]))
+	}
+	if rnd.IntN(3) == 0 { // it takes the broker so long that one must do
+		l.world[rnd.IntN(4)] = p.fault([]string{killBroker, stopBroker}[rnd.IntN(2)])
+	}
+	return l
+}
+
+// only returns the plan without the faults of other kinds; kinds that the plan doesn't have are added to it.
+func (l lanes) only(kinds []string, s settings) lanes {
+	if len(kinds) == 0 {
+		return l
+	}
+	p := planner{rnd: rand.New(rand.NewPCG(s.seed, 6)), s: s}
+	l = lanes{}
+	for range 24 {
+		switch f := p.fault(kinds[p.rnd.IntN(len(kinds))]); f.kind {
+		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker:
+			l.world = append(l.world, f)
+		default:
+			l.members = append(l.members, f)
+		}
+	}
+	return l
+}
+
+type planner struct {
+	rnd *rand.Rand
+	s   settings
+}
+
+func (p *planner) between(least, most time.Duration) time.Duration {
+	return (least + time.Duration(p.rnd.Int64N(int64(most-least)))).Truncate(time.Millisecond)
+}
+
+// points are where a member is killed or stopped, those of which most is to be learned more often.
+var points = []kafka.Point{
+	kafka.PointBegun, kafka.PointProduced, kafka.PointProduced, kafka.PointFlushed, kafka.PointFlushed, kafka.PointEnded, kafka.PointEnded,
+	kafka.PointStored, kafka.PointStored, kafka.PointStored, kafka.PointRestored,
+}
+
+func (p *planner) fault(kind string) fault {
+	f := fault{
+		after: p.between(200*time.Millisecond, 2500*time.Millisecond), kind: kind, member: p.rnd.IntN(p.s.members), seed: p.rnd.Uint64(),
+	}
+	expired := p.s.session + time.Second
+	switch kind {
+	case killAt, stopAt:
+		f.point, f.nth = points[p.rnd.IntN(len(points))], 1+p.rnd.IntN(3)
+	}
+	switch kind {
+	case killNow, killAt, killAll, corrupt, wipe:
+		f.length = p.between(0, 1500*time.Millisecond)
+		if p.rnd.IntN(3) == 0 { // long enough for another to take over
+			f.length += expired
+		}
+	case stopNow, stopAt:
+		f.length = expired + p.between(0, 1500*time.Millisecond)
+		if p.rnd.IntN(4) == 0 { // not long enough
+			f.length = p.between(100*time.Millisecond, p.s.session-time.Second)
+		}
+	case fullDisk:
+		f.length = p.between(4*time.Second, 7*time.Second)
+	case storm:
+		f.length = p.between(3*time.Second, 6*time.Second)
+	case cutLink, stuckLink:
+		f.length = p.between(100*time.Millisecond, 2*expired)
+	case slowLinks:
+		f.length = p.between(time.Second, 5*time.Second)
+	case frozen: // the producer waits for it too: events must not become late
+		f.length = p.between(100*time.Millisecond, p.s.lateness/3)
+	}
+	return f
+}
+
+// signal is what a process is sent at a point.
+func (f fault) signal() syscall.Signal {
+	if f.kind == stopAt {
+		return syscall.SIGSTOP
+	}
+	return syscall.SIGKILL
+}
