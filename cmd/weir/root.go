@@ -74,7 +74,7 @@ Exit codes: 0 fine, 1 findings (lint errors, failed tests, rules that didn't loa
 	}
 	root.AddCommand(
 		newDemoCommand(a), newRunCommand(a), newBacktestCommand(a), newQueryCommand(a), newRulesCommand(a), newConformanceCommand(a),
-		newVersionCommand(a),
+		newBenchCommand(a), newVersionCommand(a),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee \"%s --help\"", err, cmd.CommandPath())

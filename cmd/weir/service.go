@@ -250,11 +250,17 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 	return errors.Join(e.run(ctx, c.HTTP), e.store.Close())
 }
 
+// registry is where the service's metrics are registered and read.
+type registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
+}
+
 // engine is the service with what it works with.
 type engine struct {
 	service  *kafka.Service
 	store    *state.Store
-	registry *prometheus.Registry
+	registry registry
 	log      *slog.Logger
 	reloads  *reloader // nil: the rules stay what they are
 	hup      <-chan os.Signal
@@ -273,7 +279,7 @@ func (e *engine) ready() (ready bool, status string) {
 
 // newEngine opens the local state and makes the service. Close the store when it has ended.
 func (a *app) newEngine(
-	c *config.Config, set *rules.Set, registry *prometheus.Registry, log *slog.Logger, onAlert func(pipeline.Alert),
+	c *config.Config, set *rules.Set, registry registry, log *slog.Logger, onAlert func(pipeline.Alert),
 ) (*engine, error) {
 	cfg, err := kafkaConfig(c)
 	if err != nil {
