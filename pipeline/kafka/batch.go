@@ -23,27 +23,18 @@ import (
 // then everything was reloaded and the same records come again.
 func (s *Service) batch(ctx context.Context) error {
 	until := s.deps.Now().Add(s.cfg.CommitInterval)
-	polled := 0
 	for {
-		n, err := s.poll(ctx, until)
-		if err != nil {
+		if err := s.poll(ctx, until); err != nil {
 			return err
 		}
-		polled += n
-		if s.full() || !s.deps.Now().Before(until) || ctx.Err() != nil || s.assignmentChanged() {
+		if s.full() || !s.deps.Now().Before(until) || ctx.Err() != nil || s.pendingChange() {
 			break
 		}
 	}
 	if err := s.idle(ctx); err != nil {
 		return err
 	}
-	return s.commit(ctx, polled)
-}
-
-func (s *Service) assignmentChanged() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed || s.revoked
+	return s.commit(ctx)
 }
 
 func (s *Service) full() bool {
@@ -56,12 +47,12 @@ func (s *Service) full() bool {
 }
 
 // poll fetches records until a time, hands them to their workers and waits for them.
-func (s *Service) poll(ctx context.Context, until time.Time) (records int, err error) {
+func (s *Service) poll(ctx context.Context, until time.Time) error {
 	wait, cancel := context.WithTimeout(ctx, max(until.Sub(s.deps.Now()), time.Millisecond))
-	fetches := s.session.PollRecords(wait, s.cfg.BatchRecords)
+	fetches := s.cl.PollRecords(wait, s.cfg.BatchRecords)
 	cancel()
 	if err := s.pollError(fetches); err != nil {
-		return 0, err
+		return err
 	}
 	var strays []int32
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
@@ -74,12 +65,12 @@ func (s *Service) poll(ctx context.Context, until time.Time) (records int, err e
 			return
 		}
 		s.noteLost(m, p.Topic, p.LogStartOffset)
-		records += m.take(p, s.deps.Now())
+		m.take(p, s.deps.Now())
 	})
 	if len(strays) > 0 {
-		return 0, fmt.Errorf("records of partitions %v came before they were assigned", strays)
+		return fmt.Errorf("records of partitions %v came before they were assigned", strays)
 	}
-	return records, s.process()
+	return s.process()
 }
 
 // pollError returns the first error of a poll that isn't the end of its time. The client retries what can be
@@ -101,8 +92,9 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 	return nil
 }
 
-// take notes fetched records for the worker and returns their number. Transaction markers only move the position.
-func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
+// take notes fetched records for the worker. Transaction markers only move the position.
+func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
+	records := 0
 	for _, r := range p.Records {
 		if !r.Attrs.IsControl() {
 			m.records = append(m.records, toRecord(r))
@@ -115,7 +107,6 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) (records int) {
 	if records > 0 {
 		m.lastSeen = now
 	}
-	return records
 }
 
 // toRecord takes over what the pipeline needs of a record; key and value stay the client's.
@@ -186,7 +177,7 @@ func (s *Service) idle(ctx context.Context) error {
 			silent = append(silent, m)
 		}
 	}
-	if len(silent) == 0 || now.Sub(s.endsAt) < s.cfg.IdleAfter/4 || s.assignmentChanged() {
+	if len(silent) == 0 || now.Sub(s.endsAt) < s.cfg.IdleAfter/4 || s.pendingChange() {
 		return nil
 	}
 	s.endsAt = now
@@ -199,9 +190,8 @@ func (s *Service) idle(ctx context.Context) error {
 		s.log.Warn("the ends of the input topics are not known: the wall clock moves nothing", slog.Any("error", err))
 		return nil
 	}
-	committed := s.session.Client().CommittedOffsets()
 	for _, m := range silent {
-		if !m.caughtUp(s.cfg.Topics, ends, committed) {
+		if !m.caughtUp(s.cfg.Topics, ends) {
 			continue
 		}
 		clock, _ := m.idleClock(now)
@@ -222,7 +212,7 @@ func (m *member) idleClock(now time.Time) (clock int64, due bool) {
 
 // caughtUp reports whether everything on the member's partition of all topics was read. What was not read since
 // the assignment stands where it is committed.
-func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets, committed map[string]map[int32]kgo.EpochOffset) bool {
+func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
 	for _, topic := range topics {
 		end, ok := ends.Lookup(topic, m.number)
 		if !ok {
@@ -230,7 +220,7 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets, committed ma
 		}
 		at, read := m.positions[topic]
 		if !read {
-			at = committed[topic][m.number].Offset
+			at = m.restart(topic)
 		}
 		if at < end.Offset {
 			return false
@@ -241,43 +231,27 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets, committed ma
 
 // commit publishes what the batch made in one transaction with the offsets, then brings the local store up to it.
 // It returns nil after an abort by a rebalance too: then everything was reloaded.
-func (s *Service) commit(run context.Context, polled int) error {
+func (s *Service) commit(run context.Context) error {
 	began := s.deps.Now()
 	records := s.output()
-	if polled == 0 && len(records) == 0 {
+	at := s.progress()
+	if len(at) == 0 && len(records) == 0 {
 		return nil
 	}
-	if err := s.session.Begin(); err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	s.deps.at(PointBegun)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
 	defer cancel()
 	p := &producing{cfg: &s.cfg, last: map[int32]int64{}, written: map[string]bool{}}
-	for _, r := range records {
-		s.session.Produce(ctx, r, p.done)
-		if began.Before(s.oneByOne[r.Topic]) {
-			_ = s.session.Client().Flush(ctx) // what failed is known from done
-		}
+	var aborted, err error
+	if len(records) > 0 {
+		aborted, err = s.transact(ctx, p, records, at)
+	} else { // offsets alone need no transaction
+		aborted = s.commitOffsets(ctx, at, s.offsetCommit)
 	}
-	s.deps.at(PointProduced)
-	produceErr := p.wait(ctx, s.session.Client())
-	if produceErr == nil && polled == 0 {
-		produceErr = s.fence(ctx)
-	}
-	try := kgo.TryCommit
-	if produceErr != nil {
-		try = kgo.TryAbort
-	}
-	s.deps.at(PointFlushed)
-	ending := s.deps.Now()
-	committed, err := s.session.End(ctx, try)
-	s.deps.Metrics.transaction(s.deps.Now().Sub(ending), committed && err == nil)
 	switch {
 	case err != nil:
-		return fmt.Errorf("end of the transaction unknown: %w", errors.Join(produceErr, s.cfg.sinkError("", 0, err)))
-	case !committed:
-		return s.aborted(run, produceErr)
+		return err
+	case aborted != nil:
+		return s.aborted(run, aborted)
 	}
 	s.deps.at(PointEnded)
 	s.served = true
@@ -293,24 +267,27 @@ func (s *Service) commit(run context.Context, polled int) error {
 	return nil
 }
 
-// aborted drops everything that isn't committed; the session has set the input back already.
+// aborted drops everything that isn't committed, and reads the input from there.
 func (s *Service) aborted(ctx context.Context, cause error) error {
 	sink, refused := errors.AsType[*SinkError](cause)
 	switch {
 	case refused:
-	case cause != nil && !errors.Is(cause, errReplaced):
+	case !errors.Is(cause, errReplaced):
 		return fmt.Errorf("transaction aborted: %w", cause)
 	default:
-		s.log.Info("transaction aborted by a rebalance")
+		s.log.Info("transaction aborted by a rebalance", slog.Any("cause", cause))
 	}
 	for _, m := range s.members {
 		if err := s.reload(m.worker, s.deps.Store.Partition(m.number)); err != nil {
 			return err
 		}
-		m.rewind(s.deps.Now())
 	}
+	s.rewind()
 	if refused && !s.tooLarge(sink) {
 		return s.hold(ctx, sink)
+	}
+	if !refused {
+		s.awaitNews(ctx, 100*time.Millisecond)
 	}
 	return nil
 }
@@ -336,12 +313,15 @@ func (s *Service) committed(changelog map[int32]int64) error {
 	}
 	err := eachWorker(s.allMembers(), func(m *member) error {
 		maps.Copy(m.committed, m.positions)
-		err := m.worker.Committed(s.checkpoint(m.positions, m.changelog))
+		err := m.worker.Committed(s.checkpoint(m.committed, m.changelog))
 		s.deps.at(PointStored)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	for n := range changelog {
+		s.noteWarm(s.members[n])
 	}
 	return nil
 }
@@ -363,6 +343,7 @@ func (s *Service) output() []*kgo.Record {
 	for _, n := range s.sortedMembers() {
 		w := s.members[n].worker
 		out := w.Output()
+		before := len(records)
 		for i := range out.Alerts {
 			records = append(records, alertRecord(s.cfg.AlertTopic, &out.Alerts[i]))
 		}
@@ -374,6 +355,7 @@ func (s *Service) output() []*kgo.Record {
 				Topic: s.cfg.ChangelogTopic, Partition: n, Key: slices.Clone(key), Value: slices.Clone(value),
 			})
 		}
+		s.members[n].produced = len(records) > before
 	}
 	return records
 }

@@ -69,6 +69,9 @@ func (c *Config) EnsureDefaults() {
 // transactionalID is the same for every run of a member.
 func (c *Config) transactionalID() string { return c.Group + "-" + c.Instance }
 
+// instanceID is the name under which the member is static, nil where it isn't.
+func (c *Config) instanceID() *string { return nil }
+
 // clientOptions are what every client of the service has in common.
 func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
 	opts := []kgo.Opt{
@@ -91,14 +94,13 @@ func (c *Config) groupOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topics...),
-		// Range gives partition n of all topics to one member: they share a worker.
-		kgo.Balancers(kgo.RangeBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Markers at the end of a topic that is written in transactions count as read, else it never is.
 		kgo.KeepControlRecords(),
 		kgo.TransactionalID(c.transactionalID()),
 		kgo.TransactionTimeout(c.TransactionTimeout),
+		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/3)),
 		kgo.RebalanceTimeout(max(30*time.Second, 2*c.SessionTimeout)),

@@ -142,7 +142,7 @@ func TestSilentPartitionsMoveTwice(t *testing.T) {
 	}
 }
 
-// TestAbortByRebalance has the broker refuse the offsets of some transactions as it does in a rebalance.
+// TestAbortByRebalance has the broker refuse the offsets of some transactions as it does when the group has gone on without the member.
 func TestAbortByRebalance(t *testing.T) {
 	c := fakeCluster(t, 2)
 	var calls, refused atomic.Int32
@@ -159,7 +159,7 @@ func TestAbortByRebalance(t *testing.T) {
 			rt.Topic, rt.TopicID = t.Topic, t.TopicID
 			for _, p := range t.Partitions {
 				rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = p.Partition, kerr.RebalanceInProgress.Code
+				rp.Partition, rp.ErrorCode = p.Partition, kerr.UnknownMemberID.Code
 				rt.Partitions = append(rt.Partitions, rp)
 			}
 			resp.Topics = append(resp.Topics, rt)
@@ -182,29 +182,56 @@ func TestAbortByRebalance(t *testing.T) {
 	}
 }
 
-// TestLostEndOfTransaction cuts the connection when the end of a transaction is asked for: once before the broker
-// sees it.
+// TestLostEndOfTransaction cuts the connection when the end of a transaction is asked for: before the broker acts on it, and after
+// it has committed.
 func TestLostEndOfTransaction(t *testing.T) {
-	c := fakeCluster(t, 2)
-	var calls, lost atomic.Int32
-	c.fake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.fake.KeepControl()
-		if n := calls.Add(1); n == 2 || n == 3 {
-			lost.Add(1)
-			return nil, errors.New("connection cut"), true
-		}
-		return nil, nil, false
-	})
-	c.start(t, c.config(), t.TempDir())
-	for _, d := range story("h1") {
-		c.produce(t, "h1", d)
-		c.awaitRead(t, c.input)
+	for _, applied := range []bool{false, true} {
+		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
+			c := fakeCluster(t, 2)
+			var calls, lost atomic.Int32
+			var nested atomic.Bool
+			c.fake.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				c.fake.KeepControl()
+				if nested.Load() {
+					return nil, nil, false
+				}
+				if n := calls.Add(1); n != 2 && n != 4 {
+					return nil, nil, false
+				}
+				if applied {
+					nested.Store(true)
+					c.fake.SleepControl(func() { c.endTransaction(t, r.(*kmsg.EndTxnRequest)) })
+					nested.Store(false)
+				}
+				lost.Add(1)
+				return nil, errors.New("connection cut"), true
+			})
+			c.start(t, c.config(), t.TempDir())
+			for _, d := range story("h1") {
+				c.produce(t, "h1", d)
+				c.awaitRead(t, c.input)
+			}
+			if diff := cmp.Diff(expected("h1"), c.awaitAlerts(t, 3)); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+			if lost.Load() != 2 {
+				t.Errorf("%d ends of transactions were lost, want 2", lost.Load())
+			}
+		})
 	}
-	if diff := cmp.Diff(expected("h1"), c.awaitAlerts(t, 3)); diff != "" {
-		t.Errorf("alerts (-want +got):\n%s", diff)
+}
+
+// endTransaction does what a request asks for, so that its answer can be withheld.
+func (c *cluster) endTransaction(t *testing.T, r *kmsg.EndTxnRequest) {
+	t.Helper()
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.Commit
+	resp, err := req.RequestWith(t.Context(), c.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
-	if lost.Load() != 2 {
-		t.Errorf("%d ends of transactions were lost, want 2", lost.Load())
+	if err != nil {
+		t.Errorf("end of the transaction: %v", err)
 	}
 }
 

@@ -9,46 +9,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// checkPositions looks at where the input of partitions goes on, after their state was restored: records may have been
-// deleted before they were read, and the group's offsets may have gone while the state is there.
-func (s *Service) checkPositions(ctx context.Context, partitions []int32) error {
+// inputPositions says where the input of partitions goes on.
+type inputPositions struct {
+	committed map[topicPartition]int64
+	starts    kadm.ListedOffsets
+}
+
+// inputPositions asks where the input of partitions goes on. It waits for transactions of predecessors to end.
+func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inputPositions, error) {
 	committed, err := s.committedOffsets(ctx, partitions)
 	if err != nil {
-		return fmt.Errorf("committed offsets: %w", err)
+		return nil, fmt.Errorf("committed offsets: %w", err)
 	}
 	starts, err := listed(s.admin.ListStartOffsets(ctx, s.cfg.Topics...))
 	if err != nil {
-		return fmt.Errorf("start offsets of the input: %w", err)
+		return nil, fmt.Errorf("start offsets of the input: %w", err)
 	}
-	var orphans []int32
-	var stateOf int64
-	for _, n := range partitions {
-		m := s.members[n]
-		known := false
-		for _, topic := range s.cfg.Topics {
-			s.deps.Metrics.inputLost(topic, n, 0) // so that the first loss is an increase
-			at, ok := committed[topicPartition{topic, n}]
-			if !ok {
-				delete(m.committed, topic)
-				continue
-			}
-			known = true
-			m.committed[topic] = at
-			if start, ok := starts.Lookup(topic, n); ok {
-				s.noteLost(m, topic, start.Offset)
-			}
+	return &inputPositions{committed: committed, starts: starts}, nil
+}
+
+// checkPositions takes over where the input of a partition goes on, after its state was restored: records may have been
+// deleted before they were read, and the group's offsets may have gone while the state is there.
+func (s *Service) checkPositions(m *member, at *inputPositions) error {
+	known := false
+	for _, topic := range s.cfg.Topics {
+		s.deps.Metrics.inputLost(topic, m.number, 0) // so that the first loss is an increase
+		start, hasStart := at.starts.Lookup(topic, m.number)
+		if hasStart {
+			m.starts[topic] = start.Offset
 		}
-		if clock := m.worker.RecordClock(); !known && clock > 0 {
-			orphans = append(orphans, n)
-			stateOf = max(stateOf, clock)
+		committed, ok := at.committed[topicPartition{topic, m.number}]
+		if !ok {
+			continue
+		}
+		known = true
+		m.committed[topic] = committed
+		if hasStart {
+			s.noteLost(m, topic, start.Offset)
 		}
 	}
-	if len(orphans) > 0 {
-		return s.orphaned(orphans, time.UnixMilli(stateOf).UTC())
+	if clock := m.worker.RecordClock(); !known && clock > 0 {
+		return s.orphaned([]int32{m.number}, time.UnixMilli(clock).UTC())
 	}
 	return nil
 }
@@ -101,7 +107,7 @@ func (s *Service) committedOffsets(ctx context.Context, partitions []int32) (map
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.TransactionTimeout)
 	defer cancel()
 	for {
-		resp, err := req.RequestWith(ctx, s.session.Client())
+		resp, err := req.RequestWith(ctx, s.cl)
 		if err != nil {
 			return nil, err
 		}

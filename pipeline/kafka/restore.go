@@ -29,26 +29,26 @@ const restorePatience = 10 * time.Second
 // The end is the high watermark, read uncommitted: a transaction that is open now, of a predecessor, lies before
 // it, and reading committed waits until its outcome is known. Its offsets are decided with it.
 //
-// It returns the partitions whose local state is not what it was.
-func (s *Service) restore(ctx context.Context, partitions []int32) (changed map[int32]bool, err error) {
+// complete is called for each partition whose local state is up to that end.
+func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, complete func(n int32)) error {
 	ends, err := s.changelogOffsets(ctx, s.admin.ListEndOffsets)
 	if err != nil {
-		return nil, fmt.Errorf("end offsets of the changelog: %w", err)
+		return fmt.Errorf("end offsets of the changelog: %w", err)
 	}
 	starts, err := s.changelogOffsets(ctx, s.admin.ListStartOffsets)
 	if err != nil {
-		return nil, fmt.Errorf("start offsets of the changelog: %w", err)
+		return fmt.Errorf("start offsets of the changelog: %w", err)
 	}
-	r := &restorer{service: s, todo: map[int32]*restoring{}, changed: map[int32]bool{}}
+	r := &restorer{service: s, loader: l, todo: map[int32]*restoring{}, complete: complete}
 	for _, n := range partitions {
-		if err := r.plan(n, starts, ends); err != nil {
-			return nil, err
+		if err := l.use(n, func() error { return r.plan(n, starts, ends) }); err != nil {
+			return err
 		}
 	}
 	if err := r.run(ctx); err != nil {
-		return nil, fmt.Errorf("restore state from the changelog: %w", err)
+		return fmt.Errorf("restore state from the changelog: %w", err)
 	}
-	return r.changed, nil
+	return nil
 }
 
 // changelogOffsets lists offsets of the changelog. A topic that was created a moment ago may not be known to every
@@ -71,10 +71,11 @@ func (s *Service) changelogOffsets(
 
 // restorer reads the changelog of some partitions into the local store.
 type restorer struct {
-	service *Service
-	todo    map[int32]*restoring
-	changed map[int32]bool // partitions whose local state was wiped or added to
-	records int
+	service  *Service
+	loader   *loader
+	todo     map[int32]*restoring
+	complete func(n int32)
+	records  int
 }
 
 // restoring is one partition's restore.
@@ -101,14 +102,11 @@ func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) error {
 		if err := part.Wipe(); err != nil {
 			return fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
-		r.changed[n] = true
 		from = start.Offset
 	}
 	from = max(from, start.Offset)
-	if from < end.Offset {
-		r.todo[n] = &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}
-	}
 	s.deps.Metrics.restoreRemaining(n, max(0, end.Offset-from))
+	r.todo[n] = &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}
 	return nil
 }
 
@@ -135,6 +133,12 @@ func (s *Service) trusted(part *state.Partition, end int64) (from int64, reason 
 // run reads until every partition has reached its end. Control records are kept: the last records of a changelog
 // are transaction markers, and without them the end would never be seen.
 func (r *restorer) run(ctx context.Context) error {
+	for n, t := range r.todo {
+		if t.next >= t.end {
+			delete(r.todo, n)
+			r.complete(n)
+		}
+	}
 	if len(r.todo) == 0 {
 		return nil
 	}
@@ -153,7 +157,7 @@ func (r *restorer) run(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	for len(r.todo) > 0 {
+	for r.forgetReleased(); len(r.todo) > 0; r.forgetReleased() {
 		wait, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollFetches(wait)
 		cancel()
@@ -164,7 +168,17 @@ func (r *restorer) run(ctx context.Context) error {
 			return err
 		}
 		var errs []error
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) { errs = append(errs, r.take(p)) })
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			t := r.todo[p.Partition]
+			if t == nil {
+				return
+			}
+			errs = append(errs, r.loader.use(p.Partition, func() error { return r.take(t, p) }))
+			if t.next >= t.end {
+				delete(r.todo, p.Partition)
+				r.complete(p.Partition)
+			}
+		})
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
@@ -172,6 +186,15 @@ func (r *restorer) run(ctx context.Context) error {
 	}
 	s.log.Info("state restored", slog.Int("changelog_records", r.records))
 	return nil
+}
+
+// forgetReleased forgets partitions that were given up meanwhile.
+func (r *restorer) forgetReleased() {
+	for n := range r.todo {
+		if r.loader.released(n) {
+			delete(r.todo, n)
+		}
+	}
 }
 
 // noteWaiting logs the partitions whose restore stands still: reading committed stops at a transaction that is open.
@@ -191,11 +214,7 @@ func (r *restorer) noteWaiting() {
 }
 
 // take puts the records of one partition into its overlay, and applies that when it is large or complete.
-func (r *restorer) take(p kgo.FetchTopicPartition) error {
-	t, ok := r.todo[p.Partition]
-	if !ok {
-		return nil
-	}
+func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
 	if len(p.Records) > 0 {
 		t.moved = r.service.deps.Now()
 	}
@@ -205,7 +224,6 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 			continue
 		}
 		r.records++
-		r.changed[p.Partition] = true
 		if rec.Value == nil {
 			t.overlay.Delete(rec.Key)
 		} else {
@@ -222,9 +240,6 @@ func (r *restorer) take(p kgo.FetchTopicPartition) error {
 	t.overlay.Reset()
 	s.deps.at(PointRestored)
 	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))
-	if t.next >= t.end {
-		delete(r.todo, p.Partition)
-	}
 	return nil
 }
 

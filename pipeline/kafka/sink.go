@@ -134,7 +134,7 @@ func (s *Service) hold(ctx context.Context, cause *SinkError) error {
 	if cause.Sink == "changelog" && cause.Reason == ReasonMissing {
 		return cause // the state belonged to the topic that is gone: all begins anew
 	}
-	for until := s.deps.Now().Add(pause); s.deps.Now().Before(until) && ctx.Err() == nil && !s.assignmentChanged(); {
+	for until := s.deps.Now().Add(pause); s.deps.Now().Before(until) && ctx.Err() == nil && !s.pendingChange(); {
 		select {
 		case <-ctx.Done():
 		case <-time.After(min(pause, 50*time.Millisecond)):
@@ -145,7 +145,7 @@ func (s *Service) hold(ctx context.Context, cause *SinkError) error {
 			s.log.Warn("a topic is missing and could not be created", slog.Any("error", err))
 		}
 	}
-	s.session.Client().ForceMetadataRefresh() // the client remembers for minutes what a topic's partitions were
+	s.cl.ForceMetadataRefresh() // the client remembers for minutes what a topic's partitions were
 	return nil
 }
 

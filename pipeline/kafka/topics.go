@@ -19,6 +19,8 @@ type source struct {
 	cluster    string
 	topics     string // ids of the input topics and the changelog
 	partitions int32
+	ids        map[string]kadm.TopicID // of the input topics
+	implicit   bool                    // the broker adds what a transaction writes to by itself (KIP-890)
 }
 
 // ErrTopics says that topics are missing or don't fit: the operator has to act.
@@ -62,7 +64,7 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 	if err != nil {
 		return source{}, fmt.Errorf("metadata of the input topics: %w", err)
 	}
-	src := source{cluster: meta.Cluster}
+	src := source{cluster: meta.Cluster, ids: map[string]kadm.TopicID{}}
 	var problems []error
 	for _, name := range c.Topics {
 		n, err := partitionsOf(meta.Topics, name)
@@ -86,10 +88,32 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 	}
 	var ids []string
 	for _, name := range slices.Sorted(slices.Values(c.Topics)) {
+		src.ids[name] = meta.Topics[name].ID
 		ids = append(ids, meta.Topics[name].ID.String())
 	}
 	src.topics = strings.Join(append(ids, changelogID), ",")
-	return src, nil
+	src.implicit, err = implicitTransactions(ctx, admin)
+	return src, err
+}
+
+// implicitTransactions reports whether the cluster's transactions are those of KIP-890: the broker adds partitions and groups to them
+// by itself.
+func implicitTransactions(ctx context.Context, admin *kadm.Client) (bool, error) {
+	versions, err := admin.ApiVersions(ctx)
+	if err != nil {
+		return false, fmt.Errorf("features of the brokers: %w", err)
+	}
+	for _, v := range versions {
+		if v.Err != nil {
+			continue
+		}
+		for _, f := range v.Raw().FinalizedFeatures {
+			if f.Name == "transaction.version" && f.MaxVersionLevel >= 2 {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 func partitionsOf(topics kadm.TopicDetails, name string) (int32, error) {

@@ -1,0 +1,194 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// measured is a service that runs, with its metrics.
+type measured struct {
+	*member
+	text func() string
+}
+
+func (c *cluster) startNamed(t *testing.T, instance string) *measured {
+	t.Helper()
+	cfg := c.config()
+	cfg.Instance = instance
+	m, text := c.startMeasured(t, cfg)
+	return &measured{member: m, text: text}
+}
+
+// metric returns the sum of a metric's samples whose labels include a text.
+func (m *measured) metric(t *testing.T, name, labels string) (sum float64) {
+	t.Helper()
+	for line := range strings.Lines(m.text()) {
+		sample, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
+		if labels == "" {
+			sample, value, _ = strings.Cut(strings.TrimSpace(line), " ")
+		}
+		if sample == name || strings.HasPrefix(sample, name+"{") && strings.Contains(sample, labels) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += v
+		}
+	}
+	return sum
+}
+
+// TestRebalancesAbortNothing has members join and leave while events come all the time: no transaction is aborted, no client is replaced,
+// each alert is there once, and who keeps partitions goes on with them.
+func TestRebalancesAbortNothing(t *testing.T) {
+	c := fakeCluster(t, 6)
+	hosts := hostNames(12)
+	var members []*measured
+	step := func(i int) {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		m := c.startNamed(t, name)
+		step(2 * i)
+		m.awaitReady(t)
+		step(2*i + 1)
+		members = append(members, m)
+	}
+	until(t, "partitions are shared out evenly", func() bool {
+		for _, m := range members {
+			if m.metric(t, "weir_assigned_partitions", "") != 2 {
+				return false
+			}
+		}
+		return true
+	})
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	for _, m := range members {
+		if n := m.metric(t, "weir_transaction_end_duration_seconds_count", `outcome="aborted"`) + m.metric(t, "weir_client_restarts_total", ""); n != 0 {
+			t.Errorf("%v transactions were aborted or clients replaced", n)
+		}
+		if m.metric(t, "weir_transaction_end_duration_seconds_count", `outcome="committed"`) == 0 {
+			t.Error("a member committed nothing")
+		}
+	}
+}
+
+// TestOldMember has a member in the group that only knows the range balancer, as those of older versions: it joins and leaves in
+// the middle of sequences.
+func TestOldMember(t *testing.T) {
+	c := fakeCluster(t, 4)
+	hosts := hostNames(12)
+	step := func(i int) {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+	}
+	a, b := c.startNamed(t, "a"), c.startNamed(t, "b")
+	a.awaitReady(t)
+	b.awaitReady(t)
+	step(0)
+	var has atomic.Int32
+	old, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.ConsumerGroup(c.prefix), kgo.ConsumeTopics(c.input),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit(), kgo.HeartbeatInterval(100*time.Millisecond),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+			has.Store(int32(len(added[c.input])))
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(old.Close)
+	step(1)
+	until(t, "the old member has partitions", func() bool { return has.Load() > 0 })
+	step(2)
+	step(3)
+	old.Close()
+	step(4)
+	step(5)
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestFaults has requests of every kind that a commit or a rebalance consists of fail, in every way that a broker has, before and after they
+// took effect: nothing is lost, and nothing is published twice.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		key  kmsg.Key
+		errs []*kerr.Error
+	}{
+		{kmsg.EndTxn, []*kerr.Error{kerr.RequestTimedOut, kerr.UnknownServerError, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.InvalidProducerEpoch, kerr.ConcurrentTransactions, kerr.TransactionAbortable}},
+		{kmsg.TxnOffsetCommit, []*kerr.Error{kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.UnknownServerError, kerr.RequestTimedOut}},
+		{kmsg.Produce, []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.RequestTimedOut}},
+		{kmsg.InitProducerID, []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.ConcurrentTransactions, kerr.UnknownServerError}},
+		{kmsg.OffsetFetch, []*kerr.Error{kerr.UnstableOffsetCommit, kerr.CoordinatorLoadInProgress}},
+		{kmsg.Heartbeat, []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.NotCoordinator}},
+		{kmsg.JoinGroup, []*kerr.Error{kerr.UnknownMemberID, kerr.CoordinatorNotAvailable}},
+		{kmsg.SyncGroup, []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration}},
+	} {
+		t.Run(c.key.Name(), func(t *testing.T) {
+			t.Parallel()
+			testFaults(t, c.key, c.errs)
+		})
+	}
+}
+
+func testFaults(t *testing.T, key kmsg.Key, errs []*kerr.Error) {
+	t.Helper()
+	c := fakeCluster(t, 2)
+	hosts := hostNames(4)
+	a := c.startNamed(t, "a")
+	a.awaitReady(t)
+	var faults []*kfake.FaultHandle
+	for i, e := range errs {
+		f := kfake.Fault{Keys: []kmsg.Key{key}, Err: e, When: ours}
+		f.TopLevel = key == kmsg.EndTxn || key == kmsg.Heartbeat || key == kmsg.JoinGroup || key == kmsg.SyncGroup || key == kmsg.InitProducerID
+		handle := c.fake.Fault(f)
+		faults = append(faults, handle)
+		if key == kmsg.OffsetFetch || key == kmsg.InitProducerID || key == kmsg.JoinGroup || key == kmsg.SyncGroup {
+			a.stop()
+			a = c.startNamed(t, "a")
+		}
+		for _, h := range hosts {
+			c.produce(t, h, story(fmt.Sprint(h, "-", i))...)
+		}
+		if err := handle.Wait(t.Context(), 1); err != nil {
+			t.Fatalf("%v: %v", e, err)
+		}
+		c.awaitRead(t, c.input)
+	}
+	var want []string
+	for i := range errs {
+		for _, h := range hosts {
+			want = append(want, fmt.Sprint(h, "-", i))
+		}
+	}
+	if diff := cmp.Diff(expected(want...), c.awaitAlerts(t, 3*len(want))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	for i, f := range faults {
+		if f.Hits() == 0 {
+			t.Errorf("%v never happened", errs[i])
+		}
+	}
+}
+
+// ours reports whether a request is the service's and not the test's: it produces in a transaction.
+func ours(r kmsg.Request) bool {
+	p, ok := r.(*kmsg.ProduceRequest)
+	return !ok || p.TransactionID != nil
+}

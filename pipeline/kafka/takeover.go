@@ -1,0 +1,314 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/state"
+)
+
+// syncAssignment brings the workers in line with the assignment. Those of partitions that were taken away are dropped; of those that
+// are new the state is restored on other goroutines, while the rest goes on; those whose state is there begin to work.
+// Nothing is uncommitted when it is called.
+func (s *Service) syncAssignment(ctx context.Context) error {
+	s.give(func(partitions []int32) {
+		for _, n := range partitions {
+			s.drop(n)
+		}
+	})
+	s.mu.Lock()
+	rebalanced, arrived := s.rebalanced, s.arrived
+	s.rebalanced, s.arrived = false, nil
+	assigned := maps.Clone(s.membership.assigned)
+	s.mu.Unlock()
+	for _, a := range arrived {
+		if err := s.arrive(a); err != nil {
+			return err
+		}
+	}
+	if rebalanced {
+		s.deps.Metrics.rebalanced(len(assigned))
+		s.startTakeOver(ctx, s.missing(assigned))
+	}
+	if rebalanced || len(arrived) > 0 {
+		s.noteProgress(len(assigned))
+	}
+	return nil
+}
+
+// missing returns the assigned partitions that nobody works on or restores.
+func (s *Service) missing(assigned map[int32]bool) (partitions []int32) {
+	for n := range assigned {
+		if s.members[n] == nil && s.loading[n] == nil {
+			partitions = append(partitions, n)
+		}
+	}
+	slices.Sort(partitions)
+	return partitions
+}
+
+// noteProgress says how far the restore is.
+func (s *Service) noteProgress(assigned int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if restoring := len(s.loading); restoring > 0 {
+		s.ready, s.status = false, fmt.Sprintf("restoring the state of %d of %d partitions", restoring, assigned)
+		return
+	}
+	s.releaseGroup()
+	s.ready, s.status = true, fmt.Sprintf("running, %d partitions", len(s.members))
+}
+
+func (s *Service) drop(n int32) {
+	if l := s.loading[n]; l != nil {
+		l.release(n)
+		delete(s.loading, n)
+		s.mu.Lock()
+		s.arrived = slices.DeleteFunc(s.arrived, func(a arrival) bool { return a.member.number == n })
+		s.mu.Unlock()
+	}
+	delete(s.members, n)
+	s.deps.Pipeline.Metrics.Forget(n)
+	s.deps.Metrics.forget(n)
+}
+
+// loader restores the state of the partitions of one assignment on goroutines of its own.
+type loader struct {
+	service *Service
+	pipe    *pipeline.Config // as it was when it began
+	cancel  context.CancelFunc
+	done    chan struct{}         // closed when the goroutines have ended
+	busy    map[int32]*sync.Mutex // held by whoever uses the state of a partition
+
+	mu   sync.Mutex // guards gone
+	gone map[int32]bool
+}
+
+// arrival is a partition whose state was restored, or why it couldn't be.
+type arrival struct {
+	member *member
+	pipe   *pipeline.Config // with which its worker was made
+	at     *inputPositions
+	err    error
+}
+
+// startTakeOver begins to restore the state of partitions.
+func (s *Service) startTakeOver(ctx context.Context, partitions []int32) {
+	if len(partitions) == 0 {
+		return
+	}
+	s.log.Info("partitions assigned", slog.Any("partitions", partitions))
+	ctx, cancel := context.WithCancel(ctx)
+	l := &loader{
+		service: s, pipe: s.deps.Pipeline, cancel: cancel, done: make(chan struct{}),
+		gone: map[int32]bool{}, busy: map[int32]*sync.Mutex{},
+	}
+	for _, n := range partitions {
+		s.loading[n] = l
+		l.busy[n] = &sync.Mutex{}
+	}
+	go func() {
+		defer close(l.done)
+		if err := l.takeOver(ctx, partitions); err != nil && ctx.Err() == nil {
+			l.arrive(arrival{err: err})
+		}
+	}()
+}
+
+// stop ends the goroutines and waits for them.
+func (l *loader) stop() {
+	l.cancel()
+	<-l.done
+}
+
+// release gives a partition up: when it returns nobody uses its state.
+func (l *loader) release(n int32) {
+	busy := l.busy[n]
+	busy.Lock()
+	defer busy.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone[n] = true
+}
+
+// use runs fn for a partition unless it was given up.
+func (l *loader) use(n int32, fn func() error) error {
+	busy := l.busy[n]
+	busy.Lock()
+	defer busy.Unlock()
+	if l.released(n) {
+		return nil
+	}
+	return fn()
+}
+
+func (l *loader) released(n int32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone[n]
+}
+
+// arrive hands something over to the goroutine of Run.
+func (l *loader) arrive(a arrival) {
+	s := l.service
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.pipe = l.pipe
+	if a.member != nil && l.released(a.member.number) {
+		return
+	}
+	s.arrived = append(s.arrived, a)
+}
+
+// loaders is how many partitions' states are read from disk at once.
+const loaders = 4
+
+// takeOver restores the state of partitions and makes their workers.
+func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
+	s := l.service
+	at, err := s.inputPositions(ctx, partitions)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(loaders)
+	err = s.restore(ctx, l, partitions, func(n int32) {
+		g.Go(func() error { return l.load(n, at) })
+	})
+	return cmp.Or(g.Wait(), err) // the first may be the cause of the second
+}
+
+// load makes the worker of a partition whose local state is complete.
+func (l *loader) load(n int32, at *inputPositions) error {
+	s := l.service
+	return l.use(n, func() error {
+		part := s.deps.Store.Partition(n)
+		w, err := pipeline.NewWorker(l.pipe, part, n)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errStore, err)
+		}
+		if err := s.reload(w, part); err != nil {
+			return err
+		}
+		l.arrive(arrival{member: s.newMember(n, w, part), at: at})
+		return nil
+	})
+}
+
+// arrive puts a restored partition to work.
+func (s *Service) arrive(a arrival) error {
+	if a.err != nil {
+		return a.err
+	}
+	n := a.member.number
+	delete(s.loading, n)
+	if a.pipe != s.deps.Pipeline { // the rules were swapped meanwhile
+		if err := a.member.worker.Swap(s.deps.Pipeline); err != nil {
+			return fmt.Errorf("%w: %w", errStore, err)
+		}
+	}
+	s.members[n] = a.member
+	a.member.lastSeen, a.member.clockSeen = s.deps.Now(), s.deps.Now()
+	if err := s.checkPositions(a.member, a.at); err != nil {
+		return err
+	}
+	s.noteWarm(a.member)
+	s.resume(n)
+	return nil
+}
+
+// rewind has the input read from where it is committed.
+func (s *Service) rewind() {
+	now := s.deps.Now()
+	set := map[string]map[int32]kgo.EpochOffset{}
+	for n, m := range s.members {
+		for _, topic := range s.cfg.Topics {
+			if set[topic] == nil {
+				set[topic] = map[int32]kgo.EpochOffset{}
+			}
+			set[topic][n] = kgo.EpochOffset{Epoch: -1, Offset: m.restart(topic)}
+		}
+		clear(m.records)
+		m.records = m.records[:0]
+		clear(m.positions)
+		clear(m.ends)
+		m.newest = 0
+		m.lastSeen, m.clockSeen = now, now
+	}
+	s.cl.SetOffsets(set)
+}
+
+// findWarm finds out of which partitions the state is on disk, for the group's leader.
+func (s *Service) findWarm() error {
+	known, err := s.deps.Store.Partitions()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	warm := map[int32]int64{}
+	for _, n := range known {
+		if at, reason := s.trusted(s.deps.Store.Partition(n), math.MaxInt64); reason == "" {
+			warm[n] = at
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warm = warm
+	return nil
+}
+
+// noteWarm notes how far the local state of a partition is.
+func (s *Service) noteWarm(m *member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warm[m.number] = m.changelog
+}
+
+// warmState returns of which partitions the state is on disk. The client calls it.
+func (s *Service) warmState() map[int32]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.warm)
+}
+
+// reload loads a worker's state; one that can't be read is wiped, so that the next start rebuilds it.
+func (s *Service) reload(w *pipeline.Worker, part *state.Partition) error {
+	err := w.Reload()
+	if err == nil {
+		return nil
+	}
+	if wipeErr := part.Wipe(); wipeErr != nil {
+		return fmt.Errorf("%w: %w", errStore, errors.Join(err, wipeErr))
+	}
+	return fmt.Errorf("the local state was wiped and will be rebuilt: %w", err)
+}
+
+func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) *member {
+	now := s.deps.Now()
+	m := &member{
+		number: n, worker: w, positions: map[string]int64{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
+		lastSeen: now, clockSeen: now,
+	}
+	if cp, ok, err := part.Checkpoint(); err == nil && ok {
+		m.changelog = cp.Changelog
+	}
+	return m
+}
+
+func (s *Service) resume(n int32) {
+	topics := map[string][]int32{}
+	for _, t := range s.cfg.Topics {
+		topics[t] = []int32{n}
+	}
+	s.cl.ResumeFetchPartitions(topics)
+}
