@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,9 +141,13 @@ func kafkaConfig(c *config.Config) (kafka.Config, error) {
 	}
 	// The topics and batches must take the largest alert and, on the changelog, the largest event that waits.
 	largest := max(c.Alerts.MaxBytes+128<<10, c.Limits.EventBytes+64<<10)
+	static := cmp.Or(c.GroupInstance, c.Instance)
+	if static == config.DynamicMember {
+		static = ""
+	}
 	return kafka.Config{
 		Brokers: c.Brokers, TLS: tlsConfig, SASL: mechanism,
-		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance,
+		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance, GroupInstance: static, Leave: c.LeaveGroup,
 		AlertTopic: c.Topics.Alerts, DeadLetterTopic: c.Topics.DeadLetters, ChangelogTopic: c.Topics.Changelog,
 		CreateTopics: c.Topics.Create, ReplicationFactor: int16(c.Topics.ReplicationFactor),
 		CommitInterval: c.Commit.Interval, SessionTimeout: c.SessionTimeout, TransactionTimeout: c.TransactionTimeout,

@@ -15,6 +15,9 @@ const DefaultAlertBytes = 900_000
 // ExactlyOnce is the one value of delivery that is supported.
 const ExactlyOnce = "exactly_once"
 
+// DynamicMember as the value of group_instance says that the member isn't static.
+const DynamicMember = "none"
+
 // Config is the whole configuration. The tags are the names in the file, from which those of the environment
 // are made: topics.input is WEIR_TOPICS_INPUT.
 type Config struct {
@@ -24,6 +27,8 @@ type Config struct {
 	Topics             Topics            `yaml:"topics"`
 	Group              string            `yaml:"group" doc:"consumer group"`
 	Instance           string            `yaml:"instance" doc:"name of this member, unique in the group and the same after a restart; default: made up once and kept in state.dir"`
+	GroupInstance      string            `yaml:"group_instance" doc:"group.instance.id: the group keeps the partitions of a member that stops, or is killed, until session_timeout is over, and gives them back when it returns; default: instance; none: membership is dynamic"`
+	LeaveGroup         bool              `yaml:"leave_group" doc:"leave the group at a stop, so that other members take over at once: for a stop that is meant for good"`
 	DataStreams        map[string]string `yaml:"data_streams" entry:"topic: type-dataset-namespace" doc:"data stream of a topic's events that don't say theirs: topic: type-dataset-namespace"`
 	Fields             map[string]string `yaml:"fields" entry:"path: type" doc:"types of fields of your own, as an Elasticsearch mapping has them: path: type"`
 	FieldsFiles        []string          `yaml:"fields_files" doc:"files with the types of fields of your own"`

@@ -74,7 +74,7 @@ func TestEverything(t *testing.T) {
 		"tls.server_name": "kafka", "tls.insecure_skip_verify": "true",
 		"sasl.mechanism": "scram-sha-512", "sasl.username": "u", "sasl.password": "", "sasl.password_file": password,
 		"topics.input": "x,y", "topics.alerts": "al", "topics.dead_letters": "dl", "topics.changelog": "cl",
-		"topics.create": "false", "topics.replication_factor": "3", "group": "g", "instance": "i",
+		"topics.create": "false", "topics.replication_factor": "3", "group": "g", "instance": "i", "group_instance": "gi", "leave_group": "true",
 		"data_streams": "x=logs-a-b", "rules.paths": dir, "rules.shipped": "true", "rules.reload": "3s", "rules.host_keys": "a.b",
 		"state.dir": dir, "state.memtable_mb": "8", "state.cache_mb": "9",
 		"order.lateness": "3s", "order.future_tolerance": "1m", "commit.interval": "1s",
@@ -97,7 +97,7 @@ func TestEverything(t *testing.T) {
 	file.WriteString("brokers: [a:1, b:2]\ntopics: {input: [x, y], alerts: al, dead_letters: dl, changelog: cl, create: false, replication_factor: 3}\n")
 	fmt.Fprintf(&file, "tls: {enabled: true, ca_file: %[1]s, cert_file: %[1]s, key_file: %s, server_name: kafka, insecure_skip_verify: true}\n", cert, key)
 	fmt.Fprintf(&file, "sasl:\n  mechanism: scram-sha-512\n  username: u\n  password: ''\n  password_file: %s\n", password)
-	file.WriteString("group: g\ninstance: i\ndata_streams:\n  x: logs-a-b\n")
+	file.WriteString("group: g\ninstance: i\ngroup_instance: gi\nleave_group: true\ndata_streams:\n  x: logs-a-b\n")
 	fmt.Fprintf(&file, "fields: {a.b: version}\nfields_files: [%s]\n", mapping)
 	fmt.Fprintf(&file, "rules:\n  paths: %s\n  shipped: true\n  reload: 3s\n  host_keys:\n    - a.b\nstate: {dir: %s, memtable_mb: 8, cache_mb: 9}\n", dir, dir)
 	file.WriteString(`order: {lateness: 3s, future_tolerance: 1m}

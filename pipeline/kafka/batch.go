@@ -78,7 +78,10 @@ func (s *Service) poll(ctx context.Context, until time.Time) error {
 func (s *Service) pollError(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
 		var loss *kgo.ErrDataLoss
+		_, session := errors.AsType[*kgo.ErrGroupSession](e.Err)
 		switch {
+		case session && (isExpelled(e.Err) || isRebalance(e.Err)): // the client joins again by itself
+			s.log.Warn("the group took this member for dead", slog.Any("error", e.Err))
 		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled):
 		case errors.As(e.Err, &loss): // the client goes on at what there is
 			s.log.Error("records of the input are gone: the broker lost or deleted them before they were read",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -114,5 +115,55 @@ func TestBrokerPositions(t *testing.T) {
 	})
 	if err := runBriefly(t, cfg); !errors.Is(err, kafka.ErrTopics) {
 		t.Errorf("error %v, want ErrTopics", err)
+	}
+}
+
+// TestBrokerMembers has static members of a real broker's group join, restart and leave in the middle of sequences: a restart is no rebalance,
+// a rebalance aborts nothing.
+func TestBrokerMembers(t *testing.T) {
+	c, cfg := realCluster(t, 6)
+	hosts := hostNames(12)
+	cfg.SessionTimeout = 30 * time.Second // no test waits for it
+	begin := func(name, dir string, leave bool) *measured {
+		mine := cfg
+		mine.Instance, mine.GroupInstance, mine.Leave = name, name, leave
+		reg := prometheus.NewRegistry()
+		return &measured{member: c.startWith(t, mine, dir, kafka.NewMetrics(reg)), text: metricsText(t, reg)}
+	}
+	step := func(i int) {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+	}
+	dir := t.TempDir()
+	a := begin("a", dir, false)
+	a.awaitReady(t)
+	step(0)
+	b := begin("b", t.TempDir(), true)
+	step(1)
+	d := begin("d", t.TempDir(), true)
+	step(2)
+	until(t, "partitions are shared out evenly", func() bool {
+		return a.metric(t, "weir_assigned_partitions", "") == 2 && b.metric(t, "weir_assigned_partitions", "") == 2 &&
+			d.metric(t, "weir_assigned_partitions", "") == 2
+	})
+	before := b.metric(t, "weir_rebalances_total", "")
+	a.stop()
+	a = begin("a", dir, false)
+	step(3)
+	c.awaitRead(t, c.input)
+	if after := b.metric(t, "weir_rebalances_total", ""); after != before {
+		t.Errorf("%v rebalances while a static member restarted", after-before)
+	}
+	d.stop()
+	step(4)
+	step(5)
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	for _, m := range []*measured{a, b, d} {
+		if n := m.metric(t, "weir_transaction_end_duration_seconds_count", `outcome="aborted"`) + m.metric(t, "weir_client_restarts_total", ""); n != 0 {
+			t.Errorf("%v transactions were aborted or clients replaced", n)
+		}
 	}
 }

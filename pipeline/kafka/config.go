@@ -28,6 +28,11 @@ type Config struct {
 	// Instance names this member. It must be unique in the group and stable over restarts: the transactional id is
 	// made of it, and a member that comes back under it ends what its predecessor left open.
 	Instance string
+	// GroupInstance is the name under which the member is static: for a session's length the group keeps its partitions for it when it
+	// stops or is killed, and gives them back at once. Empty: a member that stops or starts is a rebalance.
+	GroupInstance string
+	// Leave has a static member leave the group when Run ends by its context, so that others take over at once.
+	Leave bool
 
 	AlertTopic      string
 	DeadLetterTopic string
@@ -70,7 +75,12 @@ func (c *Config) EnsureDefaults() {
 func (c *Config) transactionalID() string { return c.Group + "-" + c.Instance }
 
 // instanceID is the name under which the member is static, nil where it isn't.
-func (c *Config) instanceID() *string { return nil }
+func (c *Config) instanceID() *string {
+	if c.GroupInstance == "" {
+		return nil
+	}
+	return &c.GroupInstance
+}
 
 // clientOptions are what every client of the service has in common.
 func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
@@ -91,7 +101,11 @@ func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
 
 // groupOptions are those of the client that consumes and produces.
 func (c *Config) groupOptions() []kgo.Opt {
-	return []kgo.Opt{
+	var static []kgo.Opt
+	if id := c.instanceID(); id != nil {
+		static = append(static, kgo.InstanceID(*id))
+	}
+	return append(static,
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -114,7 +128,7 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.UnknownTopicRetries(2),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 		kgo.RecordPartitioner(c.partitioner()),
-	}
+	)
 }
 
 // partitioner sends changelog records to the partition that they say, all others by their key.

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -239,19 +238,4 @@ func (s *Service) awaitNews(ctx context.Context, longest time.Duration) {
 	case <-news:
 	case <-time.After(longest):
 	}
-}
-
-// noteFenced says what is behind an error by which the broker refuses our names: somebody else has taken them over since.
-func (s *Service) noteFenced(err error) {
-	if !isFenced(err) {
-		return
-	}
-	s.log.Error("fenced: another process runs under this instance name, or this one stood still for longer than transaction_timeout; "+
-		"if it happens again, give each member of the group an instance name of its own",
-		slog.String("group", s.cfg.Group), slog.String("instance", s.cfg.Instance), slog.String("transactional_id", s.cfg.transactionalID()))
-}
-
-// isFenced: the broker refuses records with the first, the end of a transaction with the second, and a static member with the third.
-func isFenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.FencedInstanceID)
 }

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-eql/weir/pipeline/kafka"
 )
 
 // measured is a service that runs, with its metrics.
@@ -85,6 +88,106 @@ func TestRebalancesAbortNothing(t *testing.T) {
 		if m.metric(t, "weir_transaction_end_duration_seconds_count", `outcome="committed"`) == 0 {
 			t.Error("a member committed nothing")
 		}
+	}
+}
+
+// startStatic starts a static member, with a session that no test waits for.
+func (c *cluster) startStatic(t *testing.T, instance, dir string, session time.Duration, leave bool) *measured {
+	t.Helper()
+	cfg := c.config()
+	cfg.Instance, cfg.GroupInstance, cfg.SessionTimeout, cfg.Leave = instance, instance, session, leave
+	reg := prometheus.NewRegistry()
+	m := c.startWith(t, cfg, dir, kafka.NewMetrics(reg))
+	return &measured{member: m, text: metricsText(t, reg)}
+}
+
+// TestStaticMemberRestarts stops a static member and starts it again: it has its partitions back, and the other goes on with its own. (The fake
+// broker rebalances then, other than a real one: TestBrokerStaticMember.)
+func TestStaticMemberRestarts(t *testing.T) {
+	c := fakeCluster(t, 4)
+	hosts := hostNames(8)
+	dir := t.TempDir()
+	a := c.startStatic(t, "a", dir, time.Minute, false)
+	a.awaitReady(t)
+	b := c.startStatic(t, "b", t.TempDir(), time.Minute, false)
+	until(t, "partitions are shared out evenly", func() bool {
+		return a.metric(t, "weir_assigned_partitions", "") == 2 && b.metric(t, "weir_assigned_partitions", "") == 2
+	})
+	for i := range story("") {
+		a.stop()
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+		a = c.startStatic(t, "a", dir, time.Minute, false)
+		c.awaitRead(t, c.input)
+	}
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	if n := b.metric(t, "weir_transaction_end_duration_seconds_count", `outcome="aborted"`) + b.metric(t, "weir_client_restarts_total", ""); n != 0 {
+		t.Errorf("%v transactions were aborted or clients replaced", n)
+	}
+	if n := a.metric(t, "weir_partitions_taken_over_total", "") + b.metric(t, "weir_partitions_taken_over_total", ""); n != 4 {
+		t.Errorf("%v partitions were taken over by the last two members, want 4: each its own", n)
+	}
+}
+
+// TestStaticMemberLeaves stops a static member for good: others take over long before its session is over.
+func TestStaticMemberLeaves(t *testing.T) {
+	c := fakeCluster(t, 4)
+	hosts := hostNames(8)
+	a := c.startStatic(t, "a", t.TempDir(), time.Minute, true)
+	a.awaitReady(t)
+	b := c.startStatic(t, "b", t.TempDir(), time.Minute, true)
+	b.awaitReady(t)
+	for i := range story("") {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+		if i == 2 {
+			a.stop()
+		}
+	}
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestTwoProcessesWithOneName: the one that came last works, the other says why it doesn't, and takes over when the first is gone.
+func TestTwoProcessesWithOneName(t *testing.T) {
+	c := fakeCluster(t, 2)
+	hosts := hostNames(4)
+	step := func(i int) {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+	}
+	stands := func(m *measured) bool {
+		ready, status := m.Ready()
+		return !ready && strings.Contains(status, "another process")
+	}
+	first := c.startStatic(t, "a", t.TempDir(), 1500*time.Millisecond, false)
+	first.awaitReady(t)
+	step(0)
+	second := c.startStatic(t, "a", t.TempDir(), 1500*time.Millisecond, false)
+	step(1)
+	until(t, "one stands back", func() bool { return stands(first) || stands(second) })
+	step(2)
+	c.awaitRead(t, c.input)
+	step(3)
+	if stands(first) == stands(second) {
+		t.Error("both work, or none")
+	}
+	worker, other := first, second
+	if stands(first) {
+		worker, other = second, first
+	}
+	worker.stop()
+	other.awaitReady(t)
+	step(4)
+	step(5)
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 }
 

@@ -18,6 +18,7 @@ type Metrics struct {
 	restore       *prometheus.GaugeVec
 	partitions    prometheus.Gauge
 	rebalances    prometheus.Counter
+	takenOver     prometheus.Counter
 	restarts      prometheus.Counter
 	hostConflicts prometheus.Counter
 	sinkErrors    *prometheus.CounterVec
@@ -53,7 +54,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_assigned_partitions", Help: "Partitions that this member owns.",
 		}),
 		rebalances: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_rebalances_total", Help: "Changes of the assignment of this member.",
+			Name: "weir_rebalances_total", Help: "Rebalances of the group that this member took part in, also those that changed nothing for it.",
+		}),
+		takenOver: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_partitions_taken_over_total", Help: "Partitions that this member began to work on.",
 		}),
 		restarts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_client_restarts_total", Help: "Times that the client was replaced after an error.",
@@ -74,7 +78,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
-	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.restarts,
+	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.takenOver, m.restarts,
 		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.stateSize)
 	for _, sink := range []string{"alerts", "dead_letters", "changelog", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
@@ -100,6 +104,12 @@ func (m *Metrics) rebalanced(partitions int) {
 	if m != nil {
 		m.rebalances.Inc()
 		m.partitions.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) tookOver() {
+	if m != nil {
+		m.takenOver.Inc()
 	}
 }
 

@@ -31,6 +31,7 @@ type Service struct {
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
 	served  bool      // something was committed since the start of the process
+	leave   bool      // the group is to be left with the client
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
 	oneByOne map[string]time.Time
 	lostUpTo map[topicPartition]int64 // up to where records of the input are known to be lost
@@ -92,9 +93,9 @@ func (s *Service) Ready() (ready bool, status string) {
 	return s.ready, s.status
 }
 
-func (s *Service) setStatus(ready bool, status string) {
+func (s *Service) notReady(status string) {
 	s.mu.Lock()
-	s.ready, s.status = ready, status
+	s.ready, s.status = false, status
 	s.mu.Unlock()
 }
 
@@ -113,7 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		began := s.deps.Now()
 		err := s.runClient(ctx)
-		s.setStatus(false, "stopped")
+		s.notReady("stopped")
 		switch {
 		case errors.Is(err, errStore):
 			return err
@@ -126,9 +127,11 @@ func (s *Service) Run(ctx context.Context) error {
 			backoff = max(backoff, s.noteHeld(cause))
 		}
 		s.deps.Metrics.restarted()
-		s.noteFenced(err)
+		if s.noteFenced(err); isFenced(err) {
+			s.awaitName(ctx, err)
+		}
 		s.log.Warn("starting again with a new client", slog.Any("error", err), slog.Duration("pause", backoff))
-		s.setStatus(false, "waiting to connect again: "+err.Error())
+		s.notReady("waiting to connect again: " + err.Error())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -164,7 +167,7 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.disconnect()
-	s.setStatus(false, "joining the group")
+	s.notReady("joining the group")
 	for ctx.Err() == nil {
 		if err := s.swapRules(); err != nil {
 			return err
@@ -176,17 +179,26 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.log.Info("leaving the group")
+	if s.cfg.GroupInstance == "" || s.cfg.Leave {
+		s.log.Info("leaving the group")
+		s.leave = true
+	} else {
+		s.log.Info("stopping: the group keeps our partitions for us until session_timeout is over", slog.String("group_instance", s.cfg.GroupInstance))
+	}
 	return ctx.Err()
 }
 
-// disconnect ends the restores that go on, and the client. A static member stays in the group: it comes back under its name.
+// disconnect ends the restores that go on, and the client. A static member stays in the group, unless it has to leave: it comes back under
+// its name.
 func (s *Service) disconnect() {
 	s.closeMembership()
 	for _, l := range s.loading {
 		l.stop()
 	}
 	s.cl.Close()
+	if s.leave && s.cfg.GroupInstance != "" {
+		s.leaveGroup()
+	}
 	s.admin.Close()
 }
 

@@ -85,7 +85,13 @@ func (c *cluster) startMeasured(t *testing.T, cfg kafka.Config) (m *member, metr
 	m = c.startDeps(t, cfg, t.TempDir(), kafka.Deps{
 		Metrics: kafka.NewMetrics(reg), Now: time.Now, Logger: slog.New(slog.NewTextHandler(testLog{t}, nil)),
 	})
-	return m, func() string {
+	return m, metricsText(t, reg)
+}
+
+// metricsText returns what a scrape of metrics gives.
+func metricsText(t *testing.T, reg *prometheus.Registry) func() string {
+	t.Helper()
+	return func() string {
 		rec := httptest.NewRecorder()
 		promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 		return rec.Body.String()

@@ -224,6 +224,7 @@ func (s *Service) arrive(a arrival) error {
 		return err
 	}
 	s.noteWarm(a.member)
+	s.deps.Metrics.tookOver()
 	s.resume(n)
 	return nil
 }
