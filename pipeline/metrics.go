@@ -42,6 +42,8 @@ type Metrics struct {
 	deduplicated      *prometheus.CounterVec
 	idsForgotten      *prometheus.CounterVec
 	ids               *prometheus.GaugeVec
+	quarantineSkipped *prometheus.CounterVec
+	quarantineDropped *prometheus.CounterVec
 	rekeySent         *prometheus.CounterVec
 	rekeyBytes        *prometheus.CounterVec
 	rekeyReceived     *prometheus.CounterVec
@@ -93,6 +95,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		deduplicated:      counter("alerts_deduplicated_total", "Alerts of a rule left out: one of the same id was published within dedupe.window.", "rule_id"),
 		idsForgotten:      counter("dedupe_ids_forgotten_total", "Ids of alerts forgotten before dedupe.window was over, because there were more than dedupe.ids.", "partition"),
 		ids:               gauge("dedupe_ids", "Ids of alerts that are remembered.", "partition"),
+		quarantineSkipped: counter("rule_quarantine_skipped_total", "Candidates that a rule did not get because it was in quarantine.", "rule_id"),
+		quarantineDropped: counter("rule_quarantine_partials_dropped_total", "Partials dropped because their rule was put in quarantine.", "rule_id"),
 		alerts:            counter("alerts_total", "Alerts that were committed.", "partition", "severity"),
 		rekeySent:         counter("rekey_sent_total", "Events sent to the re-key topic, one for each target partition, by source partition.", "partition"),
 		rekeyBytes:        counter("rekey_sent_bytes_total", "Bytes of the events sent to the re-key topic, by source partition.", "partition"),
@@ -117,7 +121,7 @@ type counts struct {
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
-	deduplicated                                            []uint64
+	deduplicated, skipped, quarantined                      []uint64
 
 	// What the gauges were at the last flush.
 	seenPartials []int
@@ -127,7 +131,7 @@ func newCounts(rules int) counts {
 	return counts{
 		deadLetters: map[string]uint64{}, matches: make([]uint64, rules), evicted: make([]uint64, rules),
 		lateByRule: make([]uint64, rules), matchesCut: make([]uint64, rules), timeless: make([]uint64, rules),
-		deduplicated: make([]uint64, rules),
+		deduplicated: make([]uint64, rules), skipped: make([]uint64, rules), quarantined: make([]uint64, rules),
 		seenPartials: make([]int, rules),
 	}
 }
@@ -136,7 +140,7 @@ func newCounts(rules int) counts {
 func (c *counts) forRules(rules int) {
 	n := newCounts(rules)
 	c.matches, c.evicted, c.lateByRule, c.matchesCut, c.timeless = n.matches, n.evicted, n.lateByRule, n.matchesCut, n.timeless
-	c.deduplicated, c.seenPartials = n.deduplicated, n.seenPartials
+	c.deduplicated, c.skipped, c.quarantined, c.seenPartials = n.deduplicated, n.skipped, n.quarantined, n.seenPartials
 }
 
 // reset drops the counts of the batch.
@@ -147,11 +151,13 @@ func (c *counts) reset() {
 	clear(c.matchesCut)
 	clear(c.timeless)
 	clear(c.deduplicated)
+	clear(c.skipped)
+	clear(c.quarantined)
 	clear(c.deadLetters)
 	*c = counts{
 		clock: c.clock, newest: c.newest, deadLetters: c.deadLetters,
 		matches: c.matches, evicted: c.evicted, lateByRule: c.lateByRule, matchesCut: c.matchesCut, timeless: c.timeless,
-		deduplicated: c.deduplicated,
+		deduplicated: c.deduplicated, skipped: c.skipped, quarantined: c.quarantined,
 		seenPartials: c.seenPartials,
 	}
 }
@@ -167,6 +173,7 @@ func (w *Worker) countLate(b *buffered) {
 // flush adds the counts of the committed batch to the metrics.
 func (c *counts) flush(w *Worker) {
 	defer c.reset()
+	w.meter.report(sampledCandidates)
 	m := w.cfg.Metrics
 	if m == nil {
 		return
@@ -246,6 +253,8 @@ func (c *counts) flushRules(w *Worker, partition string) {
 			{m.timeless, c.timeless[i]},
 			{m.evicted, c.evicted[i]},
 			{m.deduplicated, c.deduplicated[i]},
+			{m.quarantineSkipped, c.skipped[i]},
+			{m.quarantineDropped, c.quarantined[i]},
 			{m.lateByRule, c.lateByRule[i]},
 		} {
 			if v.n > 0 {

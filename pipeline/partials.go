@@ -19,7 +19,17 @@ type candidate struct {
 // feed gives an event to the sequence machines of its candidates. The event's evidence is in place.
 func (w *Worker) feed(b *buffered, h *host) {
 	for i := range b.cands {
-		w.advance(&b.cands[i], b, h)
+		c := &b.cands[i]
+		if w.rests(c.rule) {
+			continue
+		}
+		if w.meter.sample(sampledCandidates) {
+			began := w.meter.q.elapsed()
+			w.advance(c, b, h)
+			w.meter.took[c.rule.Number] += w.meter.q.elapsed() - began
+			continue
+		}
+		w.advance(c, b, h)
 	}
 }
 
@@ -132,6 +142,8 @@ func (w *Worker) enforceCaps(p *partial, isNew bool, held int) {
 	limits, t := &w.cfg.Limits, w.partials
 	switch {
 	case p.dead():
+	case isNew && w.cfg.Quarantine.tooMany(t.ruleOf(p), w.number, t.byRule[p.rule].live):
+		w.followQuarantine()
 	case held > limits.PerKey:
 		w.evict(p, "limits.per_key")
 	case isNew && t.byRule[p.rule].live > limits.PartialsPerRule:

@@ -56,8 +56,10 @@ type Config struct {
 	Samples SampleMode
 	// SampleScope tells, with SamplesBatch, the events that the search is over from others; nil takes all.
 	SampleScope func(sequence.Ref) bool
-	Metrics     *Metrics     // nil counts nothing
-	Logger      *slog.Logger // nil discards
+	// Quarantine keeps rules that exceed their budgets; nil is for replays, which have none.
+	Quarantine *Quarantine
+	Metrics    *Metrics     // nil counts nothing
+	Logger     *slog.Logger // nil discards
 	// Now is the wall clock, used for weir.detected_at and weir.latency_ms only. Nil gives alerts the time
 	// of their completing event, for output that must not differ between runs.
 	Now func() time.Time

@@ -26,8 +26,11 @@ type Preparer struct {
 	cands   []candidate
 	memory  slab
 
+	meter       *meter // nil measures nothing
+	quarantined uint64 // version of the quarantine that the matcher knows
+
 	// What the running counts of the decoder and the matcher were when they were last reported.
-	seenEvaluations, seenCandidates, seenUncoerced []uint64
+	seenEvaluations, seenCandidates, seenExcluded, seenUncoerced []uint64
 }
 
 // NewPreparer returns a preparer of the records of any partition. EnsureDefaults was called.
@@ -35,7 +38,8 @@ func NewPreparer(cfg *Config) *Preparer {
 	set := cfg.Set
 	return &Preparer{
 		cfg: cfg, meta: set.Meta(), decoder: event.NewDecoder(set.Schema()), ev: event.New(set.Schema()),
-		matcher:         set.NewMatcher(),
+		matcher: set.NewMatcher(), meter: newMeter(cfg),
+		seenExcluded:    make([]uint64, len(set.Rules())),
 		seenEvaluations: make([]uint64, len(set.Rules())), seenCandidates: make([]uint64, len(set.Rules())),
 		seenUncoerced: make([]uint64, set.Schema().Len()),
 	}
@@ -76,14 +80,28 @@ type hit struct {
 	detail   string // of a dead letter
 }
 
+// sampledRecords is the number of records of which one is measured.
+const sampledRecords = 64
+
 // Prepare fills in what is known of b's records.
 func (p *Preparer) Prepare(b *Batch) {
+	defer p.meter.begin()()
+	if v := p.cfg.Quarantine.version(); v != p.quarantined {
+		p.quarantined = v
+		p.matcher.Exclude(p.cfg.Quarantine.restingOn(p.cfg.Set, everywhere))
+	}
 	b.prepared = slices.Grow(b.prepared[:0], len(b.Records))[:len(b.Records)]
 	b.hits = slices.Grow(b.hits[:0], len(b.Records))[:len(b.Records)]
 	b.text = b.text[:0]
 	unknown := p.matcher.Stats().UnknownStream
 	for i := range b.Records {
+		if p.meter.sample(sampledRecords) {
+			p.matcher.Measure(p.meter.took, p.meter.q.elapsed)
+		}
 		p.prepare(&b.Records[i], b, &b.prepared[i], &b.hits[i])
+		if p.meter != nil {
+			p.matcher.Measure(nil, nil)
+		}
 	}
 	b.unknown = p.matcher.Stats().UnknownStream - unknown
 }
@@ -279,6 +297,7 @@ func (p *Preparer) appendStage(first int, rule *rules.Compiled, stage *eql.Stage
 // Report adds what the matcher and the decoder have counted since the last call to the metrics: the work that was done,
 // whether or not it was committed. Call it on the preparer's goroutine.
 func (p *Preparer) Report() {
+	p.meter.report(sampledRecords)
 	m := p.cfg.Metrics
 	if m == nil {
 		return
@@ -292,6 +311,11 @@ func (p *Preparer) Report() {
 			m.evaluations.WithLabelValues(rule.Rule.ID).Add(float64(n))
 		}
 	}
+	for i, rule := range p.cfg.Set.Rules() {
+		if n := stats.Excluded[i] - p.seenExcluded[i]; n > 0 {
+			m.quarantineSkipped.WithLabelValues(rule.Rule.ID).Add(float64(n))
+		}
+	}
 	for slot, n := range p.decoder.Uncoerced() {
 		if n -= p.seenUncoerced[slot]; n > 0 {
 			m.uncoerced.WithLabelValues(p.cfg.Set.Schema().Field(event.Slot(slot)).Path).Add(float64(n))
@@ -299,6 +323,7 @@ func (p *Preparer) Report() {
 	}
 	copy(p.seenCandidates, stats.Candidates)
 	copy(p.seenEvaluations, stats.Evaluations)
+	copy(p.seenExcluded, stats.Excluded)
 	copy(p.seenUncoerced, p.decoder.Uncoerced())
 }
 

@@ -19,6 +19,8 @@ func (w *Worker) Swap(cfg *Config) error {
 		return err
 	}
 	w.setRules(cfg, machines)
+	w.resting, w.quarantined = nil, 0
+	cfg.Quarantine.Keep(cfg.Set)
 	w.counts.forRules(len(machines))
 	next := w.byHash
 	dropped := 0
@@ -39,7 +41,7 @@ func (w *Worker) Swap(cfg *Config) error {
 
 // setRules prepares the worker for the rules of a configuration.
 func (w *Worker) setRules(cfg *Config, machines []Machine) {
-	w.cfg, w.machines, w.preparer = cfg, machines, NewPreparer(cfg)
+	w.cfg, w.machines, w.preparer, w.meter = cfg, machines, NewPreparer(cfg), newMeter(cfg)
 	w.byHash, w.sharing = rulesByHash(cfg.Set), cfg.Shares()
 	w.absences = w.absences[:0]
 	for _, c := range cfg.Set.Rules() {

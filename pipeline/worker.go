@@ -29,6 +29,10 @@ type Worker struct {
 	byHash   map[uint64]*rules.Compiled // those that have machines
 	sharing  bool                       // some of them join events of any host
 	absences []bool                     // by rule number: the rule has missing stages
+	meter    *meter                     // nil measures nothing
+	resting  []bool                     // by rule number: the rule is in quarantine; nil: none is
+	// The version of the quarantine that resting is of; 0: of none.
+	quarantined uint64
 
 	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
@@ -102,6 +106,7 @@ func (w *Worker) forget() {
 	w.pendingHosts = 0
 	w.newHosts = nil
 	w.partials = newPartialTable(w.cfg.Set.Rules())
+	w.resting, w.quarantined = nil, 0
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
 	w.buffered = 0
@@ -155,6 +160,8 @@ func (w *Worker) Process(records []Record) error {
 // ProcessBatch runs the records from up to to of a prepared batch, as Process does. Each record of a batch is run
 // once: what was prepared of it becomes the worker's.
 func (w *Worker) ProcessBatch(b *Batch, from, to int) error {
+	defer w.meter.begin()()
+	w.followQuarantine()
 	w.counts.unknownStream += b.unknown
 	b.unknown = 0
 	for i := from; i < to; i++ {
@@ -253,6 +260,15 @@ func (w *Worker) believable(ms int64, sub int32) (int64, int32) {
 // wait for the host's watermark, late ones don't.
 func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
 	for _, c := range hit.single {
+		if w.rests(c) {
+			continue
+		}
+		if w.meter.sample(sampledCandidates) {
+			began := w.meter.q.elapsed()
+			w.alertEvent(c, h, hit.ref, r.Value)
+			w.meter.took[c.Number] += w.meter.q.elapsed() - began
+			continue
+		}
 		w.alertEvent(c, h, hit.ref, r.Value)
 	}
 	for _, c := range hit.timeless {

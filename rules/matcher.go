@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
@@ -30,6 +31,8 @@ type Stats struct {
 	Candidates []uint64
 	// Evaluations counts the predicates that were evaluated for a rule: its candidates within its index patterns.
 	Evaluations []uint64
+	// Excluded counts the candidates that were not evaluated because their rule was left out.
+	Excluded []uint64
 	// UnknownStream counts the events whose data stream was unknown, so that no index pattern filtered them.
 	UnknownStream uint64
 }
@@ -49,6 +52,10 @@ type Matcher struct {
 	event *event.Event
 	views map[string]*view // by gate and data stream
 
+	excluded []bool          // by rule; nil: none
+	times    []time.Duration // by rule; nil: nothing is measured
+	now      func() time.Duration
+
 	stats  Stats
 	key    []byte
 	folded []byte
@@ -63,7 +70,9 @@ func (s *Set) NewMatcher() *Matcher {
 		seen:   make([]uint32, len(s.units)),
 		stages: make([]uint64, len(s.rules)),
 		views:  map[string]*view{},
-		stats:  Stats{Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules))},
+		stats: Stats{
+			Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules)), Excluded: make([]uint64, len(s.rules)),
+		},
 	}
 }
 
@@ -133,8 +142,12 @@ func (m *Matcher) consider(u int32) {
 	if !hasBit(m.view.allowed, u) {
 		return
 	}
+	if len(m.excluded) > 0 && m.excluded[unit.rule] {
+		m.stats.Excluded[unit.rule]++
+		return
+	}
 	m.stats.Evaluations[unit.rule]++
-	if !unit.stage.Match(m.event, m.memo) {
+	if !m.holds(unit) {
 		return
 	}
 	if unit.bit == 0 {

@@ -258,17 +258,19 @@ type registry interface {
 
 // engine is the service with what it works with.
 type engine struct {
-	service  *kafka.Service
-	store    *state.Store
-	registry registry
-	log      *slog.Logger
-	reloads  *reloader // nil: the rules stay what they are
-	hup      <-chan os.Signal
+	service    *kafka.Service
+	store      *state.Store
+	quarantine *pipeline.Quarantine
+	registry   registry
+	log        *slog.Logger
+	reloads    *reloader // nil: the rules stay what they are
+	hup        <-chan os.Signal
 }
 
-// ready is what /readyz says: a reload that failed is told, and takes no member out of service.
+// ready is what /readyz says: a reload that failed and rules in quarantine are told, and take no member out of service.
 func (e *engine) ready() (ready bool, status string) {
 	ready, status = e.service.Ready()
+	status = strings.Join(append([]string{status}, e.quarantine.Notes()...), "\n")
 	if e.reloads != nil {
 		if note := e.reloads.note(); note != "" {
 			status += "\n" + note
@@ -292,6 +294,9 @@ func (a *app) newEngine(
 	if err != nil {
 		return nil, err
 	}
+	quarantine := pipeline.NewQuarantine(pipeline.QuarantineOptions{
+		CPU: c.Limits.RuleCPU, Partials: c.Limits.RulePartials, Hold: c.Limits.Quarantine, Now: a.now, Logger: log,
+	}, registry)
 	service := kafka.New(cfg, kafka.Deps{
 		Pipeline: &pipeline.Config{
 			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes}), Streams: c.DataStreams,
@@ -301,12 +306,13 @@ func (a *app) newEngine(
 				PerKey: c.Limits.PerKey, MatchesPerEvent: c.Limits.MatchesPerEvent,
 				Buffered: c.Limits.Buffered, Hosts: c.Limits.Hosts,
 			},
-			Dedupe:  pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
-			Metrics: pipeline.NewMetrics(registry), Logger: log, Now: a.now,
+			Dedupe:     pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
+			Quarantine: quarantine,
+			Metrics:    pipeline.NewMetrics(registry), Logger: log, Now: a.now,
 		},
 		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert, At: faults(),
 	})
-	return &engine{service: service, store: store, registry: registry, log: log}, nil
+	return &engine{service: service, store: store, quarantine: quarantine, registry: registry, log: log}, nil
 }
 
 // maintenance is how often the store gives back the space of what is gone.

@@ -122,6 +122,10 @@ type Limits struct {
 	MatchesPerEvent int `yaml:"matches_per_event" doc:"alerts of one rule that one event completes under different join keys; the rest is cut and counted"`
 	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer"`
 	Hosts           int `yaml:"hosts" doc:"hosts remembered without anything pending"`
+
+	RulePartials int           `yaml:"rule_partials" doc:"unfinished sequences of one rule above which it is put in quarantine on that partition; 0 for never"`
+	RuleCPU      float64       `yaml:"rule_cpu" doc:"share of the processing time, 0.5 for half, above which a rule is put in quarantine; 0 for never"`
+	Quarantine   time.Duration `yaml:"quarantine" doc:"how long a rule stays in quarantine before it is tried again"`
 }
 
 // Alerts configures the alert documents.
@@ -186,7 +190,7 @@ func Default() *Config {
 		Dedupe: Dedupe{Window: 10 * time.Minute, IDs: 100_000},
 		Limits: Limits{
 			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, PerKey: 1000, MatchesPerEvent: 100,
-			Buffered: 100_000, Hosts: 100_000,
+			Buffered: 100_000, Hosts: 100_000, Quarantine: 10 * time.Minute,
 		},
 		Alerts:  Alerts{MaxBytes: DefaultAlertBytes},
 		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 4 << 20, BatchRecords: 20_000},

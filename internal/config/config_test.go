@@ -80,7 +80,8 @@ func TestEverything(t *testing.T) {
 		"order.lateness": "3s", "order.future_tolerance": "1m", "commit.interval": "1s",
 		"session_timeout": "11s", "transaction_timeout": "12s", "delivery": "exactly_once",
 		"limits.event_bytes": "10_000", "limits.partials_per_rule": "1", "limits.partials": "2", "limits.buffered": "3",
-		"dedupe.window": "4s", "dedupe.ids": "8", "limits.hosts": "4", "limits.per_key": "5", "limits.matches_per_event": "6", "alerts.max_bytes": "5000", "fetch.max_bytes": "6000", "fetch.max_partition_bytes": "5999",
+		"dedupe.window": "4s", "dedupe.ids": "8", "limits.hosts": "4", "limits.per_key": "5", "limits.matches_per_event": "6",
+		"limits.rule_partials": "1", "limits.rule_cpu": "0.25", "limits.quarantine": "9s", "alerts.max_bytes": "5000", "fetch.max_bytes": "6000", "fetch.max_partition_bytes": "5999",
 		"fetch.batch_records": "7", "http.address": "127.0.0.1:1", "http.pprof": "true", "log.level": "debug", "log.format": "json",
 	}
 	var file strings.Builder
@@ -106,7 +107,7 @@ session_timeout: 11s
 transaction_timeout: 12s
 delivery: exactly_once
 dedupe: {window: 4s, ids: 8}
-limits: {event_bytes: 10_000, partials_per_rule: 1, partials: 2, buffered: 3, hosts: 4, per_key: 5, matches_per_event: 6}
+limits: {event_bytes: 10_000, partials_per_rule: 1, partials: 2, buffered: 3, hosts: 4, per_key: 5, matches_per_event: 6, rule_partials: 1, rule_cpu: 0.25, quarantine: 9s}
 alerts: {max_bytes: 5000}
 fetch: {max_bytes: 6000, max_partition_bytes: 5999, batch_records: 7}
 http: {address: "127.0.0.1:1", pprof: true}
@@ -191,6 +192,11 @@ func TestProblems(t *testing.T) {
 		{"value for a mapping", minimal + "data_streams: x\n", nil, []string{":4:15: data_streams: must be a mapping, as topic: type-dataset-namespace"}},
 		{"list in a mapping", minimal + "data_streams: {events: [x]}\n", nil, []string{":4:24: data_streams: must be a text"}},
 		{"bool", minimal + "http: {pprof: maybe}\n", nil, []string{`:4:15: http.pprof: must be true or false, not "maybe"`}},
+		{"share", minimal + "limits: {rule_cpu: half}\n", nil, []string{`:4:20: limits.rule_cpu: must be a number, not "half"`}},
+		{"budgets", minimal + "limits: {rule_cpu: 1.5, rule_partials: 200000, quarantine: 1ms}\n", nil, []string{
+			":4:20: limits.rule_cpu: 1.5 is not between 0 and 1", ":4:40: limits.rule_partials: must not be above limits.partials_per_rule (100000): a rule has no more of them than that",
+			":4:60: limits.quarantine: 1ms is shorter than 1s",
+		}},
 		{"number", minimal + "limits: {hosts: many}\n", nil, []string{`:4:17: limits.hosts: must be a whole number, not "many"`}},
 		{"duration", minimal + "commit: {interval: 100}\n", nil, []string{`:4:20: commit.interval: must be a duration such as 100ms, 2s or 5m, not "100"`}},
 		{"several in order", minimal + "log: {level: loud}\ncommit: {interval: 2h}\n", []string{"WEIR_LIMITS_HOSTS=x"}, []string{

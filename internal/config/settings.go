@@ -125,6 +125,7 @@ func (f field) setMap(m map[string]string) error {
 var (
 	errBool     = errors.New("must be true or false")
 	errInt      = errors.New("must be a whole number")
+	errNumber   = errors.New("must be a number")
 	errDuration = errors.New("must be a duration such as 100ms, 2s or 5m")
 )
 
@@ -151,6 +152,13 @@ func (f field) setScalar(text string) error {
 			return fmt.Errorf("%w, not %q", errInt, text)
 		}
 		f.value.SetInt(n)
+		return nil
+	case float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%w, not %q", errNumber, text)
+		}
+		f.value.SetFloat(n)
 		return nil
 	default:
 		f.value.SetString(text)

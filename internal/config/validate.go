@@ -257,6 +257,7 @@ func (l *loader) validateSizes() {
 		{"limits.matches_per_event", c.Limits.MatchesPerEvent, 1, most},
 		{"limits.buffered", c.Limits.Buffered, 1, most},
 		{"limits.hosts", c.Limits.Hosts, 1, most},
+		{"limits.rule_partials", c.Limits.RulePartials, 0, most},
 		{"dedupe.ids", c.Dedupe.IDs, 1, most},
 		{"alerts.max_bytes", c.Alerts.MaxBytes, 4096, 16 << 20},
 		{"fetch.max_bytes", c.Fetch.MaxBytes, 1 << 10, most},
@@ -269,6 +270,15 @@ func (l *loader) validateSizes() {
 	}
 	if c.Fetch.MaxPartitionBytes > c.Fetch.MaxBytes {
 		l.wrong("fetch.max_partition_bytes", "must not be above fetch.max_bytes (%d)", c.Fetch.MaxBytes)
+	}
+	if c.Limits.RulePartials > c.Limits.PartialsPerRule {
+		l.wrong("limits.rule_partials", "must not be above limits.partials_per_rule (%d): a rule has no more of them than that", c.Limits.PartialsPerRule)
+	}
+	if share := c.Limits.RuleCPU; !(share >= 0 && share <= 1) {
+		l.wrong("limits.rule_cpu", "%v is not between 0 and 1", share)
+	}
+	if hold := c.Limits.Quarantine; hold < time.Second {
+		l.wrong("limits.quarantine", "%s is shorter than 1s", hold)
 	}
 	if c.Limits.PartialsPerRule > c.Limits.Partials {
 		l.wrong("limits.partials_per_rule", "must not be above limits.partials (%d)", c.Limits.Partials)

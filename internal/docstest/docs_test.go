@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -146,6 +147,7 @@ func metrics(t *testing.T) []metric {
 	var r recorder
 	pipeline.NewMetrics(&r)
 	kafka.NewMetrics(&r)
+	pipeline.NewQuarantine(pipeline.QuarantineOptions{Now: time.Now}, &r)
 	desc := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*?)", (?:unit: "[^"]*", )?constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
 	var out []metric
 	for _, c := range r.collectors {

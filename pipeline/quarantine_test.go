@@ -1,0 +1,162 @@
+package pipeline_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/alert"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// wall is a clock that tests move.
+type wall struct {
+	now  time.Time
+	step time.Duration // with each look
+}
+
+func (w *wall) look() time.Time {
+	w.now = w.now.Add(w.step)
+	return w.now
+}
+
+// quarantined is a worker with a quarantine.
+type quarantined struct {
+	*pipeline.Worker
+	q     *pipeline.Quarantine
+	cfg   *pipeline.Config
+	reg   *prometheus.Registry
+	log   *strings.Builder
+	store *state.Store
+	clock *wall
+}
+
+func newQuarantined(t *testing.T, set *rules.Set, o pipeline.QuarantineOptions) *quarantined {
+	t.Helper()
+	w := &quarantined{reg: prometheus.NewRegistry(), log: &strings.Builder{}, store: state.OpenMemory(), clock: &wall{now: time.UnixMilli(t0)}}
+	o.Now, o.Logger = w.clock.look, slog.New(slog.NewTextHandler(w.log, nil))
+	w.q = pipeline.NewQuarantine(o, w.reg)
+	w.cfg = &pipeline.Config{
+		Set: set, Alerts: alert.NewECS(alert.Options{}), Quarantine: w.q, Metrics: pipeline.NewMetrics(w.reg),
+	}
+	w.cfg.EnsureDefaults()
+	var err error
+	if w.Worker, err = pipeline.NewWorker(w.cfg, w.store.Partition(3), 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func pairSet(t *testing.T, changed string) *rules.Set {
+	t.Helper()
+	return compileQueries(t, rules.SetOptions{}, map[string]string{
+		"greedy": `sequence by host.id with maxspan=60s [any where tag == "A"] [any where tag == "B"` + changed + `]`,
+		"modest": `sequence by host.id with maxspan=60s [any where tag == "C"] [any where tag == "B"]`,
+		"single": `any where tag == "D"`,
+	}, nil)
+}
+
+// A rule with too many partials rests on its partition: nothing of it is left, others go on, and after a while it is tried again.
+func TestQuarantineOfARuleWithTooManyPartials(t *testing.T) {
+	w := newQuarantined(t, pairSet(t, ""), pipeline.QuarantineOptions{Partials: 3, Hold: time.Minute})
+	process(t, w.Worker, of("a", "A", 0, 0), of("b", "A", 1, 100), of("c", "A", 2, 200), of("a", "C", 3, 300), of("q", "X", 4, 9000))
+	commit(t, w.Worker)
+	if got := w.Partials(); got != 4 || len(w.q.Notes()) > 0 {
+		t.Fatalf("%d partials, notes %q", got, w.q.Notes())
+	}
+	process(t, w.Worker, of("d", "A", 5, 10_000), of("q", "X", 6, 19_000), of("e", "A", 7, 20_000), of("a", "B", 8, 20_000), of("q", "X", 9, 29_000))
+	if got := ruleMatches(w.Worker, "greedy"); len(got) > 0 {
+		t.Errorf("matches of the rule in quarantine: %v", got)
+	}
+	wantMatches(t, w.Worker, "modest", "C3 B8")
+	commit(t, w.Worker)
+	if got := w.Partials(); got != 0 {
+		t.Errorf("%d partials are left", got)
+	}
+	if err := w.store.Partition(3).Scan([]byte{byte(state.FamilyPartial)}, func(key, _ []byte) error {
+		t.Errorf("the store still has %q", key)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	expectMetric(t, w.reg, "weir_rule_quarantine_partials_dropped_total", 4)
+	expectMetric(t, w.reg, "weir_rule_quarantine_skipped_total", 2)
+	expectMetric(t, w.reg, "weir_rule_quarantined", 1)
+	expectMetric(t, w.reg, "weir_rule_quarantines_total", 1)
+	notes := w.q.Notes()
+	if len(notes) != 1 || !strings.Contains(notes[0], "rule greedy (greedy) is in quarantine on partition 3 until") ||
+		!strings.Contains(notes[0], "4 live partials, limits.rule_partials is 3; narrow") {
+		t.Errorf("notes %q", notes)
+	}
+	if !strings.Contains(w.log.String(), "rule_id=greedy") {
+		t.Errorf("log %q", w.log)
+	}
+
+	w.clock.now = w.clock.now.Add(2 * time.Minute)
+	process(t, w.Worker, of("a", "A", 10, 130_000), of("a", "B", 11, 130_500), of("q", "X", 12, 140_000))
+	wantMatches(t, w.Worker, "greedy", "A10 B11")
+	commit(t, w.Worker)
+	expectMetric(t, w.reg, "weir_rule_quarantined", 0)
+	if got := w.q.Notes(); len(got) > 0 {
+		t.Errorf("notes %q after the quarantine", got)
+	}
+}
+
+// A quarantine outlives an abort, a reload of the same rule and a new worker; it ends when the rule's query changes.
+func TestQuarantineEndsWithAChangedRule(t *testing.T) {
+	w := newQuarantined(t, pairSet(t, ""), pipeline.QuarantineOptions{Partials: 1})
+	process(t, w.Worker, of("a", "A", 0, 0), of("b", "A", 1, 100), of("q", "X", 2, 9000))
+	commit(t, w.Worker)
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	same := withSet(t, w.cfg, pairSet(t, ""))
+	if err := w.Swap(same); err != nil {
+		t.Fatal(err)
+	}
+	process(t, w.Worker, of("a", "A", 3, 10_000), of("a", "B", 4, 10_100), of("q", "X", 5, 19_000))
+	if got := ruleMatches(w.Worker, "greedy"); len(got) > 0 {
+		t.Errorf("matches of the rule in quarantine: %v", got)
+	}
+	commit(t, w.Worker)
+	if err := w.Swap(withSet(t, same, pairSet(t, ` and n == null`))); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.q.Notes(); len(got) > 0 {
+		t.Errorf("notes %q after the rule has changed", got)
+	}
+	expectMetric(t, w.reg, "weir_rule_quarantined", 0)
+	process(t, w.Worker, of("a", "A", 6, 20_000), of("a", "B", 7, 20_100), of("q", "X", 8, 29_000))
+	wantMatches(t, w.Worker, "greedy", "A6 B7")
+}
+
+// A rule that takes nearly all of the time rests on all partitions: the matcher doesn't evaluate it any more.
+func TestQuarantineOfARuleThatTakesTheTime(t *testing.T) {
+	w := newQuarantined(t, pairSet(t, ""), pipeline.QuarantineOptions{CPU: 0.5, Window: time.Second})
+	w.clock.step = 10 * time.Millisecond // each look at the clock takes so long, and only what is sampled looks
+	for i := range int64(200) {
+		process(t, w.Worker, of("a", "D", i, i))
+		commit(t, w.Worker)
+	}
+	notes := w.q.Notes()
+	if len(notes) != 1 || !strings.Contains(notes[0], "rule single (single) is in quarantine on all partitions") ||
+		!strings.Contains(notes[0], "limits.rule_cpu is 50 %") {
+		t.Fatalf("notes %q", notes)
+	}
+	process(t, w.Worker, of("a", "D", 1000, 1000))
+	if got := ruleMatches(w.Worker, "single"); len(got) > 0 {
+		t.Errorf("matches of the rule in quarantine: %v", got)
+	}
+	commit(t, w.Worker)
+	if got := sumMetric(t, w.reg, "weir_rule_quarantine_skipped_total", ""); got < 1 {
+		t.Errorf("%v candidates skipped", got)
+	}
+}
