@@ -10,3 +10,12 @@ func (b *Batch) Unhit() []Record {
 	}
 	return out
 }
+
+// Due returns the number of hosts that wait for the record clock.
+func (w *Worker) Due() int { return w.due.Len() }
+
+// Hosts returns the number of hosts that are remembered.
+func (w *Worker) Hosts() int { return len(w.hosts) }
+
+// Evidence returns the number of events whose documents are referred to.
+func (w *Worker) Evidence() int { return len(w.evidence) }

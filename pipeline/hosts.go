@@ -19,7 +19,8 @@ type host struct {
 	timers   partialID               // top of the heap of the partials that have deadlines; 0: none has one
 	deadline int64                   // the earliest of them; math.MaxInt64: none
 	partials int                     // live partials that this host drives
-	due      int64                   // record clock of its earliest entry in the due heap; math.MaxInt64: none
+	due      int64                   // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
+	place    int32                   // in the due heap
 	counted  bool                    // it is among the worker's pending hosts
 	stored   bool                    // the store has a record of it
 	dirty    bool
@@ -82,19 +83,16 @@ type buffered struct {
 
 func (b *buffered) before(c *buffered) bool { return b.ref.Compare(c.ref.Ordinal) < 0 }
 
-// dueHost is a host and the record clock at which its watermark has something to do. Entries that a later one
-// replaced are stale and skipped.
-type dueHost struct {
-	clock int64
-	h     *host
+// Before puts the host first whose watermark has something to do first.
+func (h *host) Before(g *host) bool {
+	if h.due != g.due {
+		return h.due < g.due
+	}
+	return h.name < g.name
 }
 
-func (d dueHost) before(e dueHost) bool {
-	if d.clock != e.clock {
-		return d.clock < e.clock
-	}
-	return d.h.name < e.h.name
-}
+// Place is the host's place in the due heap.
+func (h *host) Place() *int32 { return &h.place }
 
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
@@ -127,10 +125,12 @@ func (w *Worker) hostOf(name string) *host {
 func (w *Worker) forgetIdleHosts() {
 	for name, h := range w.hosts {
 		if !h.pending() && !h.stored {
+			w.due.Remove(h)
 			delete(w.hosts, name)
 			w.counts.hostsForgotten++
 		}
 	}
+	w.forgetAt = len(w.hosts) + w.cfg.Limits.Hosts/8 + 1
 }
 
 // recount brings the number of pending hosts in line with a host that may have changed.
@@ -144,6 +144,8 @@ func (w *Worker) recount(h *host) {
 			w.pendingHosts++
 		} else {
 			w.pendingHosts--
+			w.due.Remove(h)
+			h.due = math.MaxInt64
 		}
 	}
 }
@@ -162,7 +164,7 @@ func (w *Worker) schedule(h *host) {
 		return
 	}
 	h.due = clock
-	w.due.Push(dueHost{clock: clock, h: h})
+	w.due.Set(h)
 }
 
 // touch marks a host whose record in the store has to be written or deleted with the next commit.

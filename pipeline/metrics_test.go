@@ -15,7 +15,7 @@ func expectMetric(t *testing.T, reg *prometheus.Registry, name string, want floa
 }
 
 // sumMetric sums a metric over its labels; with a label value only the series that have it.
-func sumMetric(t *testing.T, reg *prometheus.Registry, name, label string) float64 {
+func sumMetric(t testing.TB, reg *prometheus.Registry, name, label string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {

@@ -67,24 +67,21 @@ func (w *Worker) runHost(h *host) {
 // runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough. Rules may join
 // events across hosts, so the events of all of them are fed in one order, and so are their deadlines.
 func (w *Worker) runDue() {
-	if w.due.Len() == 0 || w.due.Top().clock > w.clock.now {
+	if w.due.Len() == 0 || w.due.Top().due > w.clock.now {
 		return
 	}
 	w.awake = w.awake[:0]
 	buffers := minheap.New(func(a, b *host) bool { return a.buffer.Top().before(b.buffer.Top()) })
-	for w.due.Len() > 0 && w.due.Top().clock <= w.clock.now {
-		d := w.due.Pop()
-		if d.clock != d.h.due {
-			continue
+	for w.due.Len() > 0 && w.due.Top().due <= w.clock.now {
+		h := w.due.Pop()
+		h.due = math.MaxInt64
+		h.advance(w.clock.now, w.lateness)
+		w.awake = append(w.awake, h)
+		if h.pending() {
+			w.touch(h)
 		}
-		d.h.due = math.MaxInt64
-		d.h.advance(w.clock.now, w.lateness)
-		w.awake = append(w.awake, d.h)
-		if d.h.pending() {
-			w.touch(d.h)
-		}
-		if d.h.ready() {
-			buffers.Push(d.h)
+		if h.ready() {
+			buffers.Push(h)
 		}
 	}
 	drain(&buffers, (*host).ready, w.dequeue)

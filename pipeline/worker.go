@@ -38,8 +38,9 @@ type Worker struct {
 	clock        recordClock
 	clockStored  recordClock // as committed
 	hosts        map[string]*host
-	due          minheap.Heap[dueHost]
+	due          minheap.Placed[*host] // those that have something to do at some record clock
 	pendingHosts int
+	forgetAt     int // number of hosts from which on idle ones are looked for again
 	newHosts     []string
 	partials     *partialTable
 	begun        int64  // partials begun, to number them
@@ -102,7 +103,7 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, recordClock{}
 	w.hosts = map[string]*host{}
-	w.due = minheap.New(dueHost.before)
+	w.due, w.forgetAt = minheap.Placed[*host]{}, 0
 	w.pendingHosts = 0
 	w.newHosts = nil
 	w.partials = newPartialTable(w.cfg.Set.Rules())
@@ -188,7 +189,7 @@ func (w *Worker) process(r *Record, p *prepared) {
 	if p.host == "" {
 		w.counts.hostless++
 	}
-	if len(w.hosts) >= w.cfg.Limits.Hosts+w.pendingHosts { // here, where nobody holds a host
+	if n := len(w.hosts); n >= w.cfg.Limits.Hosts+w.pendingHosts && n >= w.forgetAt { // here, where nobody holds a host
 		w.forgetIdleHosts()
 	}
 	w.take(r, p)
@@ -307,8 +308,8 @@ func (w *Worker) Idle(now int64) error {
 // NextDue returns the record clock at which a silent partition has something to do, false when nothing waits.
 func (w *Worker) NextDue() (clock int64, ok bool) {
 	clock, ok = w.nextShared()
-	if w.due.Len() > 0 && (!ok || w.due.Top().clock < clock) {
-		return w.due.Top().clock, true
+	if w.due.Len() > 0 && (!ok || w.due.Top().due < clock) {
+		return w.due.Top().due, true
 	}
 	return clock, ok
 }
