@@ -147,7 +147,7 @@ func kafkaConfig(c *config.Config) (kafka.Config, error) {
 	}
 	return kafka.Config{
 		Brokers: c.Brokers, TLS: tlsConfig, SASL: mechanism,
-		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance, GroupInstance: static, Leave: c.LeaveGroup,
+		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance, GroupInstance: static, Leave: c.LeaveGroup, Standbys: c.State.Standby,
 		AlertTopic: c.Topics.Alerts, DeadLetterTopic: c.Topics.DeadLetters, ChangelogTopic: c.Topics.Changelog,
 		CreateTopics: c.Topics.Create, ReplicationFactor: int16(c.Topics.ReplicationFactor),
 		CommitInterval: c.Commit.Interval, SessionTimeout: c.SessionTimeout, TransactionTimeout: c.TransactionTimeout,

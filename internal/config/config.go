@@ -94,6 +94,7 @@ type State struct {
 	Dir        string `yaml:"dir" doc:"folder of the local state: a cache, one per member"`
 	MemtableMB int    `yaml:"memtable_mb" doc:"size of a memory table in MiB; two are kept"`
 	CacheMB    int    `yaml:"cache_mb" doc:"memory for blocks that were read, in MiB"`
+	Standby    int    `yaml:"standby" doc:"how many other members keep a copy of each partition's state, so that they take over within seconds; 0 for none"`
 }
 
 // Order configures the reorder buffer.

@@ -250,6 +250,7 @@ func (l *loader) validateSizes() {
 	}{
 		{"state.memtable_mb", c.State.MemtableMB, 1, 4096},
 		{"state.cache_mb", c.State.CacheMB, 1, 1 << 20},
+		{"state.standby", c.State.Standby, 0, 10},
 		{"limits.event_bytes", c.Limits.EventBytes, 1024, 15 << 20},
 		{"limits.partials_per_rule", c.Limits.PartialsPerRule, 1, most},
 		{"limits.partials", c.Limits.Partials, 1, most},

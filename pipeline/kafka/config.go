@@ -34,6 +34,11 @@ type Config struct {
 	// Leave has a static member leave the group when Run ends by its context, so that others take over at once.
 	Leave bool
 
+	// Standbys is how many other members keep a copy of each partition's state on disk. The group's leader decides by its own setting.
+	Standbys int
+	// StandbyGrace is how long a copy stays that nobody asks for; default 5 min.
+	StandbyGrace time.Duration
+
 	AlertTopic      string
 	DeadLetterTopic string
 	ChangelogTopic  string
@@ -63,6 +68,7 @@ func (c *Config) EnsureDefaults() {
 	c.CommitInterval = cmp.Or(c.CommitInterval, 100*time.Millisecond)
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, 10*time.Second)
 	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, 10*time.Second)
+	c.StandbyGrace = cmp.Or(c.StandbyGrace, 5*time.Minute)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 500*time.Millisecond)
 	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 32<<20)
 	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 4<<20)

@@ -55,14 +55,16 @@ func (s *Service) noteProtocol(eager bool) {
 		// The leader may have given away what we have yet to give up.
 		m.fallen = true
 	}
-	m.eager = eager
+	if m.eager = eager; eager {
+		m.standby = nil // its plan knows none
+	}
 }
 
 // noteStandby is told by the balancer whose copies this member shall keep.
 func (s *Service) noteStandby(standby []int32, ok bool) {
 	s.noteProtocol(false)
 	if !ok {
-		return
+		standby = nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

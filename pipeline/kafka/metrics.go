@@ -17,8 +17,11 @@ type Metrics struct {
 	recordLag     *prometheus.GaugeVec
 	restore       *prometheus.GaugeVec
 	partitions    prometheus.Gauge
+	standby       prometheus.Gauge
+	standbyBehind *prometheus.GaugeVec
 	rebalances    prometheus.Counter
 	takenOver     prometheus.Counter
+	restored      prometheus.Counter
 	restarts      prometheus.Counter
 	hostConflicts prometheus.Counter
 	sinkErrors    *prometheus.CounterVec
@@ -53,8 +56,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		partitions: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_assigned_partitions", Help: "Partitions that this member owns.",
 		}),
+		standby: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_standby_partitions", Help: "Partitions of other members of whose state this member keeps a copy.",
+		}),
+		standbyBehind: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_standby_lag_records", Help: "Changelog records that the copy of a partition's state is behind, looked at every 5 s.",
+		}, []string{"partition"}),
 		rebalances: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_rebalances_total", Help: "Rebalances of the group that this member took part in, also those that changed nothing for it.",
+		}),
+		restored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_restored_records_total", Help: "Changelog records that were read to take partitions over.",
 		}),
 		takenOver: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_partitions_taken_over_total", Help: "Partitions that this member began to work on.",
@@ -78,7 +90,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
-	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.rebalances, m.takenOver, m.restarts,
+	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.standby, m.standbyBehind, m.rebalances, m.takenOver, m.restored, m.restarts,
 		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.stateSize)
 	for _, sink := range []string{"alerts", "dead_letters", "changelog", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
@@ -104,6 +116,30 @@ func (m *Metrics) rebalanced(partitions int) {
 	if m != nil {
 		m.rebalances.Inc()
 		m.partitions.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) standbys(partitions int) {
+	if m != nil {
+		m.standby.Set(float64(partitions))
+	}
+}
+
+func (m *Metrics) standbyLag(partition int32, records int64) {
+	if m != nil {
+		m.standbyBehind.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(records))
+	}
+}
+
+func (m *Metrics) forgetStandby(partition int32) {
+	if m != nil {
+		m.standbyBehind.DeleteLabelValues(strconv.Itoa(int(partition)))
+	}
+}
+
+func (m *Metrics) restoredRecords(n int) {
+	if m != nil {
+		m.restored.Add(float64(n))
 	}
 }
 

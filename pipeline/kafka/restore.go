@@ -31,13 +31,9 @@ const restorePatience = 10 * time.Second
 //
 // complete is called for each partition whose local state is up to that end.
 func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, complete func(n int32)) error {
-	ends, err := s.changelogOffsets(ctx, s.admin.ListEndOffsets)
+	starts, ends, err := s.changelogBounds(ctx)
 	if err != nil {
-		return fmt.Errorf("end offsets of the changelog: %w", err)
-	}
-	starts, err := s.changelogOffsets(ctx, s.admin.ListStartOffsets)
-	if err != nil {
-		return fmt.Errorf("start offsets of the changelog: %w", err)
+		return err
 	}
 	r := &restorer{service: s, loader: l, todo: map[int32]*restoring{}, complete: complete}
 	for _, n := range partitions {
@@ -49,6 +45,17 @@ func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, co
 		return fmt.Errorf("restore state from the changelog: %w", err)
 	}
 	return nil
+}
+
+// changelogBounds returns where the changelog's partitions begin and end.
+func (s *Service) changelogBounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {
+	if ends, err = s.changelogOffsets(ctx, s.admin.ListEndOffsets); err != nil {
+		return nil, nil, fmt.Errorf("end offsets of the changelog: %w", err)
+	}
+	if starts, err = s.changelogOffsets(ctx, s.admin.ListStartOffsets); err != nil {
+		return nil, nil, fmt.Errorf("start offsets of the changelog: %w", err)
+	}
+	return starts, ends, nil
 }
 
 // changelogOffsets lists offsets of the changelog. A topic that was created a moment ago may not be known to every
@@ -88,26 +95,29 @@ type restoring struct {
 }
 
 // plan decides from where a partition has to be read.
-func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) error {
-	s := r.service
+func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) (err error) {
+	r.todo[n], err = r.service.planRestore(n, starts, ends)
+	return err
+}
+
+// planRestore decides from where the changelog of a partition has to be read, and deletes local state that can't be trusted.
+func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restoring, error) {
 	part := s.deps.Store.Partition(n)
 	end, ok := ends.Lookup(s.cfg.ChangelogTopic, n)
 	if !ok {
-		return fmt.Errorf("changelog %s has no partition %d", s.cfg.ChangelogTopic, n)
+		return nil, fmt.Errorf("changelog %s has no partition %d", s.cfg.ChangelogTopic, n)
 	}
 	start, _ := starts.Lookup(s.cfg.ChangelogTopic, n)
 	from, reason := s.trusted(part, end.Offset)
 	if reason != "" {
 		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
 		if err := part.Wipe(); err != nil {
-			return fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
+			return nil, fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
 		from = start.Offset
 	}
 	from = max(from, start.Offset)
-	s.deps.Metrics.restoreRemaining(n, max(0, end.Offset-from))
-	r.todo[n] = &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}
-	return nil
+	return &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}, nil
 }
 
 // trusted returns the changelog offset up to which the local state is good, or the reason why it isn't.
@@ -134,6 +144,7 @@ func (s *Service) trusted(part *state.Partition, end int64) (from int64, reason 
 // are transaction markers, and without them the end would never be seen.
 func (r *restorer) run(ctx context.Context) error {
 	for n, t := range r.todo {
+		r.service.deps.Metrics.restoreRemaining(n, max(0, t.end-t.next))
 		if t.next >= t.end {
 			delete(r.todo, n)
 			r.complete(n)
@@ -147,12 +158,7 @@ func (r *restorer) run(ctx context.Context) error {
 		offsets[n] = kgo.NewOffset().At(p.next)
 	}
 	s := r.service
-	opts := append(s.cfg.clientOptions(s.log),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.ChangelogTopic: offsets}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),
-	)
-	cl, err := kgo.NewClient(opts...)
+	cl, err := s.changelogClient(offsets)
 	if err != nil {
 		return err
 	}
@@ -188,6 +194,15 @@ func (r *restorer) run(ctx context.Context) error {
 	return nil
 }
 
+// changelogClient returns a client that reads partitions of the changelog, committed, from offsets on.
+func (s *Service) changelogClient(offsets map[int32]kgo.Offset) (*kgo.Client, error) {
+	return kgo.NewClient(append(s.cfg.clientOptions(s.log),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.ChangelogTopic: offsets}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),
+	)...)
+}
+
 // forgetReleased forgets partitions that were given up meanwhile.
 func (r *restorer) forgetReleased() {
 	for n := range r.todo {
@@ -218,28 +233,44 @@ func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
 	if len(p.Records) > 0 {
 		t.moved = r.service.deps.Now()
 	}
-	for _, rec := range p.Records {
-		t.next = rec.Offset + 1
-		if rec.Attrs.IsControl() {
-			continue
-		}
-		r.records++
-		if rec.Value == nil {
-			t.overlay.Delete(rec.Key)
-		} else {
-			t.overlay.Put(rec.Key, rec.Value)
-		}
-	}
+	s := r.service
+	n := t.add(p)
+	r.records += n
+	s.deps.Metrics.restoredRecords(n)
 	if t.overlay.Len() < restoreChunk && t.next < t.end {
 		return nil
 	}
-	s := r.service
+	if err := t.apply(s); err != nil {
+		return err
+	}
+	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))
+	return nil
+}
+
+// add puts fetched records into the overlay, and returns their number.
+func (t *restoring) add(p kgo.FetchTopicPartition) (records int) {
+	for _, rec := range p.Records {
+		t.next = rec.Offset + 1
+		switch {
+		case rec.Attrs.IsControl():
+			continue
+		case rec.Value == nil:
+			t.overlay.Delete(rec.Key)
+		default:
+			t.overlay.Put(rec.Key, rec.Value)
+		}
+		records++
+	}
+	return records
+}
+
+// apply writes the overlay to the local store, with a checkpoint.
+func (t *restoring) apply(s *Service) error {
 	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.next)); err != nil {
-		return fmt.Errorf("%w: partition %d: %w", errStore, p.Partition, err)
+		return fmt.Errorf("%w: partition %d: %w", errStore, t.part.Number(), err)
 	}
 	t.overlay.Reset()
 	s.deps.at(PointRestored)
-	s.deps.Metrics.restoreRemaining(p.Partition, max(0, t.end-t.next))
 	return nil
 }
 

@@ -36,12 +36,14 @@ type Service struct {
 	oneByOne map[string]time.Time
 	lostUpTo map[topicPartition]int64 // up to where records of the input are known to be lost
 	loading  map[int32]*loader        // partitions whose state is being restored
+	standby  *standby                 // nil: no copies are kept
 
 	mu         sync.Mutex // guards what the client's callbacks and other goroutines touch
 	membership membership
-	rebalanced bool            // there was a rebalance since members was brought in line
-	arrived    []arrival       // partitions whose state was restored
-	warm       map[int32]int64 // up to which changelog offset the state of partitions is on disk
+	rebalanced bool                // there was a rebalance since members was brought in line
+	arrived    []arrival           // partitions whose state was restored
+	unasked    map[int32]time.Time // copies of state that nobody asks for, and when they are to be deleted
+	warm       map[int32]int64     // up to which changelog offset the state of partitions is on disk
 	ready      bool
 	status     string
 	held       *held     // nil: what is computed can be written
@@ -195,6 +197,7 @@ func (s *Service) disconnect() {
 	for _, l := range s.loading {
 		l.stop()
 	}
+	s.stopStandby()
 	s.cl.Close()
 	if s.leave && s.cfg.GroupInstance != "" {
 		s.leaveGroup()
@@ -237,7 +240,7 @@ func (s *Service) connect(ctx context.Context) error {
 // balancers are the ways to share out partitions that this member can be in a group with.
 func (s *Service) balancers() []kgo.Opt {
 	return []kgo.Opt{kgo.Balancers(
-		&groupBalancer{warm: s.warmState, assigned: s.noteStandby},
+		&groupBalancer{standbys: s.cfg.Standbys, warm: s.warmState, assigned: s.noteStandby},
 		&rangeProtocol{GroupBalancer: kgo.RangeBalancer(), assigned: func() { s.noteProtocol(true) }},
 	)}
 }

@@ -38,8 +38,11 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 		}
 	}
 	if rebalanced {
+		s.stopStandby() // it may have what is taken over now
 		s.deps.Metrics.rebalanced(len(assigned))
 		s.startTakeOver(ctx, s.missing(assigned))
+		keep, drop := s.standbyShare()
+		s.startStandby(ctx, keep, drop)
 	}
 	if rebalanced || len(arrived) > 0 {
 		s.noteProgress(len(assigned))

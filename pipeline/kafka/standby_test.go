@@ -1,0 +1,97 @@
+package kafka_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-eql/weir/pipeline/kafka"
+)
+
+// startStandby starts a member of a group that keeps one copy of each partition's state.
+func (c *cluster) startStandby(t *testing.T, cfg kafka.Config, instance string) *measured {
+	t.Helper()
+	cfg.Instance, cfg.Standbys, cfg.Leave, cfg.StandbyGrace = instance, 1, true, time.Second
+	reg := prometheus.NewRegistry()
+	return &measured{member: c.startWith(t, cfg, t.TempDir(), kafka.NewMetrics(reg)), text: metricsText(t, reg)}
+}
+
+// testStandby has three members keep copies for each other. One leaves in the middle of sequences; the others go on from their copies, which means that
+// they read next to nothing of the changelog, and copies are kept of all partitions again, and of none twice.
+func testStandby(t *testing.T, c *cluster, cfg kafka.Config) {
+	t.Helper()
+	hosts := hostNames(12)
+	step := func(i int) {
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+		c.awaitRead(t, c.input)
+	}
+	var members []*measured
+	for _, name := range []string{"a", "b", "d"} {
+		members = append(members, c.startStandby(t, cfg, name))
+	}
+	settled := func(n float64) func() bool {
+		return func() bool {
+			standby, behind := 0.0, 0.0
+			for _, m := range members {
+				if m.metric(t, "weir_assigned_partitions", "") < 6/float64(len(members)) {
+					return false
+				}
+				standby += m.metric(t, "weir_standby_partitions", "")
+				behind += m.metric(t, "weir_standby_lag_records", "")
+			}
+			return standby == n && behind == 0
+		}
+	}
+	until(t, "copies are kept", settled(6))
+	for i := range 3 {
+		step(i)
+	}
+	before := members[1].metric(t, "weir_restored_records_total", "") + members[2].metric(t, "weir_restored_records_total", "")
+	members[0].stop()
+	members = members[1:]
+	for i := 3; i < 6; i++ {
+		step(i)
+	}
+	until(t, "copies are kept by those that are left", settled(6))
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	// Everything that was written until the member left is read again without copies: some hundred records.
+	if read := members[0].metric(t, "weir_restored_records_total", "") + members[1].metric(t, "weir_restored_records_total", "") - before; read > 20 {
+		t.Errorf("%v records of the changelog were read for the takeover", read)
+	}
+}
+
+func TestStandby(t *testing.T) {
+	c := fakeCluster(t, 6)
+	testStandby(t, c, c.config())
+}
+
+func TestBrokerStandby(t *testing.T) {
+	c, cfg := realCluster(t, 6)
+	testStandby(t, c, cfg)
+}
+
+// TestCopyIsDropped: a member that is asked for no copy any more deletes it.
+func TestCopyIsDropped(t *testing.T) {
+	c := fakeCluster(t, 2)
+	a := c.startStandby(t, c.config(), "a")
+	a.awaitReady(t)
+	for _, h := range hostNames(4) {
+		c.produce(t, h, story(h)[:3]...)
+	}
+	c.awaitRead(t, c.input)
+	b := c.startStandby(t, c.config(), "b")
+	b.awaitReady(t)
+	until(t, "each keeps a copy of the other's partition", func() bool {
+		return a.metric(t, "weir_standby_partitions", "") == 1 && b.metric(t, "weir_standby_partitions", "") == 1
+	})
+	d := c.startStandby(t, c.config(), "d") // has nothing to work on
+	until(t, "the third keeps nothing, or took copies over", func() bool {
+		return a.metric(t, "weir_standby_partitions", "")+b.metric(t, "weir_standby_partitions", "")+d.metric(t, "weir_standby_partitions", "") == 2
+	})
+}
