@@ -140,7 +140,7 @@ func (s *Service) process() error {
 			mergeTopics(m.records)
 		}
 		before := m.worker.RecordClock()
-		err := m.worker.Process(m.records)
+		err := s.preparers.process(m.worker, m.records)
 		if m.worker.RecordClock() != before {
 			m.clockSeen = m.lastSeen
 		} // else the silence before these records still counts: they were not believed yet
@@ -264,6 +264,7 @@ func (s *Service) commit(run context.Context) error {
 	}
 	now := s.deps.Now()
 	s.deps.Metrics.committed(now, now.Sub(began), s.members, s.deps.Store)
+	s.preparers.report()
 	for _, m := range s.members {
 		m.newest = 0
 	}

@@ -58,6 +58,8 @@ func (s *Service) swapRules() error {
 	if err := eachWorker(s.allMembers(), func(m *member) error { return m.worker.Swap(swap.next) }); err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
+	s.preparers.stop() // it has nothing to do: nothing was polled that isn't processed
+	s.preparers = newPreparers(swap.next, cores())
 	s.log.Info("rules swapped", slog.Int("rules", len(swap.next.Set.Rules())), slog.Int("partitions", len(s.members)),
 		slog.Duration("took", s.deps.Now().Sub(began).Round(time.Millisecond)))
 	return nil

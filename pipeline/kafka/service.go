@@ -38,6 +38,8 @@ type Service struct {
 	loading  map[int32]*loader        // partitions whose state is being restored
 	standby  *standby                 // nil: no copies are kept
 
+	preparers *preparers // of the rule set that runs
+
 	mu         sync.Mutex // guards what the client's callbacks and other goroutines touch
 	membership membership
 	rebalanced bool                // there was a rebalance since members was brought in line
@@ -169,6 +171,8 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.disconnect()
+	s.preparers = newPreparers(s.deps.Pipeline, cores())
+	defer func() { s.preparers.stop() }()
 	s.notReady("joining the group")
 	for ctx.Err() == nil {
 		if err := s.swapRules(); err != nil {
