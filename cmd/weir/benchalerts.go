@@ -22,6 +22,7 @@ type benchAlerts struct {
 
 // seenAlert is an alert and when it was there.
 type seenAlert struct {
+	id    string
 	rule  string
 	event string // event.id of its last event
 	at    time.Time
@@ -85,6 +86,9 @@ func parseAlert(doc []byte) (seenAlert, error) {
 		Rule struct {
 			ID string `json:"id"`
 		} `json:"rule"`
+		Event struct {
+			ID string `json:"id"`
+		} `json:"event"`
 		Weir struct {
 			Events []struct {
 				ID string `json:"id"`
@@ -97,7 +101,7 @@ func parseAlert(doc []byte) (seenAlert, error) {
 	if len(a.Weir.Events) == 0 {
 		return seenAlert{}, errors.New("alert without events")
 	}
-	return seenAlert{rule: a.Rule.ID, event: a.Weir.Events[len(a.Weir.Events)-1].ID}, nil
+	return seenAlert{id: a.Event.ID, rule: a.Rule.ID, event: a.Weir.Events[len(a.Weir.Events)-1].ID}, nil
 }
 
 // How long the last alerts may take after all records were committed, and how long nothing strange may come then.
@@ -106,49 +110,81 @@ const (
 	strangeAfter = 300 * time.Millisecond
 )
 
-// gather waits for the alerts that are expected, and compares.
-func (w *benchAlerts) gather(ctx context.Context) (*bench.Planted, *bench.Latency, error) {
-	expected, found := w.topic.expected, map[string]bool{}
-	p := &bench.Planted{Expected: len(expected)}
-	var single, sequence []time.Duration
-	timeout := time.NewTimer(lastAlerts)
+// gathered compares the alerts on the topic with those that are expected.
+type gathered struct {
+	topic            *benchTopic
+	ids, found       map[string]bool
+	counts           bench.Alerts
+	planted          bench.Planted
+	single, sequence []time.Duration
+}
+
+// gather waits until the expected alerts are there, where some are expected, and else until no more have come for
+// as long as the last sequences wait.
+func (w *benchAlerts) gather(ctx context.Context, row *bench.Row, quiet time.Duration) error {
+	g := gathered{topic: w.topic, ids: map[string]bool{}, found: map[string]bool{}}
+	g.planted.Expected = len(w.topic.expected)
+	planted := w.topic.f.events == ""
+	longest := quiet
+	if planted {
+		longest = lastAlerts
+	}
+	timeout := time.NewTimer(longest)
 	defer timeout.Stop()
 	for {
-		if p.Found == p.Expected {
+		if planted && g.planted.Found == g.planted.Expected {
 			timeout.Reset(strangeAfter)
 		}
 		select {
 		case a, ok := <-w.seen:
 			if !ok {
-				return nil, nil, errors.Join(ctx.Err(), <-w.failed)
+				return errors.Join(ctx.Err(), <-w.failed)
 			}
-			if a.rule != bench.SingleRule && a.rule != bench.SequenceRule {
-				continue // of another rule, which the figures count
+			if !planted {
+				timeout.Reset(quiet)
 			}
-			e := expected[a.event]
-			switch {
-			case e == nil || e.rule != a.rule:
-				p.Strange++
-			case found[a.event]:
-				p.Doubled++
-			default:
-				found[a.event] = true
-				p.Found++
-				switch {
-				case e.produced.Before(w.topic.timed):
-				case e.rule == bench.SingleRule:
-					single = append(single, a.at.Sub(e.produced))
-				default:
-					sequence = append(sequence, a.at.Sub(e.produced))
-				}
-			}
+			g.add(a)
 		case <-timeout.C:
-			if w.topic.timed.IsZero() {
-				return p, nil, nil
+			row.Alerts = &g.counts
+			if planted {
+				row.Planted = &g.planted
 			}
-			return p, &bench.Latency{Single: bench.QuantilesOf(single), Sequence: bench.QuantilesOf(sequence)}, nil
+			if !w.topic.timed.IsZero() {
+				row.Latency = &bench.Latency{Single: bench.QuantilesOf(g.single), Sequence: bench.QuantilesOf(g.sequence)}
+			}
+			return nil
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return ctx.Err()
 		}
+	}
+}
+
+func (g *gathered) add(a seenAlert) {
+	if g.ids[a.id] {
+		g.counts.Doubled++
+	} else {
+		g.ids[a.id] = true
+		g.counts.Distinct++
+	}
+	if a.rule != bench.SingleRule && a.rule != bench.SequenceRule {
+		return
+	}
+	e := g.topic.expected[a.event]
+	switch {
+	case e == nil || e.rule != a.rule:
+		g.planted.Strange++
+		return
+	case g.found[a.event]:
+		g.planted.Doubled++
+		return
+	}
+	g.found[a.event] = true
+	g.planted.Found++
+	switch {
+	case e.produced.Before(g.topic.timed):
+	case e.rule == bench.SingleRule:
+		g.single = append(g.single, a.at.Sub(e.produced))
+	default:
+		g.sequence = append(g.sequence, a.at.Sub(e.produced))
 	}
 }

@@ -2,7 +2,10 @@ package bench
 
 import (
 	"cmp"
+	"encoding/csv"
+	"io"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -56,9 +59,17 @@ type Row struct {
 	EvaluationsP  float64 `json:"evaluations_per_event"`
 	// Stages splits CPUMicros by what the CPU profile shows; empty where none was taken.
 	Stages map[string]float64 `json:"stages_us,omitempty"`
+	// Alerts counts all alerts on the topic, of all rules and events.
+	Alerts *Alerts `json:"alerts,omitempty"`
 	// Planted says whether the alerts of the planted rules were exactly those that were expected.
 	Planted *Planted `json:"planted,omitempty"`
 	Latency *Latency `json:"latency,omitempty"`
+}
+
+// Alerts on the topic, as readers under read_committed have them.
+type Alerts struct {
+	Distinct int `json:"distinct"`
+	Doubled  int `json:"doubled"` // whose id was there already
 }
 
 // Planted compares the alerts of the planted rules on the topic with those that were expected.
@@ -101,4 +112,42 @@ func Median(rows []Row) Row {
 	sorted := slices.Clone(rows)
 	slices.SortFunc(sorted, func(a, b Row) int { return cmp.Compare(a.CPUMicros, b.CPUMicros) })
 	return sorted[(len(sorted)-1)/2]
+}
+
+// WriteCSV writes the median of each number of rules as a line, for charts.
+func (r *Report) WriteCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	header := append([]string{"rules", "event_bytes", "events_per_s", "cpu_us", "allocs", "rss_mb"}, Stages()...)
+	if err := out.Write(header); err != nil {
+		return err
+	}
+	for _, rows := range r.ByRules() {
+		m := Median(rows)
+		values := []float64{float64(m.Rules), r.Setup.EventBytes, m.EventsPerS, m.CPUMicros, m.Allocs, m.RSSMB}
+		for _, stage := range Stages() {
+			values = append(values, m.Stages[stage])
+		}
+		line := make([]string, len(values))
+		for i, v := range values {
+			line[i] = strconv.FormatFloat(v, 'f', 3, 64)
+		}
+		if err := out.Write(line); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// ByRules returns the runs of each number of rules, in the order in which they were made.
+func (r *Report) ByRules() [][]Row {
+	var groups [][]Row
+	for _, row := range r.Rows {
+		i := slices.IndexFunc(groups, func(g []Row) bool { return g[0].Rules == row.Rules })
+		if i < 0 {
+			groups, i = append(groups, nil), len(groups)
+		}
+		groups[i] = append(groups[i], row)
+	}
+	return groups
 }
