@@ -7,6 +7,7 @@ COUNT     ?= 6
 BENCH     ?= .
 SOAK      ?= 50000000
 DEMOFLAGS ?=
+BENCHFLAGS ?=
 SUITES    ?= ../shared/suites
 PKGS      ?= ./...
 # make chaos: the first seed, how many runs, how long each one's script is; more flags: CHAOSFLAGS='-o json'.
@@ -23,8 +24,8 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # A command that fails in a pipe or a loop fails its target. Only these need bash: make demo works without.
-bench cover: SHELL := bash
-bench cover: .SHELLFLAGS := -euo pipefail -c
+bench-micro bench-charts cover: SHELL := bash
+bench-micro bench-charts cover: .SHELLFLAGS := -euo pipefail -c
 
 .PHONY: help
 help: ## list the targets
@@ -104,8 +105,26 @@ fuzz: ## run every fuzz target for FUZZTIME, two at once on two processors; FUZZ
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZ='$(FUZZ)' hack/fuzz.sh $(PKGS)
 
 .PHONY: bench
-bench: ## benchmarks matching BENCH, COUNT runs each, into bench.txt
+bench: bench-micro bench-macro ## all benchmarks
+
+.PHONY: bench-micro
+bench-micro: ## benchmarks of the stages matching BENCH, COUNT runs each, into bench.txt
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee bench.txt
+
+.PHONY: bench-macro
+bench-macro: build ## weir bench, Kafka to Kafka on one core with 10 to 1,000 rules, into bench.json; BENCHFLAGS for more
+	bin/weir bench --procs 1 --count 10,100,300,1000 --repeat 3 -o json $(BENCHFLAGS) > bench.json
+
+# Cost against the number of rules and the size of events. The files are kept in docs/.
+BENCHSIZES ?= 1100 2068 4136 8272 16544
+.PHONY: bench-charts
+bench-charts: build ## the graphs of docs/performance.md: 10 to 1,000 rules, events of 1 to 16 KB
+	bin/weir bench --procs 1 --count 10,30,100,300,1000 --repeat 3 -o csv $(BENCHFLAGS) > docs/bench-rules.csv
+	for size in $(BENCHSIZES); do bin/weir bench --procs 1 --size $$size --count 300 --repeat 3 -o csv $(BENCHFLAGS); done | awk 'NR == 1 || !/^rules/' > docs/bench-size.csv
+	cd tools/chart && $(GO) run . -in ../../docs/bench-rules.csv -out ../../docs/bench-rules.svg -x rules \
+	  -title "Client CPU per event against the number of rules" "cpu_us=all of it, µs" "match=of that matching, µs"
+	cd tools/chart && $(GO) run . -in ../../docs/bench-size.csv -out ../../docs/bench-size.svg -x event_bytes \
+	  -title "Client CPU per event against its size" "cpu_us=all of it, µs" "decode=of that decoding, µs" "decompress=of that decompressing, µs"
 
 .PHONY: bench-cmp
 bench-cmp: $(BENCHSTAT) ## compare bench.txt with bench.base.txt
@@ -132,7 +151,7 @@ check: lint test ## what a change must pass
 
 .PHONY: clean
 clean: ## remove what was built, and the downloaded broker
-	rm -rf bin .build cover.out bench.txt
+	rm -rf bin .build cover.out bench.txt bench.json
 
 $(LINT): tools/go.mod tools/go.sum
 	mkdir -p .build

@@ -194,7 +194,7 @@ func Default() *Config {
 			Buffered: 100_000, Hosts: 100_000, Quarantine: 10 * time.Minute,
 		},
 		Alerts:  Alerts{MaxBytes: DefaultAlertBytes},
-		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 4 << 20, BatchRecords: 20_000},
+		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 1 << 20, BatchRecords: 20_000},
 		HTTP:    HTTP{Address: ":8686"},
 		Log:     Log{Level: "info", Format: "text"},
 		origins: map[string]origin{},

@@ -54,7 +54,7 @@ type Config struct {
 	IdleAfter time.Duration
 
 	FetchMaxBytes          int32 // per broker and fetch; default 32 MiB
-	FetchMaxPartitionBytes int32 // default 4 MiB
+	FetchMaxPartitionBytes int32 // default 1 MiB
 	BatchRecords           int   // most records that are polled at once; default 20,000
 	ProducerBatchBytes     int32 // largest batch that is produced; default 1 MiB
 	// MaxMessageBytes is the topic setting max.message.bytes of the topics that are created; default 2 MiB.
@@ -71,7 +71,7 @@ func (c *Config) EnsureDefaults() {
 	c.StandbyGrace = cmp.Or(c.StandbyGrace, 5*time.Minute)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 500*time.Millisecond)
 	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 32<<20)
-	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 4<<20)
+	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 1<<20)
 	c.BatchRecords = cmp.Or(c.BatchRecords, 20_000)
 	c.ProducerBatchBytes = cmp.Or(c.ProducerBatchBytes, 1<<20)
 	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, 2<<20)
