@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,10 +14,19 @@ import (
 // decodes to the same.
 func FuzzValues(f *testing.F) {
 	h := host{name: "h", newest: 5, clockAt: -6, mark: 7}
-	f.Add(h.value())
-	b := buffered{host: &h, field: "f", ref: sequence.Ref{Ordinal: sequence.Ordinal{Topic: "t", Time: 9, SubMillis: 3}}}
-	f.Add(b.value())
-	f.Add(append(b.value(), 1, 2, 3, 4, 5, 6, 7, 8))
+	marks := newPages()
+	marks.placeHost(marks.hostPage(0), &h)
+	f.Add(slices.Clone(marks.hostPageValue(marks.hosts[0])))
+	seed := Worker{pages: newPages()}
+	kind := &eventKind{topic: "t", partition: 1, field: "f", rules: []uint64{1, 2}}
+	for i := range int64(3) {
+		b := &buffered{kind: kind, field: "f", ref: sequence.Ref{Ordinal: sequence.Ordinal{Topic: "t", Time: 9 - i, Offset: 5 * i}}}
+		if i == 1 {
+			b.evidence = &evidence{stored: true}
+		}
+		seed.pages.add(b)
+	}
+	f.Add(slices.Clone(seed.eventPageValue(seed.pages.events[0])))
 	set, err := rules.NewSet([]*rules.Rule{
 		{ID: "a", Name: "a", Query: "sequence by host.id with maxspan=1m [any where true] [any where true]"},
 		{ID: "b", Name: "b", Query: "sample by host.id [any where true] [any where true]"},
@@ -29,26 +39,13 @@ func FuzzValues(f *testing.F) {
 	}
 	f.Add((&recordClock{now: 1, jump: 2, jumpHost: "h", jumpCount: 3, young: 4}).value())
 	f.Fuzz(func(t *testing.T, value []byte) {
-		var h, again host
-		if h.decode(value) == nil {
-			if err := again.decode(h.value()); err != nil || !cmp.Equal(h.value(), again.value()) {
-				t.Errorf("host %+v became %+v: %v", h, again, err)
-			}
-		}
 		var c, clock recordClock
 		if c.decode(value) == nil {
 			if err := clock.decode(c.value()); err != nil || !cmp.Equal(c.value(), clock.value()) {
 				t.Errorf("record clock %+v became %+v: %v", c, clock, err)
 			}
 		}
-		var b, event buffered
-		if name, _, err := b.decode(value); err == nil {
-			b.host = &host{name: name}
-			got, _, err := event.decode(b.value())
-			if err != nil || got != name || event.ref != b.ref || event.field != b.field {
-				t.Errorf("buffered event %+v of %q became %+v of %q: %v", b, name, event, got, err)
-			}
-		}
+		fuzzPages(t, value)
 		for _, rule := range set.Rules() {
 			p, other := storedPartial{rule: rule}, storedPartial{rule: rule}
 			if p.decode(value) != nil {
@@ -59,4 +56,42 @@ func FuzzValues(f *testing.F) {
 			}
 		}
 	})
+}
+
+func fuzzPages(t *testing.T, value []byte) {
+	t.Helper()
+	r := readValue(value)
+	marks := newPages()
+	for r.err == nil && len(r.rest) > 0 {
+		marks.placeHost(marks.hostPage(0), r.host())
+	}
+	if r.err == nil && len(marks.hosts) > 0 {
+		first := slices.Clone(marks.hostPageValue(marks.hosts[0]))
+		again := newPages()
+		for r := readValue(first); len(r.rest) > 0 && r.err == nil; {
+			again.placeHost(again.hostPage(0), r.host())
+		}
+		if got := again.hostPageValue(again.hostPage(0)); !cmp.Equal(got, first) {
+			t.Errorf("page of hosts %x became %x", first, got)
+		}
+	}
+	events := Worker{pages: newPages()}
+	page := events.pages.eventPage(0)
+	here, err := events.loadPage(page, value, nil)
+	if err != nil {
+		return
+	}
+	for _, e := range here {
+		e.event.evidence = &evidence{stored: true}
+	}
+	first := slices.Clone(events.eventPageValue(page))
+	again := Worker{pages: newPages()}
+	page = again.pages.eventPage(0)
+	here, err = again.loadPage(page, first, nil)
+	for _, e := range here {
+		e.event.evidence = &evidence{stored: true}
+	}
+	if got := again.eventPageValue(page); err != nil || !cmp.Equal(got, first) {
+		t.Errorf("page of events %x became %x: %v", first, got, err)
+	}
 }

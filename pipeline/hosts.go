@@ -22,7 +22,8 @@ type host struct {
 	due      int64                   // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
 	place    int32                   // in the due heap
 	counted  bool                    // it is among the worker's pending hosts
-	stored   bool                    // the store has a record of it
+	page     *hostPage               // where the store has it; nil: nowhere
+	slot     int                     // its place there
 	dirty    bool
 	shared   bool // it stands for all hosts, in a shared order
 }
@@ -72,13 +73,15 @@ func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
 
 // buffered is an event that waits in the reorder buffer, with what it may do to which partials.
 type buffered struct {
-	ref    sequence.Ref
-	cands  []candidate
-	host   *host
-	field  string // the rules' timestamp_field; empty: @timestamp
-	stored bool   // the store has a record of it
-	owned  bool   // its id has memory of its own
-	gone   bool   // fed to its machines
+	ref      sequence.Ref
+	cands    []candidate
+	host     *host
+	field    string     // the rules' timestamp_field; empty: @timestamp
+	evidence *evidence  // nil where none is kept
+	page     *eventPage // where the store has it; nil: nowhere
+	kind     *eventKind // nil until it is stored
+	owned    bool       // its id has memory of its own
+	gone     bool       // fed to its machines
 }
 
 func (b *buffered) before(c *buffered) bool { return b.ref.Compare(c.ref.Ordinal) < 0 }
@@ -124,7 +127,7 @@ func (w *Worker) hostOf(name string) *host {
 // forgetIdleHosts drops the hosts that nothing waits for: their next event starts them afresh.
 func (w *Worker) forgetIdleHosts() {
 	for name, h := range w.hosts {
-		if !h.pending() && !h.stored {
+		if !h.pending() && h.page == nil {
 			w.due.Remove(h)
 			delete(w.hosts, name)
 			w.counts.hostsForgotten++

@@ -12,10 +12,9 @@ import (
 // What the worker keeps in the state store, key by key. Values carry whole names, because keys hold folded ones:
 //
 //	partial   host, join key, number, deadline, sequence.State or sample.State
-//	buffered  host, topic, timestamp field, event time and the part below a millisecond, then the hashes of the
-//	          rules that it waits for, of 8 bytes each, up to the end
+//	waiting   a page of waiting events: eventPageValue
 //	evidence  the raw event
-//	host      name, newest event time, record clock then, watermark
+//	marks     a page of hosts, each with name, newest event time, record clock then, watermark
 //	clock     record clock
 //	alert     record clock when the alert was published
 
@@ -30,19 +29,6 @@ func (t *partialTable) key(p *partial) []byte {
 
 func (at place) key() []byte {
 	return state.EvidenceKey{Topic: at.topic, Partition: at.partition, Offset: at.offset}.Append(nil)
-}
-
-func (h *host) key() []byte { return state.HostKey{Host: h.name}.Append(nil) }
-
-func (b *buffered) key() []byte {
-	topic := b.ref.Topic
-	if b.field != "" { // the rules of another timestamp field order the same event elsewhere
-		topic += "\x00" + b.field
-	}
-	return state.BufferedKey{
-		Host: state.Fold(b.host.name), Time: b.ref.Time,
-		Topic: state.Fold(topic), Partition: b.ref.Partition, Offset: b.ref.Offset,
-	}.Append(nil)
 }
 
 func appendName(dst []byte, name string) []byte {
@@ -88,48 +74,50 @@ func (r *valueReader) name() string {
 	return name
 }
 
-func (h *host) value() []byte {
-	dst := appendName(state.AppendVersion(nil), h.name)
-	dst = binary.AppendVarint(dst, h.newest)
-	dst = binary.AppendVarint(dst, h.clockAt)
-	return binary.AppendVarint(dst, h.mark)
-}
-
-func (h *host) decode(value []byte) error {
-	r := readValue(value)
-	h.name = r.name()
-	h.newest, h.clockAt, h.mark = r.varint(), r.varint(), r.varint()
-	return r.err
-}
-
-func (b *buffered) value() []byte {
-	dst := appendName(state.AppendVersion(nil), b.host.name)
-	dst = appendName(dst, b.ref.Topic)
-	dst = appendName(dst, b.field)
-	dst = binary.AppendVarint(dst, b.ref.Time)
-	dst = binary.AppendVarint(dst, int64(b.ref.SubMillis))
-	for i := range b.cands {
-		if i == 0 || b.cands[i].rule != b.cands[i-1].rule { // those of one rule are neighbours
-			dst = binary.BigEndian.AppendUint64(dst, ruleHash(b.cands[i].rule))
-		}
-	}
-	return dst
-}
-
-// decode reads the value of a buffered event into b, and returns the name of its host and the hashes of the rules
-// that it waits for.
-func (b *buffered) decode(value []byte) (hostName string, waiting []uint64, err error) {
-	r := readValue(value)
-	hostName, b.ref.Topic, b.field = r.name(), r.name(), r.name()
-	b.ref.Time, b.ref.SubMillis = r.varint(), int32(r.varint())
-	for len(r.rest) >= 8 {
-		waiting = append(waiting, binary.BigEndian.Uint64(r.rest))
-		r.rest = r.rest[8:]
-	}
-	if len(r.rest) > 0 {
+func (r *valueReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
 		r.fail()
+		return 0
 	}
-	return hostName, waiting, r.err
+	r.rest = r.rest[n:]
+	return v
+}
+
+// count reads the number of things that follow, each of which takes so many bytes at least.
+func (r *valueReader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+// hash reads the hash of a rule.
+func (r *valueReader) hash() uint64 {
+	if len(r.rest) < 8 {
+		r.fail()
+		return 0
+	}
+	v := binary.BigEndian.Uint64(r.rest)
+	r.rest = r.rest[8:]
+	return v
+}
+
+func (h *host) append(dst []byte) []byte {
+	dst = appendName(dst, h.name)
+	dst = binary.AppendVarint(dst, h.newest)
+	dst = binary.AppendVarint(dst, h.newest-h.clockAt)
+	return binary.AppendVarint(dst, h.newest-h.mark)
+}
+
+// host reads what append wrote.
+func (r *valueReader) host() *host {
+	h := newHost(r.name())
+	h.newest = r.varint()
+	h.clockAt, h.mark = h.newest-r.varint(), h.newest-r.varint()
+	return h
 }
 
 // appendValue appends the value of a partial whose packed state doesn't name topic.

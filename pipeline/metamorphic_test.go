@@ -109,6 +109,7 @@ type driver struct {
 	out   map[string]string
 	order []string // ids as published
 	again bool     // an id may be published again
+	log   []pipeline.Record
 }
 
 func (d *driver) worker() *pipeline.Worker {
@@ -117,14 +118,24 @@ func (d *driver) worker() *pipeline.Worker {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	d.reload(w)
+	return w
+}
+
+// reload does what follows an assignment or an abort.
+func (d *driver) reload(w *pipeline.Worker) {
+	d.t.Helper()
 	if err := w.Reload(); err != nil {
 		d.t.Fatal(err)
 	}
-	return w
+	if err := w.RefillFrom(d.log); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 func (d *driver) run(records []pipeline.Record) map[string]string {
 	d.t.Helper()
+	d.log = records
 	w := d.worker()
 	for len(records) > 0 {
 		n := len(records)
@@ -136,9 +147,7 @@ func (d *driver) run(records []pipeline.Record) map[string]string {
 		}
 		if d.rnd != nil && d.rnd.IntN(4) == 0 { // the transaction is aborted: the same records come again
 			w.Changes()
-			if err := w.Reload(); err != nil {
-				d.t.Fatal(err)
-			}
+			d.reload(w)
 			continue
 		}
 		d.commit(w)

@@ -28,6 +28,8 @@ type Metrics struct {
 	unknownStream     *prometheus.CounterVec
 	buffered          *prometheus.GaugeVec
 	bufferOverflow    *prometheus.CounterVec
+	bufferSpilled     *prometheus.CounterVec
+	bufferLost        *prometheus.CounterVec
 	hosts             *prometheus.GaugeVec
 	hostsForgotten    *prometheus.CounterVec
 	eventLag          *prometheus.GaugeVec
@@ -82,6 +84,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		unknownStream:     counter("unknown_stream_events_total", "Events of no known data stream, which index patterns don't filter.", "partition"),
 		buffered:          gauge("reorder_buffer_events", "Events that wait for their host's watermark.", "partition"),
 		bufferOverflow:    counter("reorder_buffer_overflow_total", "Events released early because the reorder buffer was full.", "partition"),
+		bufferSpilled:     counter("reorder_buffer_spilled_total", "Waiting events whose documents went to the store, because memory had no room for them.", "partition"),
+		bufferLost:        counter("reorder_buffer_lost_total", "Waiting events that a restart did not find on the input any more.", "partition"),
 		hosts:             gauge("hosts", "Hosts that are remembered.", "partition"),
 		hostsForgotten:    counter("hosts_forgotten_total", "Hosts dropped from memory with nothing pending.", "partition"),
 		eventLag:          gauge("event_lag_seconds", "Record clock minus the newest event time.", "partition"),
@@ -115,6 +119,7 @@ type counts struct {
 	folded                                                  uint64
 	idleAdvances                                            uint64
 	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
+	spilled, lost                                           uint64
 	unknownStream                                           uint64
 	rekeySent, rekeyBytes, rekeyReceived                    uint64
 	rekeyUnknown, rekeyMalformed                            uint64
@@ -189,6 +194,8 @@ func (c *counts) flush(w *Worker) {
 		{m.clamped, c.clamped},
 		{m.late, c.late},
 		{m.bufferOverflow, c.bufferOverflow},
+		{m.bufferSpilled, c.spilled},
+		{m.bufferLost, c.lost},
 		{m.hostsForgotten, c.hostsForgotten},
 		{m.joinKeysTruncated, c.joinKeysTruncated},
 		{m.folded, c.folded},
@@ -275,7 +282,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	}
 	p := strconv.Itoa(int(partition))
 	for _, v := range []*prometheus.CounterVec{
-		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow,
+		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
 		m.rekeySent, m.rekeyBytes, m.rekeyReceived,
 	} {

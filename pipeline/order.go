@@ -21,7 +21,7 @@ func (w *Worker) place(b *buffered, h *host, late bool) {
 	w.feedingLate = true
 	w.feed(b, h)
 	w.feedingLate = false
-	w.release(b.ref)
+	w.releaseWaiting(b)
 }
 
 // enqueue puts an event into the reorder buffer of its host.
@@ -44,13 +44,16 @@ func (w *Worker) dequeue(h *host) {
 	b := h.buffer.Pop()
 	w.buffered--
 	w.feed(b, h)
-	w.release(b.ref)
-	b.gone = true
-	if b.stored {
-		w.overlay.Delete(b.key())
-	}
+	w.leave(b)
 	w.recount(h)
 	w.touch(h)
+}
+
+// leave notes that an event waits no more.
+func (w *Worker) leave(b *buffered) {
+	w.releaseWaiting(b)
+	b.gone = true
+	w.pages.remove(b)
 }
 
 // runHost does what the host's watermark has reached: first the events up to it, in order, then the deadlines.

@@ -91,6 +91,7 @@ type Limits struct {
 	PerKey          int // sequences of one rule under one join key, such as those that wait for an absence; default 1,000
 	MatchesPerEvent int // of one rule, completed by one event under different join keys; default 100
 	Buffered        int // events in the reorder buffer; the oldest are released early; default 100,000
+	BufferedBytes   int // of documents in memory, of events that wait; those of further ones go to the store; default 64 MiB
 	Hosts           int // hosts remembered without anything pending; default 100,000
 	DeadLetterBytes int // of a record's value, kept in its dead letter; a longer key is left out; default 64 KiB
 }
@@ -107,6 +108,7 @@ func (c *Config) EnsureDefaults() {
 	l.PerKey = orDefault(l.PerKey, 1_000)
 	l.MatchesPerEvent = orDefault(l.MatchesPerEvent, 100)
 	l.Buffered = orDefault(l.Buffered, 100_000)
+	l.BufferedBytes = orDefault(l.BufferedBytes, 64<<20)
 	l.Hosts = orDefault(l.Hosts, 100_000)
 	l.DeadLetterBytes = orDefault(l.DeadLetterBytes, 64<<10)
 	if c.Logger == nil {

@@ -201,14 +201,18 @@ func (p *Preparer) hostOf(raw []byte) string {
 	return strings.Clone(state.Fold(p.meta.Host(p.ev)))
 }
 
-// again prepares the evidence of an event that was taken already.
-func (p *Preparer) again(raw []byte, topic string) (*hit, error) {
+// again prepares an event that was taken already. ok is false where the record isn't that event.
+func (p *Preparer) again(raw []byte, topic string) (out prepared, ok bool) {
 	if err := p.decoder.Decode(raw, p.ev); err != nil {
-		return nil, err
+		return out, false
 	}
-	h := new(hit)
-	p.fill(h, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), new(prepared))
-	return h, nil
+	if out.time, out.sub, ok = p.meta.Time(p.ev); !ok {
+		return out, false
+	}
+	out.host = state.Fold(p.meta.Host(p.ev)) // valid until the next event
+	out.hit = new(hit)
+	p.fill(out.hit, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), &out)
+	return out, true
 }
 
 // wait adds what the sequences from first on may do with the event, as far as they order events by the same timestamp

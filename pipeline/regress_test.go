@@ -20,7 +20,7 @@ func of(host, tag string, offset, at int64) pipeline.Record {
 	}
 }
 
-func workerOf(t *testing.T, set *rules.Set, store *state.Store, change func(*pipeline.Limits)) *pipeline.Worker {
+func workerOf(t *testing.T, set *rules.Set, store *state.Store, change func(*pipeline.Limits), log ...pipeline.Record) *pipeline.Worker {
 	t.Helper()
 	cfg := config(set)
 	change(&cfg.Limits)
@@ -29,6 +29,9 @@ func workerOf(t *testing.T, set *rules.Set, store *state.Store, change func(*pip
 		t.Fatal(err)
 	}
 	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RefillFrom(log); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -67,6 +70,9 @@ func TestAbortsDontCountTowardsTheCapOfAnEvent(t *testing.T) {
 		if err := w.Reload(); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.RefillFrom([]pipeline.Record{withUsers(of("h", "A", 0, 0))}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -79,10 +85,11 @@ func TestOldestGoesFirstAfterARestart(t *testing.T) {
 		store := state.OpenMemory()
 		limit := func(l *pipeline.Limits) { l.PartialsPerRule = 3 }
 		w := workerOf(t, set, store, limit)
-		process(t, w, of("z", "A", 0, 0), of("m", "A", 1, 100), of("a", "A", 2, 200), of("q", "X", 3, 9000))
+		log := []pipeline.Record{of("z", "A", 0, 0), of("m", "A", 1, 100), of("a", "A", 2, 200), of("q", "X", 3, 9000)}
+		process(t, w, log...)
 		commit(t, w)
 		if restart {
-			w = workerOf(t, set, store, limit)
+			w = workerOf(t, set, store, limit, log...)
 		}
 		process(t, w, of("k", "A", 4, 10_000), of("q", "X", 5, 20_000))
 		for i, host := range []string{"z", "m", "a", "k"} {

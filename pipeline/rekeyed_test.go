@@ -60,10 +60,19 @@ func (s *spread) kill(p *spreadPart) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := w.Reload(); err != nil {
+	p.worker = w
+	s.reload(p)
+}
+
+// reload gives a worker what the store has, and what waited on the input.
+func (s *spread) reload(p *spreadPart) {
+	s.t.Helper()
+	if err := p.worker.Reload(); err != nil {
 		s.t.Fatal(err)
 	}
-	p.worker = w
+	if err := p.worker.RefillFrom(p.input); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *spread) add(p *spreadPart, value []byte) {
@@ -92,9 +101,7 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 	p.worker.Changes()
 	if s.rnd.IntN(5) == 0 {
-		if err := p.worker.Reload(); err != nil {
-			s.t.Fatal(err)
-		}
+		s.reload(p)
 		return
 	}
 	out := p.worker.Output()

@@ -27,7 +27,7 @@ func sampleSet(t *testing.T) *rules.Set {
 func stored(t *testing.T, store *state.Store) string {
 	t.Helper()
 	var families []string
-	for _, f := range []state.Family{state.FamilyPartial, state.FamilyEvidence, state.FamilyBuffered, state.FamilyHost} {
+	for _, f := range []state.Family{state.FamilyPartial, state.FamilyEvidence, state.FamilyWaiting, state.FamilyMarks} {
 		n := 0
 		if err := store.Partition(0).Scan([]byte{byte(f)}, func(_, _ []byte) error { n++; return nil }); err != nil {
 			t.Fatal(err)
@@ -45,22 +45,24 @@ func TestSampleLeavesNothing(t *testing.T) {
 	steps := []struct {
 		record pipeline.Record
 		match  string
-		stored string // p: partials, e: evidence, b: waiting events, h: hosts
+		stored string // p: partials, e: evidence, w: pages of waiting events, m: pages of hosts
 	}{
-		{of("h", "A", 0, 0), "", "p0 e1 b1 h1"},
-		{of("h", "A", 1, 10_000), "", "p1 e2 b1 h1"},
-		{of("h", "A", 2, 20_000), "", "p1 e3 b1 h1"}, // fed: two As, the third waits
-		{of("h", "X", 3, 30_000), "", "p1 e2 b0 h1"}, // of three As the two newest are kept
-		{of("h", "B", 4, 40_000), "", "p1 e3 b1 h1"},
-		{of("h", "X", 5, 50_000), "A2 B4", "p1 e0 b0 h1"}, // the place of the sample is remembered
-		{of("h", "X", 6, 90_000), "", "p1 e0 b0 h1"},
-		{of("h", "X", 7, 110_000), "", "p0 e0 b0 h0"}, // a lookback later it isn't
-		{of("h", "C", 8, 120_000), "", "p0 e1 b1 h1"},
-		{of("h", "X", 9, 130_000), "", "p1 e1 b0 h1"}, // one event of both stages is no sample
-		{of("h", "X", 10, 190_000), "", "p0 e0 b0 h0"},
+		{of("h", "A", 0, 0), "", "p0 e0 w1 m1"},
+		{of("h", "A", 1, 10_000), "", "p1 e1 w1 m1"},
+		{of("h", "A", 2, 20_000), "", "p1 e2 w1 m1"}, // fed: two As, the third waits
+		{of("h", "X", 3, 30_000), "", "p1 e2 w0 m1"}, // of three As the two newest are kept
+		{of("h", "B", 4, 40_000), "", "p1 e2 w1 m1"},
+		{of("h", "X", 5, 50_000), "A2 B4", "p1 e0 w0 m1"}, // the place of the sample is remembered
+		{of("h", "X", 6, 90_000), "", "p1 e0 w0 m1"},
+		{of("h", "X", 7, 110_000), "", "p0 e0 w0 m0"}, // a lookback later it isn't
+		{of("h", "C", 8, 120_000), "", "p0 e0 w1 m1"},
+		{of("h", "X", 9, 130_000), "", "p1 e1 w0 m1"}, // one event of both stages is no sample
+		{of("h", "X", 10, 190_000), "", "p0 e0 w0 m0"},
 	}
+	var log []pipeline.Record
 	for _, step := range steps {
-		w := workerOf(t, set, store, func(*pipeline.Limits) {})
+		w := workerOf(t, set, store, func(*pipeline.Limits) {}, log...)
+		log = append(log, step.record)
 		process(t, w, step.record)
 		if got := strings.Join(ruleMatches(w, "s"), ", "); got != step.match {
 			t.Errorf("record %d: matches %q, want %q", step.record.Offset, got, step.match)

@@ -43,6 +43,7 @@ type sharedEvent struct {
 	origin  string // its host
 	doc     []byte // nil: only the store has it
 	queued  bool   // it waits, or has waited
+	stored  bool   // the store has a record of it
 }
 
 func (e *sharedEvent) before(f *sharedEvent) bool {
@@ -138,7 +139,7 @@ func (w *Worker) feedShared(e *sharedEvent) {
 	if w.wantedShared(e) {
 		w.hold(placeOf(e.ref), doc, e.origin)
 		w.feed(&e.buffered, w.shared.host)
-		w.release(e.ref)
+		w.letGo(placeOf(e.ref))
 	}
 	e.gone = true
 	w.unkeep(e)

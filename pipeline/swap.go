@@ -69,15 +69,17 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 		return
 	}
 	h.buffer.Retain(func(b *buffered) bool {
-		if swapCandidates(b, next) {
+		wanted := len(b.cands)
+		left := swapCandidates(b, next)
+		b.kind = nil
+		if len(b.cands) != wanted && b.page != nil { // a rule that comes back must not find the event waiting for it
+			w.pages.touch(b.page)
+		}
+		if left {
 			return true
 		}
 		w.counts.buffersDiscarded++
-		w.release(b.ref)
-		b.gone = true
-		if b.stored {
-			w.overlay.Delete(b.key())
-		}
+		w.leave(b)
 		return false
 	})
 	if n := waiting - h.buffer.Len(); n > 0 {

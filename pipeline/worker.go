@@ -13,7 +13,7 @@ import (
 )
 
 // Worker runs the rule set over one partition and owns its state. All methods belong to one goroutine. The life
-// of a worker is Reload, then for each commit Process (and Idle, or Finish at the end of the input), Changes
+// of a worker is Reload, Refill where something is Missing, then for each commit Process (and Idle, or Finish at the end of the input), Changes
 // and Output, then Committed, or Reload when the commit failed.
 type Worker struct {
 	// What it works with.
@@ -46,7 +46,10 @@ type Worker struct {
 	begun        int64  // partials begun, to number them
 	topic        string // the topic that packed states don't name; empty until one is packed
 	evidence     map[place]*evidence
+	docBytes     int // of documents in memory
 	buffered     int
+	pages        pages
+	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
 	shared       sharedOrder
 
@@ -110,7 +113,8 @@ func (w *Worker) forget() {
 	w.resting, w.quarantined = nil, 0
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
-	w.buffered = 0
+	w.docBytes, w.buffered = 0, 0
+	w.pages, w.refill = newPages(), nil
 	w.published = newPublishedIDs(false)
 	w.shared = newSharedOrder()
 	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
@@ -161,6 +165,9 @@ func (w *Worker) Process(records []Record) error {
 // ProcessBatch runs the records from up to to of a prepared batch, as Process does. Each record of a batch is run
 // once: what was prepared of it becomes the worker's.
 func (w *Worker) ProcessBatch(b *Batch, from, to int) error {
+	if w.refill != nil {
+		return fmt.Errorf("partition %d: BUG: records before what waited was read again", w.number)
+	}
 	defer w.meter.begin()()
 	w.followQuarantine()
 	w.counts.unknownStream += b.unknown
@@ -349,7 +356,8 @@ func (w *Worker) Output() *Output { return &w.out }
 
 // Full reports whether the batch has grown so far that it should be committed before more records come.
 func (w *Worker) Full() bool {
-	return w.keptBytes > 32<<20 || len(w.out.Alerts) > 5_000 || len(w.out.Rekeyed) > 20_000
+	over := max(0, w.docBytes-w.cfg.Limits.BufferedBytes)
+	return w.keptBytes+over > 32<<20 || len(w.out.Alerts) > 5_000 || len(w.out.Rekeyed) > 20_000
 }
 
 // Partials returns the number of live partials.

@@ -10,7 +10,11 @@ import (
 
 // CodecVersion is the version of everything that this package and its users encode: checkpoints, keys and the
 // values that AppendVersion begins. A store of another version is rebuilt from the changelog.
-const CodecVersion = 1
+const CodecVersion = 2
+
+// oldestVersion is the oldest version of a value that this program reads: version 2 has other families of keys, and
+// values of the families that both have are the same.
+const oldestVersion = 1
 
 // ErrVersion says that a value was written by another version of the codec.
 var ErrVersion = errors.New("unknown codec version")
@@ -24,8 +28,8 @@ func Payload(value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return nil, fmt.Errorf("%w: empty value", ErrVersion)
 	}
-	if value[0] != CodecVersion {
-		return nil, fmt.Errorf("%w %d, this program has %d", ErrVersion, value[0], CodecVersion)
+	if value[0] < oldestVersion || value[0] > CodecVersion {
+		return nil, fmt.Errorf("%w %d, this program reads %d to %d", ErrVersion, value[0], oldestVersion, CodecVersion)
 	}
 	return value[1:], nil
 }

@@ -15,15 +15,19 @@ type Family byte
 // The families of state keys. Together with the rest of the key they are also the keys of changelog records.
 const (
 	FamilyPartial  Family = 'p' // partials, by rule and join key
-	FamilyBuffered Family = 'b' // candidates that wait for their host's watermark, by host and event time
 	FamilyEvidence Family = 'e' // raw bytes of events, by place in the log
-	FamilyHost     Family = 'h' // watermark of a host
 	FamilyClock    Family = 'c' // record clock of the partition: one key
 	FamilyAlert    Family = 'a' // ids of alerts that were published, and when
 	FamilyShared   Family = 'r' // events of rules that join events of any host, which wait for the watermark, by place in the log
 	FamilySources  Family = 's' // progress of the sources of the re-key topic: one key
 	// FamilySharedAlert is as FamilyAlert, for rules that join events of any host, by the clock of the sources.
 	FamilySharedAlert Family = 'q'
+
+	FamilyWaiting Family = 'w' // pages of events that wait for their host's watermark
+	FamilyMarks   Family = 'm' // pages of the watermarks of hosts
+
+	FamilyBuffered Family = 'b' // of codec version 1: candidates that wait, by host and event time
+	FamilyHost     Family = 'h' // of codec version 1: watermark of a host
 )
 
 // ErrKey says that bytes are not a key of the family that they were parsed as.
@@ -49,7 +53,7 @@ func FamilyOf(key []byte) (Family, bool) {
 		return 0, false
 	}
 	switch f := Family(key[0]); f {
-	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert,
+	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks,
 		FamilyShared, FamilySources, FamilySharedAlert:
 		return f, true
 	default:
@@ -208,6 +212,21 @@ func ParseSharedAlertKey(key []byte) (SharedAlertKey, error) {
 	var k SharedAlertKey
 	copy(k[:], r.take(len(k)))
 	return k, r.end()
+}
+
+// AppendPageKey appends the key of a page of FamilyWaiting or FamilyMarks to dst.
+func AppendPageKey(dst []byte, f Family, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(f)), number)
+}
+
+// ParsePageKey is the reverse of AppendPageKey.
+func ParsePageKey(f Family, key []byte) (number uint32, err error) {
+	r := keyReader{family: f, rest: key}
+	r.begin()
+	if b := r.take(4); b != nil {
+		number = binary.BigEndian.Uint32(b)
+	}
+	return number, r.end()
 }
 
 // appendName appends a folded name with its length in front, so that what follows it can be told apart.

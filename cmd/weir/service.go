@@ -304,7 +304,7 @@ func (a *app) newEngine(
 			Limits: pipeline.Limits{
 				EventBytes: c.Limits.EventBytes, PartialsPerRule: c.Limits.PartialsPerRule, Partials: c.Limits.Partials,
 				PerKey: c.Limits.PerKey, MatchesPerEvent: c.Limits.MatchesPerEvent,
-				Buffered: c.Limits.Buffered, Hosts: c.Limits.Hosts,
+				Buffered: c.Limits.Buffered, BufferedBytes: c.Limits.BufferedBytes, Hosts: c.Limits.Hosts,
 			},
 			Dedupe:     pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
 			Quarantine: quarantine,

@@ -122,6 +122,7 @@ type Limits struct {
 	PerKey          int `yaml:"per_key" doc:"unfinished sequences of one rule under one join key; at more, all of them go"`
 	MatchesPerEvent int `yaml:"matches_per_event" doc:"alerts of one rule that one event completes under different join keys; the rest is cut and counted"`
 	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer"`
+	BufferedBytes   int `yaml:"buffered_bytes" doc:"documents of those events that a partition keeps in memory; the documents of further ones are written to the state, which costs time"`
 	Hosts           int `yaml:"hosts" doc:"hosts remembered without anything pending"`
 
 	RulePartials int           `yaml:"rule_partials" doc:"unfinished sequences of one rule above which it is put in quarantine on that partition; 0 for never"`
@@ -191,7 +192,7 @@ func Default() *Config {
 		Dedupe: Dedupe{Window: 10 * time.Minute, IDs: 100_000},
 		Limits: Limits{
 			EventBytes: 983_040, PartialsPerRule: 100_000, Partials: 1_000_000, PerKey: 1000, MatchesPerEvent: 100,
-			Buffered: 100_000, Hosts: 100_000, Quarantine: 10 * time.Minute,
+			Buffered: 100_000, BufferedBytes: 64 << 20, Hosts: 100_000, Quarantine: 10 * time.Minute,
 		},
 		Alerts:  Alerts{MaxBytes: DefaultAlertBytes},
 		Fetch:   Fetch{MaxBytes: 32 << 20, MaxPartitionBytes: 1 << 20, BatchRecords: 20_000},

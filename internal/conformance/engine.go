@@ -106,7 +106,8 @@ type stream struct {
 	store  *state.Store
 	worker *pipeline.Worker
 	names  []string // of the events, by offset
-	now    int64    // how far time has come, in milliseconds
+	log    []pipeline.Record
+	now    int64 // how far time has come, in milliseconds
 	found  []found
 }
 
@@ -121,7 +122,7 @@ func (s *stream) Event(e eqltest.Event) error {
 	r := pipeline.Record{
 		Topic: "events", Offset: int64(len(s.names)), Value: e.Doc, Time: s.now, Clock: pipeline.ClockLogAppend,
 	}
-	s.names = append(s.names, e.Name)
+	s.names, s.log = append(s.names, e.Name), append(s.log, r)
 	if err := s.worker.Process([]pipeline.Record{r}); err != nil {
 		return err
 	}
@@ -150,7 +151,10 @@ func (s *stream) Restart() error {
 		return err
 	}
 	s.worker = w
-	return w.Reload()
+	if err := w.Reload(); err != nil {
+		return err
+	}
+	return w.RefillFrom(s.log)
 }
 
 // Settle moves the watermark to the time that was reached.

@@ -126,6 +126,9 @@ func (g *generator) restarted(text string, events []*fakeEvent, lateness time.Du
 			if err := w.Reload(); err != nil {
 				return nil, err
 			}
+			if err := w.RefillFrom(records(events)); err != nil {
+				return nil, err
+			}
 		}
 		n := min(len(rest), 1+g.IntN(5))
 		if err := w.Process(rest[:n]); err != nil {

@@ -281,8 +281,18 @@ func (s *Service) aborted(ctx context.Context, cause error) error {
 	default:
 		s.log.Info("transaction aborted by a rebalance", slog.Any("cause", cause))
 	}
-	for _, m := range s.members {
-		if err := s.reload(m.worker, s.deps.Store.Partition(m.number)); err != nil {
+	reloaded := make([]*pipeline.Worker, 0, len(s.members))
+	for n, m := range s.members {
+		if err := s.reload(m.worker, s.deps.Store.Partition(n)); err != nil {
+			return err
+		}
+		reloaded = append(reloaded, m.worker)
+	}
+	if err := s.reread(ctx, reloaded...); err != nil {
+		return err
+	}
+	for n, m := range s.members {
+		if err := s.refilled(n, m.worker); err != nil {
 			return err
 		}
 	}

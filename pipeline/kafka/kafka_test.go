@@ -62,6 +62,7 @@ type cluster struct {
 	cl      *kgo.Client
 	fake    *kfake.Cluster
 	dedupe  time.Duration // window; 0, so that no test sees less alerts than are made
+	metrics *pipeline.Metrics
 }
 
 func fakeCluster(t *testing.T, partitions int32) *cluster {
@@ -171,6 +172,7 @@ func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kaf
 	p := pipelineConfig(t)
 	p.Now = time.Now
 	p.Dedupe.Window = c.dedupe
+	p.Metrics = c.metrics
 	p.EnsureDefaults()
 	deps.Pipeline, deps.Store, deps.Logger = p, store, deps.Logger.With(slog.String("instance", cfg.Instance))
 	m := &member{Service: kafka.New(cfg, deps)}

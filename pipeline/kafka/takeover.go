@@ -187,21 +187,27 @@ func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(loaders)
 	err = s.restore(ctx, l, partitions, func(n int32) {
-		g.Go(func() error { return l.load(n, at) })
+		g.Go(func() error { return l.load(ctx, n, at) })
 	})
 	return cmp.Or(g.Wait(), err) // the first may be the cause of the second
 }
 
 // load makes the worker of a partition whose local state is complete.
-func (l *loader) load(n int32, at *inputPositions) error {
+func (l *loader) load(ctx context.Context, n int32, at *inputPositions) error {
 	s := l.service
+	part := s.deps.Store.Partition(n)
+	w, err := pipeline.NewWorker(l.pipe, part, n)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	if err := l.use(n, func() error { return s.reload(w, part) }); err != nil {
+		return err
+	}
+	if err := s.reread(ctx, w); err != nil { // uses no state, and may take a while
+		return err
+	}
 	return l.use(n, func() error {
-		part := s.deps.Store.Partition(n)
-		w, err := pipeline.NewWorker(l.pipe, part, n)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errStore, err)
-		}
-		if err := s.reload(w, part); err != nil {
+		if err := s.refilled(n, w); err != nil {
 			return err
 		}
 		l.arrive(arrival{member: s.newMember(n, w, part), at: at})

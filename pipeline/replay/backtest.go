@@ -202,7 +202,7 @@ func (b *backtest) report(a pipeline.Alert) error {
 func NoCaps() pipeline.Limits {
 	return pipeline.Limits{
 		PartialsPerRule: math.MaxInt, Partials: math.MaxInt,
-		Buffered: math.MaxInt, Hosts: math.MaxInt / 2,
+		Buffered: math.MaxInt, BufferedBytes: math.MaxInt, Hosts: math.MaxInt / 2,
 	}
 }
 

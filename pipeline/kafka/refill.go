@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/pipeline"
+)
+
+// refillPatience is how long a refill may stand still, with a broker that answers, before the records that it waits for are
+// taken to be gone: a topic that is compacted has holes, and no reader is told of a hole at its end.
+const refillPatience = 30 * time.Second
+
+// reread reads the records of the input again that waited in the reorder buffers of workers at the last commit. Nothing
+// is read where nothing waits. It is called after a reload; when it is through, refilled ends it for each worker.
+func (s *Service) reread(ctx context.Context, workers ...*pipeline.Worker) error {
+	r := refiller{service: s, todo: map[topicPartition]*refilling{}}
+	for _, w := range workers {
+		for _, span := range w.Missing() {
+			r.todo[topicPartition{span.Topic, span.Partition}] = &refilling{worker: w, next: span.From, end: span.To}
+		}
+	}
+	if len(r.todo) == 0 {
+		return nil
+	}
+	if err := r.clamp(ctx); err != nil {
+		return fmt.Errorf("offsets of waiting events: %w", err)
+	}
+	if err := r.run(ctx); err != nil {
+		return fmt.Errorf("read waiting events again from the input: %w", err)
+	}
+	return nil
+}
+
+// refilled ends the refill of a partition's worker: what did not come is lost.
+func (s *Service) refilled(n int32, w *pipeline.Worker) error {
+	lost, err := w.Refilled()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	if lost > 0 {
+		s.log.Error("events that waited for earlier ones are lost: the input doesn't have them any more, and what they would have matched is missed; "+
+			"raise the topic's retention.ms or retention.bytes above the longest time that the service may be down, and don't compact it",
+			slog.Int("partition", int(n)), slog.Int("events", lost))
+	}
+	return nil
+}
+
+// refiller reads spans of the input.
+type refiller struct {
+	service *Service
+	todo    map[topicPartition]*refilling
+	records []pipeline.Record
+	read    int
+}
+
+// refilling is one span.
+type refilling struct {
+	worker    *pipeline.Worker
+	next, end int64
+}
+
+// clamp cuts the spans to what the input has.
+func (r *refiller) clamp(ctx context.Context) error {
+	s := r.service
+	topics := map[string]bool{}
+	for tp := range r.todo {
+		topics[tp.topic] = true
+	}
+	for topic := range topics {
+		starts, err := listed(s.admin.ListStartOffsets(ctx, topic))
+		if err != nil {
+			return err
+		}
+		ends, err := listed(s.admin.ListCommittedOffsets(ctx, topic))
+		if err != nil {
+			return err
+		}
+		for tp, t := range r.todo {
+			if tp.topic != topic {
+				continue
+			}
+			start, _ := starts.Lookup(topic, tp.partition)
+			end, _ := ends.Lookup(topic, tp.partition)
+			t.next, t.end = max(t.next, start.Offset), min(t.end, end.Offset)
+			if t.next >= t.end {
+				delete(r.todo, tp)
+			}
+		}
+	}
+	return nil
+}
+
+// run reads until all spans are at their ends.
+func (r *refiller) run(ctx context.Context) error {
+	if len(r.todo) == 0 {
+		return nil
+	}
+	s := r.service
+	began := s.deps.Now()
+	offsets := map[string]map[int32]kgo.Offset{}
+	for tp, t := range r.todo {
+		if offsets[tp.topic] == nil {
+			offsets[tp.topic] = map[int32]kgo.Offset{}
+		}
+		offsets[tp.topic][tp.partition] = kgo.NewOffset().At(t.next)
+	}
+	cl, err := kgo.NewClient(append(s.cfg.clientOptions(s.log),
+		kgo.ConsumePartitions(offsets), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(s.cfg.FetchMaxPartitionBytes),
+	)...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	moved := began
+	for len(r.todo) > 0 {
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := cl.PollRecords(wait, s.cfg.BatchRecords)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		before := r.read
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { r.take(cl, p) })
+		switch now := s.deps.Now(); {
+		case r.read > before:
+			moved = now
+		case now.Sub(moved) > refillPatience:
+			// Only a broker that answers proves that there is nothing to read.
+			if err := r.clamp(ctx); err != nil {
+				return err
+			}
+			clear(r.todo)
+		}
+	}
+	s.log.Info("waiting events read again from the input", slog.Int("records_read", r.read),
+		slog.Duration("took", s.deps.Now().Sub(began).Round(time.Millisecond)))
+	return nil
+}
+
+// take hands records of one partition to their worker.
+func (r *refiller) take(cl *kgo.Client, p kgo.FetchTopicPartition) {
+	tp := topicPartition{p.Topic, p.Partition}
+	t, ok := r.todo[tp]
+	if !ok || len(p.Records) == 0 {
+		return
+	}
+	r.read += len(p.Records)
+	r.records = r.records[:0]
+	for _, rec := range p.Records {
+		t.next = rec.Offset + 1
+		if !rec.Attrs.IsControl() && rec.Offset < t.end {
+			r.records = append(r.records, toRecord(rec))
+		}
+	}
+	t.worker.Refill(r.records)
+	clear(r.records)
+	if t.next >= t.end {
+		delete(r.todo, tp)
+		cl.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
+	}
+}
