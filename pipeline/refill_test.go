@@ -31,7 +31,7 @@ func TestSameAlertsWithTightBuffers(t *testing.T) {
 		cfg := config(set)
 		cfg.Metrics = pipeline.NewMetrics(reg)
 		limits[name](&cfg.Limits)
-		for seed := range seedsOf(15) {
+		for seed := range seedsOf(8) {
 			records := stream(rand.New(rand.NewPCG(seed, 21)), 300, int(seed%3)*10)
 			want := (&driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}}).run(records)
 			parts := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}, rnd: rand.New(rand.NewPCG(seed, 22))}
