@@ -22,7 +22,7 @@ func TestSameAlertsWithTightBuffers(t *testing.T) {
 	set := compile(t, rules.SetOptions{})
 	limits := map[string]func(*pipeline.Limits){
 		"all spilled":  func(l *pipeline.Limits) { l.BufferedBytes = 1 },
-		"some spilled": func(l *pipeline.Limits) { l.BufferedBytes = 1500 },
+		"some spilled": func(l *pipeline.Limits) { l.BufferedBytes = 400 },
 		"overflow":     func(l *pipeline.Limits) { l.Buffered = 12 },
 		"both":         func(l *pipeline.Limits) { l.Buffered, l.BufferedBytes = 7, 700 },
 	}
