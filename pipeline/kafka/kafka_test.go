@@ -58,11 +58,11 @@ type cluster struct {
 	brokers []string
 	prefix  string
 	input   string
+	metrics *pipeline.Metrics
 	admin   *kadm.Client
 	cl      *kgo.Client
 	fake    *kfake.Cluster
 	dedupe  time.Duration // window; 0, so that no test sees less alerts than are made
-	metrics *pipeline.Metrics
 }
 
 func fakeCluster(t *testing.T, partitions int32) *cluster {
