@@ -74,7 +74,7 @@ func (r *valueReader) name() string {
 	return name
 }
 
-func (r *valueReader) uvarint() uint64 {
+func (r *valueReader) unsigned() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
 		r.fail()
@@ -86,7 +86,7 @@ func (r *valueReader) uvarint() uint64 {
 
 // count reads the number of things that follow, each of which takes so many bytes at least.
 func (r *valueReader) count(size int) int {
-	n := r.uvarint()
+	n := r.unsigned()
 	if n > uint64(len(r.rest)/size) {
 		r.fail()
 		return 0

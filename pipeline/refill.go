@@ -68,7 +68,7 @@ func (w *Worker) loadPage(page *eventPage, value []byte, here []waiting) ([]wait
 	}
 	var offset, at int64
 	for r.err == nil && len(r.rest) > 0 {
-		head := r.uvarint()
+		head := r.unsigned()
 		offset += r.varint()
 		at += r.varint()
 		if head>>1 >= uint64(len(kinds)) {
