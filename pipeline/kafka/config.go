@@ -122,7 +122,8 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(c.SessionTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/3)),
+		// What the group has to say comes with heartbeats: a takeover waits for one.
+		kgo.HeartbeatInterval(min(time.Second, c.SessionTimeout/3)),
 		kgo.RebalanceTimeout(max(30*time.Second, 2*c.SessionTimeout)),
 		kgo.FetchMaxBytes(c.FetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),

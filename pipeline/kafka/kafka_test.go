@@ -169,7 +169,10 @@ func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kaf
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := pipelineConfig(t)
+	p := deps.Pipeline
+	if p == nil {
+		p = pipelineConfig(t)
+	}
 	p.Now = time.Now
 	p.Dedupe.Window = c.dedupe
 	p.Metrics = c.metrics

@@ -64,7 +64,7 @@ func TestRebalancesAbortNothing(t *testing.T) {
 		}
 	}
 	for i, name := range []string{"a", "b", "c"} {
-		m := c.startNamed(t, name)
+		m := c.startStatic(t, name, t.TempDir(), 30*time.Second, true) // nobody is expelled on a loaded machine
 		step(2 * i)
 		m.awaitReady(t)
 		step(2*i + 1)
@@ -166,10 +166,10 @@ func TestTwoProcessesWithOneName(t *testing.T) {
 		ready, status := m.Ready()
 		return !ready && strings.Contains(status, "another process")
 	}
-	first := c.startStatic(t, "a", t.TempDir(), 1500*time.Millisecond, false)
+	first := c.startStatic(t, "a", t.TempDir(), 10*time.Second, true)
 	first.awaitReady(t)
 	step(0)
-	second := c.startStatic(t, "a", t.TempDir(), 1500*time.Millisecond, false)
+	second := c.startStatic(t, "a", t.TempDir(), 10*time.Second, true)
 	step(1)
 	until(t, "one stands back", func() bool { return stands(first) || stands(second) })
 	step(2)
@@ -222,6 +222,70 @@ func TestOldMember(t *testing.T) {
 	old.Close()
 	step(4)
 	step(5)
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestRestoreHoldsNothingUp: while the state of one partition can't be restored, the other is worked on.
+func TestRestoreHoldsNothingUp(t *testing.T) {
+	c := fakeCluster(t, 2)
+	c.createTopic(t, c.prefix+"-changelog", 2)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.TransactionalID("t-b"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: c.prefix + "-changelog", Partition: 1, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	m := c.start(t, c.config(), t.TempDir())
+	for p := range int32(2) {
+		host := fmt.Sprint("p", p)
+		c.send(t, &kgo.Record{Topic: c.input, Partition: p, Value: []byte(doc(host, host, "process", "nc", 1, 0))})
+	}
+	if diff := cmp.Diff([]string{"single p0"}, c.awaitAlerts(t, 1)); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	if ready, status := m.Ready(); ready || status != "restoring the state of 1 of 2 partitions" {
+		t.Errorf("ready %v, status %q", ready, status)
+	}
+	if diff := cmp.Diff(map[int32]kafka.Restore{1: {Remaining: 1, Total: 1}}, m.Restores()); diff != "" {
+		t.Errorf("restores (-want +got):\n%s", diff)
+	}
+	if err := cl.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"single p0", "single p1"}, c.awaitAlerts(t, 2)); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	m.awaitReady(t)
+	if got := m.Restores(); len(got) != 0 {
+		t.Errorf("restores %v, want none", got)
+	}
+}
+
+// TestCoordinatorsMove has the coordinators of group and transactions move between brokers all the time.
+func TestCoordinatorsMove(t *testing.T) {
+	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	c := newCluster(t, fake.ListenAddrs(), "t", 4)
+	c.start(t, c.config(), t.TempDir())
+	hosts := hostNames(8)
+	for i := range story("") {
+		fake.RehashCoordinators()
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+		fake.RehashCoordinators()
+		c.awaitRead(t, c.input)
+	}
 	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}

@@ -42,8 +42,9 @@ type Service struct {
 
 	mu         sync.Mutex // guards what the client's callbacks and other goroutines touch
 	membership membership
-	rebalanced bool                // there was a rebalance since members was brought in line
-	arrived    []arrival           // partitions whose state was restored
+	rebalanced bool      // there was a rebalance since members was brought in line
+	arrived    []arrival // partitions whose state was restored
+	restores   map[int32]Restore
 	unasked    map[int32]time.Time // copies of state that nobody asks for, and when they are to be deleted
 	warm       map[int32]int64     // up to which changelog offset the state of partitions is on disk
 	ready      bool
@@ -165,7 +166,7 @@ func (s *Service) isHeld(cause *SinkError) bool {
 func (s *Service) runClient(ctx context.Context) (err error) {
 	s.members, s.loading = map[int32]*member{}, map[int32]*loader{}
 	s.mu.Lock()
-	s.membership, s.rebalanced, s.arrived, s.warm = newMembership(), false, nil, map[int32]int64{}
+	s.membership, s.rebalanced, s.arrived, s.warm, s.restores = newMembership(), false, nil, map[int32]int64{}, map[int32]Restore{}
 	s.mu.Unlock()
 	if err := s.connect(ctx); err != nil {
 		return err
