@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func (b *benchRun) openTopic() (*benchTopic, error) {
 	}
 	t.cl, err = kgo.NewClient(kgo.SeedBrokers(t.brokers...), kgo.ClientID("weir-bench"),
 		kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(linger), kgo.MaxBufferedRecords(50_000),
-		kgo.RecordDeliveryTimeout(time.Minute))
+		kgo.RecordDeliveryTimeout(10*time.Minute))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: %w", err), t.close())
 	}
@@ -244,7 +245,7 @@ func (t *benchTopic) produce(ctx context.Context, e bench.Event, at, produced ti
 	t.cl.Produce(ctx, &kgo.Record{Topic: t.name, Key: []byte(e.Host), Value: slices.Clone(e.Doc), Timestamp: at}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			t.mu.Lock()
-			t.failure = errors.Join(t.failure, err)
+			t.failure = cmp.Or(t.failure, err) // the others follow from it
 			t.mu.Unlock()
 		}
 	})
