@@ -99,7 +99,7 @@ func boolConstant(v event.Value) (event.Value, error) {
 func addrTest(op ast.Op, want event.Value) (tester, error) {
 	text := want.Text()
 	if op == ast.Eq && strings.Contains(text, "/") {
-		t, err := newCIDRTest([]string{text})
+		t, err := newCIDRTest([]string{text}, false)
 		return t, err
 	}
 	addr, err := netip.ParseAddr(text)

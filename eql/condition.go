@@ -41,12 +41,14 @@ func newCondition(c *compiler, x ast.Expr) *Condition {
 	return &Condition{Text: ast.PrintExpr(x), expr: x, env: c.env, node: n, needs: c.env.needs(n)}
 }
 
-// split returns the sides of nested operations.
-func split(x ast.Expr, op ast.Op) []ast.Expr {
+// split returns the sides of nested operations in their order.
+func split(x ast.Expr, op ast.Op) []ast.Expr { return appendSides(nil, x, op) }
+
+func appendSides(dst []ast.Expr, x ast.Expr, op ast.Op) []ast.Expr {
 	if b, ok := x.(*ast.Binary); ok && b.Op == op {
-		return append(split(b.Left, op), split(b.Right, op)...)
+		return appendSides(appendSides(dst, b.Left, op), b.Right, op)
 	}
-	return []ast.Expr{x}
+	return append(dst, x)
 }
 
 // Match reports whether ev satisfies the condition. The memo may be that of any set of queries.

@@ -21,9 +21,21 @@ type Env struct {
 type EnvOptions struct {
 	// NoSharing evaluates each atom wherever it stands, without the memo. For differential tests.
 	NoSharing bool
-	// NoOptimise switches off constant folding and the choice of cheaper nodes. For differential tests.
+	// NoFolding evaluates constant conditions and calls for each event, and keeps nested conjunctions as they are written. For
+	// differential tests.
+	NoFolding bool
+	// NoReorder evaluates conditions in the order in which they are written. For differential tests.
+	NoReorder bool
+	// NoPatternSets tests the wildcard patterns of a list one by one. For differential tests.
+	NoPatternSets bool
+	// NoPrefixTree compares an address with one block after the other. For differential tests.
+	NoPrefixTree bool
+	// NoOptimise switches off all of these but sharing. For differential tests.
 	NoOptimise bool
 }
+
+// folds reports whether constants are folded.
+func (e *Env) folds() bool { return !e.opts.NoOptimise && !e.opts.NoFolding }
 
 // QueryOptions are what Elasticsearch's EQL search API calls the request's parameters.
 type QueryOptions struct {

@@ -1,14 +1,19 @@
 package eql
 
 import (
+	"math"
 	"slices"
+	"strconv"
 
+	"github.com/weir-eql/weir/eql/ast"
 	"github.com/weir-eql/weir/eql/internal/glob"
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/textindex"
 )
 
 // Needs returns groups of necessary conditions: for each group, an event that satisfies the stage satisfies at
-// least one of its needs (by the text, event.Value.Text folded to lower-case ASCII, of any value of the field).
+// least one of its needs (by the text of any value of the field: event.Value.Text folded to lower-case ASCII, for numbers
+// that of AppendNumber).
 // There may be none. The caller must not change them.
 func (s *Stage) Needs() [][]Need { return s.needs }
 
@@ -31,7 +36,7 @@ func (e *Env) needs(n node) [][]Need {
 				if !slices.ContainsFunc(group, func(n Need) bool { return n.Op == NeedContains }) {
 					return [][]Need{group}
 				}
-				return [][]Need{group, present(n.slot)} // an index can't look parts of a text up
+				return [][]Need{group, present(n.slot)} // short parts of a text can't be looked up, and long ones may not pay
 			}
 		}
 		return [][]Need{present(n.slot)}
@@ -64,7 +69,7 @@ func (e *Env) anyNeeds(children orNode) [][]Need {
 		if len(groups) == 0 {
 			return nil
 		}
-		merged = append(merged, slices.MinFunc(groups, func(a, b []Need) int { return e.cost(a) - e.cost(b) })...)
+		merged = append(merged, slices.MinFunc(groups, func(a, b []Need) int { return e.needCost(a) - e.needCost(b) })...)
 	}
 	merged = dedupeNeeds(merged)
 	if len(merged) == 0 || len(merged) > maxGroup {
@@ -73,9 +78,9 @@ func (e *Env) anyNeeds(children orNode) [][]Need {
 	return [][]Need{merged}
 }
 
-// cost estimates how many events a group lets through: less is better. Few values of a field that splits
+// needCost estimates how many events a group lets through: less is better. Few values of a field that splits
 // events finely are best; fields with a handful of values in all data are worst.
-func (e *Env) cost(group []Need) int {
+func (e *Env) needCost(group []Need) int {
 	worst := 0
 	for _, n := range group {
 		c := 0
@@ -86,7 +91,9 @@ func (e *Env) cost(group []Need) int {
 		case NeedPresent:
 			c = 1 << 14
 		case NeedContains:
-			c = 3 << 13
+			if c = 3 << 12; len(n.Text) < textindex.MinPart {
+				c = 3 << 13
+			}
 		}
 		switch e.schema.Field(n.Slot).Path {
 		case "event.category", "event.type", "event.kind", "event.outcome", "host.os.type", "host.os.family", "data_stream.type":
@@ -121,6 +128,42 @@ func (t textSet) needs(slot event.Slot) []Need {
 		needs[i] = Need{slot, NeedEqual, glob.LowerASCII(text)}
 	}
 	return dedupeNeeds(needs)
+}
+
+func (t numberOrder) needs(slot event.Slot) []Need {
+	if t.op != ast.Eq {
+		return nil
+	}
+	return []Need{{slot, NeedEqual, string(AppendNumber(nil, t.c))}}
+}
+
+func (t numberSet) needs(slot event.Slot) []Need {
+	needs := make([]Need, len(t))
+	for i, n := range t {
+		needs[i] = Need{slot, NeedEqual, string(AppendNumber(nil, n))}
+	}
+	return dedupeNeeds(needs)
+}
+
+// AppendNumber appends the text under which a number stands in a NeedEqual: one text for numbers that are equal, whatever
+// their kinds.
+func AppendNumber(dst []byte, v event.Value) []byte {
+	switch v.Kind() {
+	case event.Int:
+		return strconv.AppendInt(dst, v.Int(), 10)
+	case event.Uint:
+		return strconv.AppendUint(dst, v.Uint(), 10)
+	default:
+	}
+	f := v.Float()
+	switch {
+	case f != math.Trunc(f):
+	case -1<<63 <= f && f < 1<<63:
+		return strconv.AppendInt(dst, int64(f), 10)
+	case 0 < f && f < 1<<64:
+		return strconv.AppendUint(dst, uint64(f), 10)
+	}
+	return strconv.AppendFloat(dst, f, 'g', -1, 64)
 }
 
 func (t textPrefix) needs(slot event.Slot) []Need {

@@ -81,10 +81,10 @@ func (n *shared) eval(ev *event.Event, m *Memo) bool {
 	return m.value[n.id]
 }
 
-// and returns the conjunction of nodes; constants are folded, nested conjunctions flattened and the cheapest conditions
-// put first if the environment optimises.
+// and returns the conjunction of nodes; constants are folded, nested conjunctions flattened and the conditions ordered
+// if the environment optimises.
 func (e *Env) and(nodes ...node) node {
-	if e.opts.NoOptimise {
+	if !e.folds() {
 		return andNode(nodes)
 	}
 	var out andNode
@@ -106,13 +106,13 @@ func (e *Env) and(nodes ...node) node {
 	case 1:
 		return out[0]
 	}
-	cheapFirst(out)
+	e.failFirst(out, e.chance)
 	return out
 }
 
 // or is the disjunction, as and is the conjunction.
 func (e *Env) or(nodes ...node) node {
-	if e.opts.NoOptimise {
+	if !e.folds() {
 		return orNode(nodes)
 	}
 	var out orNode
@@ -134,13 +134,13 @@ func (e *Env) or(nodes ...node) node {
 	case 1:
 		return out[0]
 	}
-	cheapFirst(out)
+	e.holdFirst(out)
 	return out
 }
 
 // not is the complement.
 func (e *Env) not(n node) node {
-	if !e.opts.NoOptimise {
+	if e.folds() {
 		switch n := n.(type) {
 		case constNode:
 			return !n

@@ -34,9 +34,9 @@ func (c *compiler) plan(e ast.Expr) node {
 func (c *compiler) planBinary(e *ast.Binary) node {
 	switch e.Op {
 	case ast.And:
-		return c.env.and(c.plan(e.Left), c.plan(e.Right))
+		return c.env.and(c.planAll(split(e, ast.And))...)
 	case ast.Or:
-		return c.env.or(c.plan(e.Left), c.plan(e.Right))
+		return c.env.or(c.planAll(split(e, ast.Or))...)
 	case ast.Ne:
 		return c.env.not(c.planOrder(e, ast.Eq))
 	case ast.Eq, ast.Lt, ast.Le, ast.Gt, ast.Ge:
@@ -44,6 +44,14 @@ func (c *compiler) planBinary(e *ast.Binary) node {
 	default:
 		return constNode(false) // arithmetic: rejected by the checker
 	}
+}
+
+func (c *compiler) planAll(list []ast.Expr) []node {
+	nodes := make([]node, len(list))
+	for i, x := range list {
+		nodes[i] = c.plan(x)
+	}
+	return nodes
 }
 
 // mirrored returns the operator that holds with its sides swapped.
@@ -234,7 +242,7 @@ func (c *compiler) expr(e ast.Expr, s *script) expr {
 
 // folded evaluates calls of constants once, at compile time.
 func (c *compiler) folded(e *callExpr) expr {
-	if c.env.opts.NoOptimise {
+	if !c.env.folds() {
 		return e
 	}
 	for _, a := range e.args {

@@ -85,7 +85,7 @@ func (c *compiler) callTest(e *ast.Call, consts []event.Value, field bool) (t te
 				c.report(finding.Value, x, "", "%s", err)
 			}
 		}
-		blocks, err := newCIDRTest(textsOf(consts))
+		blocks, err := newCIDRTest(textsOf(consts), !c.env.opts.NoPrefixTree && !c.env.opts.NoOptimise)
 		if err != nil {
 			return anyOf{}, "cidr" // reported above
 		}

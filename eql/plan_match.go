@@ -124,7 +124,7 @@ func sortedUnique(texts []string) []string {
 // patternTest returns the test for wildcard patterns.
 func (c *compiler) patternTest(patterns []string, fold, escapes bool) tester {
 	if !c.env.opts.NoOptimise {
-		return anyPattern(patterns, fold, escapes)
+		return anyPattern(patterns, fold, escapes, !c.env.opts.NoPatternSets)
 	}
 	var tests anyOf
 	for _, p := range patterns {

@@ -114,10 +114,10 @@ func oneText(texts []string, fold bool) tester {
 }
 
 // anyPattern returns the test for wildcard patterns, of which there is at least one: those without wildcards
-// become one set.
-func anyPattern(patterns []string, fold, escapes bool) tester {
+// become one set, and many others are looked up together.
+func anyPattern(patterns []string, fold, escapes, together bool) tester {
 	var exact []string
-	var tests anyOf
+	var globs []*glob.Pattern
 	for _, text := range patterns {
 		p := glob.Compile(text, fold, escapes)
 		if p.Any() {
@@ -127,10 +127,18 @@ func anyPattern(patterns []string, fold, escapes bool) tester {
 			exact = append(exact, t)
 			continue
 		}
-		tests = append(tests, textGlob{p})
+		globs = append(globs, p)
 	}
+	var tests anyOf
 	if len(exact) > 0 {
-		tests = append(anyOf{oneText(exact, fold)}, tests...)
+		tests = append(tests, oneText(exact, fold))
+	}
+	if together && len(globs) >= manyPatterns {
+		tests = append(tests, newGlobSet(globs))
+	} else {
+		for _, p := range globs {
+			tests = append(tests, textGlob{p})
+		}
 	}
 	if len(tests) == 1 {
 		return tests[0]

@@ -10,8 +10,9 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-// FuzzMatch compares a set as production uses it with one that has no index, shares nothing and optimises nothing: for any
-// query, beside others with which it can share atoms, and any event both find the same.
+// FuzzMatch compares a set as production uses it with one that has no index, shares nothing and optimises nothing, and with
+// sets that go without one optimisation: for any query, beside others with which it can share atoms, and any event all find
+// the same.
 func FuzzMatch(f *testing.F) {
 	queries, err := fuzzseed.Queries()
 	if err != nil {
@@ -33,8 +34,11 @@ func FuzzMatch(f *testing.F) {
 		`process where process.name regex~ "n[ck]+" and process.parent.name != null and length(process.args) > 2`,
 		`sequence by host.id with maxspan=1m [any where process.name : ("nc", "NCAT")] ![file where true] [network where cidrmatch(source.ip, "10.0.0.0/8")] until [process where false]`,
 		`any where @timestamp > "2026-01-01" and process.pid % 2 == 0 and process.interactive`,
+		`any where process.command_line : ("*curl*", "*wget *", "*-enc*", "*nc -l*", "?:\\x*", "*.sh", "a*b") or process.pid in (4242, 5.0, 18446744073709551615)`,
+		`any where unmapped.number == 5 or unmapped.number in (4242.0, -1, 1e30) or stringContains(unmapped.text, "abc") and unmapped.text : ("*bcd*", "x*")`,
+		`any where cidrmatch(source.ip, "10.0.0.0/8", "::/0", "2001:db8::/32", "192.168.1.1") and not (process.name : "nc" or process.name : "*cat*")`,
 	} {
-		f.Add(q, []byte(`{"@timestamp":"2026-01-05T10:00:00Z","event":{"category":["process","file"],"type":"start"},"process":{"name":["nc",null,"Ncat"],"pid":4242,"args":["-l","XaY"],"interactive":true},"source.ip":"10.0.0.1","file":{"path":"/a.sh"}}`))
+		f.Add(q, []byte(`{"@timestamp":"2026-01-05T10:00:00Z","event":{"category":["process","file"],"type":"start"},"process":{"name":["nc",null,"Ncat"],"pid":4242,"args":["-l","XaY"],"interactive":true},"source.ip":"10.0.0.1","file":{"path":"/a.sh"},"unmapped":{"number":[5,4242.0,1e30,"5"],"text":"xABCd"}}`))
 	}
 	between := []byte(`{"event":{"category":"process"},"process":{"name":"nc","args":["-l"],"pid":1},"host":{"id":"h"}}`)
 	f.Fuzz(func(t *testing.T, query string, doc []byte) {
@@ -56,13 +60,30 @@ func FuzzMatch(f *testing.F) {
 			return
 		}
 		a, b := newMatcher(fast), newMatcher(plain)
+		others := map[string]matcher{}
+		for name, o := range switches() {
+			set, err := rules.NewSet(rs, o)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", query, name, err)
+			}
+			others[name] = newMatcher(set)
+		}
 		for _, d := range [][]byte{doc, between, doc} { // nothing may be left over of the event before
 			if a.dec.Decode(d, a.ev) != nil || b.dec.Decode(d, b.ev) != nil {
 				continue
 			}
 			for _, stream := range []string{"", "logs-endpoint.events.process-default"} {
-				if diff := cmp.Diff(names(b.Match(b.ev, stream)), names(a.Match(a.ev, stream))); diff != "" {
+				want := names(b.Match(b.ev, stream))
+				if diff := cmp.Diff(want, names(a.Match(a.ev, stream))); diff != "" {
 					t.Errorf("%s\non %s, with index (+) and without (-):\n%s", query, d, diff)
+				}
+				for name, m := range others {
+					if err := m.dec.Decode(d, m.ev); err != nil {
+						t.Fatalf("%s: %v", d, err)
+					}
+					if diff := cmp.Diff(want, names(m.Match(m.ev, stream))); diff != "" {
+						t.Errorf("%s\non %s, %s (+):\n%s", query, d, name, diff)
+					}
 				}
 			}
 		}

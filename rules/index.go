@@ -3,11 +3,12 @@ package rules
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/textindex"
 )
 
 // index finds the units that an event may satisfy. For each unit one group of necessary conditions was chosen; an
@@ -30,13 +31,12 @@ type fieldIndex struct {
 	slot    event.Slot
 	exact   map[string][]int32
 	lengths [4]uint64 // a bit per length of the keys of exact; the last for all that are longer
-	prefix  *trie
-	rest    *trie // what stands behind the first character
-	suffix  *trie
+	prefix  *textindex.Trie
+	rest    *textindex.Trie // what stands behind the first character
+	suffix  *textindex.Trie
+	parts   *textindex.Parts
+	within  []int32 // the units that parts finds, sorted
 }
-
-// maxAffix is how much of a beginning or an end is looked up: what is left over is for the condition itself to tell.
-const maxAffix = 64
 
 // indexKey is the group of conditions that a unit is found by; none for a residual unit.
 type indexKey []eql.Need
@@ -49,6 +49,7 @@ func buildIndex(s *Set) *index {
 		key := s.chooseKey(s.units[i].stage.Needs())
 		owner := s.rules[s.units[i].rule]
 		owner.keys = append(owner.keys, key)
+		s.env.Arrange(s.units[i].stage, func(group []eql.Need) bool { return s.decides(key, group) })
 		if key == nil || gated(s.gates, key) { // the gate leaves it to few events
 			x.residual = append(x.residual, u)
 			continue
@@ -66,7 +67,7 @@ func buildIndex(s *Set) *index {
 		if len(b.present) > 0 {
 			x.present = append(x.present, presentUnits{slot, b.present})
 		}
-		if f := b.field(slot); f.exact != nil || f.prefix != nil || f.rest != nil || f.suffix != nil {
+		if f := b.field(slot); !f.empty() {
 			x.fields = append(x.fields, f)
 		}
 	}
@@ -79,30 +80,35 @@ func buildIndex(s *Set) *index {
 	return x
 }
 
+// decides reports whether an event that the gate and the index leave to a unit satisfies a group of its needs.
+func (s *Set) decides(key indexKey, group []eql.Need) bool {
+	return !s.opts.NoIndex && (gated(s.gates, group) || slices.Equal(key, group))
+}
+
+// fieldBuilder gathers what is to be looked up for one field.
 type fieldBuilder struct {
-	exact                map[string][]int32
-	prefix, rest, suffix trieBuilder
-	present              []int32
+	exact                       map[string][]int32
+	prefix, rest, suffix, parts []textindex.Key
+	present                     []int32
 }
 
 func (b *fieldBuilder) add(need eql.Need, u int32) {
+	key := textindex.Key{Text: need.Text, ID: u}
 	switch need.Op {
 	case eql.NeedEqual:
 		if !slices.Contains(b.exact[need.Text], u) {
 			b.exact[need.Text] = append(b.exact[need.Text], u)
 		}
 	case eql.NeedPrefix:
-		b.prefix.add(need.Text[:min(len(need.Text), maxAffix)], u)
+		b.prefix = append(b.prefix, key)
 	case eql.NeedRest:
-		b.rest.add(need.Text[:min(len(need.Text), maxAffix)], u)
+		b.rest = append(b.rest, key)
 	case eql.NeedPresent:
 		b.present = append(b.present, u)
 	case eql.NeedSuffix:
-		reversed := []byte(need.Text[max(0, len(need.Text)-maxAffix):])
-		slices.Reverse(reversed)
-		b.suffix.add(string(reversed), u)
+		b.suffix = append(b.suffix, key)
 	case eql.NeedContains:
-		panic("BUG: a contains condition was chosen as index key")
+		b.parts = append(b.parts, key)
 	}
 }
 
@@ -110,12 +116,26 @@ func (b *fieldBuilder) field(slot event.Slot) fieldIndex {
 	if len(b.exact) == 0 {
 		b.exact = nil
 	}
-	f := fieldIndex{slot: slot, exact: b.exact, prefix: b.prefix.seal(), rest: b.rest.seal(), suffix: b.suffix.seal()}
+	f := fieldIndex{
+		slot: slot, exact: b.exact,
+		prefix: textindex.NewTrie(b.prefix, false), rest: textindex.NewTrie(b.rest, false), suffix: textindex.NewTrie(b.suffix, true),
+		parts: textindex.NewParts(b.parts),
+	}
 	for text := range b.exact {
 		word, bit := lengthBit(len(text))
 		f.lengths[word] |= bit
 	}
+	for _, key := range b.parts {
+		f.within = append(f.within, key.ID)
+	}
+	slices.Sort(f.within)
+	f.within = slices.Compact(f.within)
 	return f
+}
+
+// empty reports whether nothing is looked up.
+func (f *fieldIndex) empty() bool {
+	return f.exact == nil && f.prefix == nil && f.rest == nil && f.suffix == nil && f.parts == nil
 }
 
 func lengthBit(n int) (word int, bit uint64) {
@@ -133,30 +153,36 @@ func (f *fieldIndex) lookup(m *Matcher, values []event.Value) {
 			}
 		}
 		if f.prefix != nil {
-			f.prefix.forward(m, text)
+			f.prefix.Forward(text, m.visit)
 		}
 		if f.rest != nil && len(text) > 0 {
 			_, size := utf8.DecodeRuneInString(text)
-			f.rest.forward(m, text[size:])
+			f.rest.Forward(text[size:], m.visit)
 		}
 		if f.suffix != nil {
-			f.suffix.backward(m, text)
+			f.suffix.Backward(text, m.visit)
+		}
+		if f.parts != nil && hasBit(m.view.parts, int32(f.slot)) {
+			f.parts.Each(text, m.visit)
 		}
 	}
 }
 
-// text returns the text of a value without allocating where that can be had.
+// text returns the text of a value without allocating where that can be had: for numbers that of eql.AppendNumber.
 func (m *Matcher) text(v event.Value) string {
 	switch v.Kind() {
 	case event.String, event.Addr:
 		return v.Str()
-	case event.Int:
-		m.digits = strconv.AppendInt(m.digits[:0], v.Int(), 10)
+	case event.Int, event.Uint, event.Float:
+		m.digits = eql.AppendNumber(m.digits[:0], v)
 		return view8(m.digits)
 	default:
 		return v.Text()
 	}
 }
+
+// view8 returns b as a string without copying. The string must not outlive the next write to b.
+func view8(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // fold returns text with its ASCII letters in lower case; text itself where it has no others. The result is valid
 // until the next call.

@@ -56,6 +56,7 @@ type Matcher struct {
 	times    []time.Duration // by rule; nil: nothing is measured
 	now      func() time.Duration
 
+	visit  func(u int32) bool // consider, for searches that could end early
 	stats  Stats
 	key    []byte
 	folded []byte
@@ -64,7 +65,7 @@ type Matcher struct {
 
 // NewMatcher returns a matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
-	return &Matcher{
+	m := &Matcher{
 		set:    s,
 		memo:   s.env.NewMemo(),
 		seen:   make([]uint32, len(s.units)),
@@ -74,6 +75,11 @@ func (s *Set) NewMatcher() *Matcher {
 			Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules)), Excluded: make([]uint64, len(s.rules)),
 		},
 	}
+	m.visit = func(u int32) bool {
+		m.consider(u)
+		return false
+	}
+	return m
 }
 
 // Set returns the set that the matcher works on.

@@ -99,7 +99,11 @@ type view struct {
 	allowed  []uint64       // a bit per unit of these rules that the gate leaves
 	residual []int32        // the allowed units that no index key finds
 	present  []presentUnits // those that are found by the presence of a field
+	parts    []uint64       // a bit per slot whose values are searched for parts of text
 }
+
+// fewParts is how many units are rather evaluated wherever their field is there than to search the field for what they need.
+const fewParts = 2
 
 // visible returns a bit for each rule that sees a data stream.
 func (s *Set) visible(stream string) []uint64 {
@@ -130,15 +134,30 @@ func (s *Set) view(visible []uint64, gate []byte) *view {
 		}
 	}
 	for _, p := range s.index.present {
-		own := presentUnits{slot: p.slot}
-		for _, u := range p.units {
-			if hasBit(v.allowed, u) {
-				own.units = append(own.units, u)
-			}
+		if units := v.only(p.units); units != nil {
+			v.present = append(v.present, presentUnits{p.slot, units})
 		}
-		if own.units != nil {
-			v.present = append(v.present, own)
+	}
+	v.parts = newBits(s.schema.Len())
+	for i := range s.index.fields {
+		f := &s.index.fields[i]
+		switch units := v.only(f.within); {
+		case len(units) > fewParts:
+			setBit(v.parts, int32(f.slot))
+		case units != nil:
+			v.present = append(v.present, presentUnits{f.slot, units})
 		}
 	}
 	return v
+}
+
+// only returns the units that are allowed, nil where there are none.
+func (v *view) only(units []int32) []int32 {
+	var own []int32
+	for _, u := range units {
+		if hasBit(v.allowed, u) {
+			own = append(own, u)
+		}
+	}
+	return own
 }

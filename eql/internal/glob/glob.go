@@ -163,7 +163,7 @@ func (p *Pattern) prefix(seg *segment, s string) (n int, ok bool) {
 		}
 		want := seg.text[i]
 		if want == one {
-			n += runeLen(s[n:])
+			n += RuneLen(s[n:])
 			continue
 		}
 		if c := s[n]; c != want && (!p.fold || Lower(c) != want) {
@@ -211,7 +211,7 @@ func (p *Pattern) find(seg *segment, s string) int {
 		}
 		return i + seg.min
 	}
-	for i := 0; len(s)-i >= seg.min; i += runeLen(s[i:]) { // by characters; a byte that is none counts as one
+	for i := 0; len(s)-i >= seg.min; i += RuneLen(s[i:]) { // by characters; a byte that is none counts as one
 		if n, ok := p.prefix(seg, s[i:]); ok {
 			return i + n
 		}
@@ -235,7 +235,8 @@ func (p *Pattern) index(text, s string) int {
 	return -1
 }
 
-func runeLen(s string) int {
+// RuneLen returns the length of the first character of s, which isn't empty; a byte that is no UTF-8 is one character.
+func RuneLen(s string) int {
 	if s[0] < utf8.RuneSelf {
 		return 1
 	}
