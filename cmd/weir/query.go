@@ -92,6 +92,9 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 		return err
 	}
 	a.noteSkipped(res, placer(src))
+	if len(res.Matches) == 0 {
+		_, _ = fmt.Fprintf(a.stderr, "no match in %s\n", count(int(res.Events), "document")) // a note: stdout has the answer
+	}
 	return nil
 }
 

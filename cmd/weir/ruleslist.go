@@ -187,11 +187,13 @@ func (l *listed) notes() string {
 }
 
 func (a *app) status(l listed) string {
-	switch l.Status {
-	case rules.StatusError:
+	switch {
+	case l.Status == rules.StatusError:
 		return a.out.Red("error")
-	case rules.StatusSkipped:
+	case l.Status == rules.StatusSkipped:
 		return a.out.Faint("skipped")
+	case l.Replaced:
+		return a.out.Yellow("replaced")
 	default:
 		return string(l.Status)
 	}

@@ -32,7 +32,7 @@ func Query(text string, stmt ast.Statement, o Options) []*ast.Error {
 	if o.Single == nil {
 		o.Single = ecs.Single
 	}
-	l := &linter{text: text, o: o}
+	l := &linter{text: text, o: o, singles: map[string]bool{}}
 	switch s := stmt.(type) {
 	case *ast.EventQuery:
 		l.condition(s.Filter.Where, nil)
@@ -50,6 +50,18 @@ type linter struct {
 	text  string
 	o     Options
 	found []*ast.Error
+	// singles remembers the answers of Options.Single: it is asked for each pair of tests.
+	singles map[string]bool
+}
+
+// isSingle is Options.Single.
+func (l *linter) isSingle(path string) bool {
+	single, known := l.singles[path]
+	if !known {
+		single = l.o.Single(path)
+		l.singles[path] = single
+	}
+	return single
 }
 
 func (l *linter) report(code finding.Code, at ast.Span, hint, format string, args ...any) {

@@ -179,3 +179,36 @@ func TestSequences(t *testing.T) {
 		t.Run(tc.text, func(t *testing.T) { compare(t, query, append(want, tc.more...), tc.code) })
 	}
 }
+
+// TestLongChain pins that the findings on a chain of thousands of tests are bounded work, and that what is spelled alike is
+// found at any distance.
+func TestLongChain(t *testing.T) {
+	compared := 0
+	single := func(string) bool {
+		compared++
+		return true
+	}
+	for _, op := range []string{"or", "and"} {
+		tests := make([]string, 0, 5001)
+		for i := range 5000 {
+			test := fmt.Sprintf(`process.name == "n%d"`, i)
+			if op == "and" {
+				test = "not " + test
+			}
+			tests = append(tests, test)
+		}
+		tests = append(tests, tests[0])
+		query := "any where " + strings.Join(tests, " "+op+" ")
+		q, err := eql.NewEnv(event.NewSchema(ecs.TypeOf), eql.EnvOptions{}).Compile(query, eql.QueryOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := lint.Query(query, q.Statement(), lint.Options{Single: single})
+		if len(found) != 1 || found[0].Code != finding.Duplicate {
+			t.Errorf("%s: got %d findings, want the one test that stands twice", op, len(found))
+		}
+	}
+	if compared > 10 {
+		t.Errorf("asked %d times about one field", compared)
+	}
+}

@@ -236,12 +236,16 @@ func (l *linter) reportConflict(x literal, other *literal) {
 	hint := ""
 	if !x.not && !other.not && other.field == x.field {
 		hint = "ECS gives " + x.field + " one value; alternatives are joined with or"
-		if !l.o.Single(x.field) {
+		if !l.isSingle(x.field) {
 			hint = ""
 		}
 	}
 	l.report(code, x.expr.Source(), hint, "%s", what)
 }
+
+// maxCompared is with how many tests of its field a test is compared: chains have a few, but for those that a program wrote, whose
+// thousands would take the square of their number.
+const maxCompared = 200
 
 // conflict returns a literal that keeps x from holding, or the last one that takes part where it takes several; nil where
 // x can hold beside all of them.
@@ -250,6 +254,9 @@ func (l *linter) conflict(known []literal, x literal) *literal {
 	for i := range known {
 		if known[i].field != x.field {
 			continue
+		}
+		if len(own) == maxCompared {
+			break
 		}
 		if l.excludes([]literal{known[i], x}) {
 			return &known[i]
@@ -271,7 +278,7 @@ func (l *linter) excludes(tests []literal) bool {
 			no = append(no, t.sets...)
 		}
 	}
-	single := l.o.Single(tests[0].field)
+	single := l.isSingle(tests[0].field)
 	for i, t := range tests {
 		if t.not {
 			continue
@@ -338,9 +345,13 @@ func (l *linter) coveredTests(parts []view) {
 		if p.not {
 			continue
 		}
+		compared := 0
 		for j, q := range tests {
 			if i == j || q.x.field != p.x.field || p.printed == q.printed {
 				continue
+			}
+			if compared++; compared > maxCompared {
+				break
 			}
 			if p.x.within(q.x) && (j < i || !q.x.within(p.x)) { // of two that are the same, the second
 				l.report(finding.Duplicate, p.expr.Source(), "take it out", "`%s` holds wherever this does", l.source(q.expr))

@@ -83,6 +83,7 @@ func TestSilences(t *testing.T) {
 	}{
 		{"none", "query = '''\nany where " + star + "\n'''", []string{"7:27-7:32 W305"}, 0},
 		{"behind, in the query", "query = '''\nany where " + star + " // weir:ignore W305 it is so\n'''", nil, 1},
+		{"a blank behind the colon", "query = '''\nany where " + star + " // weir: ignore W305 it is so\n'''", nil, 1},
 		{"block comment", "query = '''\nany where " + star + " /* weir:ignore W305 */\n'''", nil, 1},
 		{"above, in the query", "query = '''\nany where\n // weir:ignore W305 it is so\n // and more\n\n " + star + "\n'''", nil, 1},
 		{"that line only", "query = '''\nany where " + star + " and // weir:ignore W305\n" + dup + "\n'''", []string{"8:14-8:19 W305"}, 1},

@@ -9,7 +9,7 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-// marker begins a silence in a comment: weir:ignore W304 reason.
+// marker begins a silence in a comment: weir:ignore W304 reason. White space behind the colon is taken as well.
 const marker = "weir:ignore"
 
 // ignore is one silence: a code and the lines on which it holds.
@@ -64,16 +64,19 @@ func checked(f *rules.File, code finding.Code, sampled bool) bool {
 }
 
 func parseIgnore(src *rules.Source, c rules.Comment) (found []ignore, bad []rules.Problem) {
-	at := strings.Index(c.Text, marker)
-	if at < 0 {
+	if !strings.Contains(c.Text, "weir:") {
 		return nil, nil
 	}
-	rest := c.Text[at+len(marker):]
+	mark := regexp.MustCompile(`weir:\s*ignore\b`).FindStringIndex(c.Text)
+	if mark == nil {
+		return nil, nil
+	}
+	rest := c.Text[mark[1]:]
 	m := regexp.MustCompile(`^\s+([A-Za-z0-9]+(?:\s*,\s*[A-Za-z0-9]+)*)`).FindStringSubmatchIndex(rest)
 	if m == nil {
 		return nil, []rules.Problem{src.AtBytes(finding.BadSilence, c.Pos, c.End, "a code is missing behind "+marker, "such as // "+marker+" W305 the value has a star")}
 	}
-	base := c.Pos + at + len(marker) + m[2]
+	base := c.Pos + mark[1] + m[2]
 	list := rest[m[2]:m[3]]
 	for len(list) > 0 {
 		word, more, _ := strings.Cut(list, ",")
