@@ -1,6 +1,9 @@
 package eql
 
-import "github.com/weir-eql/weir/event"
+import (
+	"github.com/weir-eql/weir/eql/internal/glob"
+	"github.com/weir-eql/weir/event"
+)
 
 // node is a planned predicate. Nodes are immutable; evaluation allocates nothing, script leaves that build
 // text aside.
@@ -164,4 +167,75 @@ func (e *Env) atom(key string, n node) node {
 	e.atomIDs[key] = a.id
 	e.atoms = append(e.atoms, a)
 	return a
+}
+
+// equalLeaf is a leaf with a textEq, foldedLeaf one with a textEqFold: without the way to the test.
+type equalLeaf struct {
+	slot event.Slot
+	text string
+}
+
+func (n *equalLeaf) eval(ev *event.Event, _ *Memo) bool {
+	for _, v := range ev.Values(n.slot) {
+		if isText(v) && v.Str() == n.text {
+			return true
+		}
+	}
+	return false
+}
+
+type foldedLeaf struct {
+	slot  event.Slot
+	lower string
+}
+
+func (n *foldedLeaf) eval(ev *event.Event, _ *Memo) bool {
+	for _, v := range ev.Values(n.slot) {
+		if isText(v) && glob.EqualFold(v.Str(), n.lower) {
+			return true
+		}
+	}
+	return false
+}
+
+// cheapAtom is the cost up to which an atom is rather evaluated again than remembered.
+const cheapAtom = costExists + costNumber
+
+// Seal replaces the nodes of a stage by ones that are evaluated faster, when the last query of the environment is compiled and
+// arranged: atoms that only one place has, or that are cheap, aren't remembered any more.
+func (e *Env) Seal(s *Stage) {
+	if !e.opts.NoOptimise {
+		s.cond = e.seal(s.cond)
+	}
+}
+
+func (e *Env) seal(n node) node {
+	switch n := n.(type) {
+	case *shared:
+		if n.uses < 2 || e.cost(n.inner) <= cheapAtom {
+			return e.seal(n.inner)
+		}
+		n.inner = e.seal(n.inner)
+		return n
+	case andNode:
+		for i := range n {
+			n[i] = e.seal(n[i])
+		}
+		return n
+	case orNode:
+		for i := range n {
+			n[i] = e.seal(n[i])
+		}
+		return n
+	case notNode:
+		return notNode{e.seal(n.child)}
+	case *leaf:
+		switch t := n.t.(type) {
+		case textEq:
+			return &equalLeaf{n.slot, t.text}
+		case textEqFold:
+			return &foldedLeaf{n.slot, t.lower}
+		}
+	}
+	return n
 }

@@ -32,6 +32,8 @@ func (e *Env) cost(n node) float64 {
 		return e.cost(n.child)
 	case *shared:
 		return e.cost(n.inner)
+	case *equalLeaf, *foldedLeaf:
+		return costExists + costText
 	case *leaf:
 		return costExists + Presence(e.schema.Field(n.slot).Path)*testCost(n.t)
 	case andNode:

@@ -101,7 +101,7 @@ func (m *Meter) Observe(ev *event.Event, stream string) {
 	m.events++
 	m.matcher.Match(ev, stream)
 	for u := range m.stages {
-		if m.matcher.seen[u] != m.matcher.generation {
+		if m.matcher.visits[u].seen != m.matcher.generation {
 			continue
 		}
 		st := &m.stages[u]

@@ -63,6 +63,9 @@ func buildIndex(s *Set) *index {
 			b.add(need, u)
 		}
 	}
+	for i := range s.units {
+		s.env.Seal(s.units[i].stage)
+	}
 	for slot, b := range builders {
 		if len(b.present) > 0 {
 			x.present = append(x.present, presentUnits{slot, b.present})

@@ -43,7 +43,7 @@ type Matcher struct {
 	memo *eql.Memo
 
 	generation uint32
-	seen       []uint32 // by unit: the generation of the event that it was considered for last
+	visits     []visits // by unit
 	stages     []uint64 // by rule: the stages hit by the event at hand
 	touched    []int32  // the rules that have stages
 	hits       Hits
@@ -63,12 +63,18 @@ type Matcher struct {
 	digits []byte
 }
 
+// visits is what a matcher keeps of a unit, in one place: most units that are found aren't evaluated.
+type visits struct {
+	seen                    uint32 // the generation of the event that it was considered for last
+	candidates, evaluations uint64
+}
+
 // NewMatcher returns a matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	m := &Matcher{
 		set:    s,
 		memo:   s.env.NewMemo(),
-		seen:   make([]uint32, len(s.units)),
+		visits: make([]visits, len(s.units)),
 		stages: make([]uint64, len(s.rules)),
 		views:  map[string]*view{},
 		stats: Stats{
@@ -85,8 +91,17 @@ func (s *Set) NewMatcher() *Matcher {
 // Set returns the set that the matcher works on.
 func (m *Matcher) Set() *Set { return m.set }
 
-// Stats returns the counts so far; read them on the matcher's goroutine.
-func (m *Matcher) Stats() *Stats { return &m.stats }
+// Stats returns the counts so far, until the next call; read them on the matcher's goroutine.
+func (m *Matcher) Stats() *Stats {
+	clear(m.stats.Candidates)
+	clear(m.stats.Evaluations)
+	for u := range m.visits {
+		rule := m.set.units[u].rule
+		m.stats.Candidates[rule] += m.visits[u].candidates
+		m.stats.Evaluations[rule] += m.visits[u].evaluations
+	}
+	return &m.stats
+}
 
 // Match returns what ev satisfies. stream is the data stream that the event's topic carries
 // ("logs-endpoint.events.process-default"), for events that don't name their own; "" where that is unknown: Match adds
@@ -126,7 +141,9 @@ func (m *Matcher) reset() {
 	m.memo.Reset()
 	m.generation++
 	if m.generation == 0 { // wrapped: old marks would look fresh
-		clear(m.seen)
+		for u := range m.visits {
+			m.visits[u].seen = 0
+		}
 		m.generation = 1
 	}
 	for _, rule := range m.touched {
@@ -139,20 +156,21 @@ func (m *Matcher) reset() {
 
 // consider evaluates a unit, once per event.
 func (m *Matcher) consider(u int32) {
-	if m.seen[u] == m.generation {
+	k := &m.visits[u]
+	if k.seen == m.generation {
 		return
 	}
-	m.seen[u] = m.generation
-	unit := &m.set.units[u]
-	m.stats.Candidates[unit.rule]++
+	k.seen = m.generation
+	k.candidates++
 	if !hasBit(m.view.allowed, u) {
 		return
 	}
+	unit := &m.set.units[u]
 	if len(m.excluded) > 0 && m.excluded[unit.rule] {
 		m.stats.Excluded[unit.rule]++
 		return
 	}
-	m.stats.Evaluations[unit.rule]++
+	k.evaluations++
 	if !m.holds(unit) {
 		return
 	}
