@@ -124,11 +124,11 @@ func (e *Env) chance(n node) float64 {
 		}
 		return all
 	case orNode:
-		any := 0.0
+		one := 0.0
 		for _, child := range n {
-			any += e.chance(child)
+			one += e.chance(child)
 		}
-		return min(any, 1)
+		return min(one, 1)
 	default:
 		return 0.3
 	}

@@ -36,7 +36,7 @@ func manyRules(n int) []*rules.Rule {
 		default:
 			category, where = "network", fmt.Sprintf(`dns.question.name : ("*.bad%d.example", "evil%d.test") and not process.code_signature.trusted == true`, i, i)
 		}
-		query := fmt.Sprintf(`%s where host.os.type == "%s" and %s`, category, system, where)
+		query := fmt.Sprintf(`%s where host.os.type == %q and %s`, category, system, where)
 		if i%10 == 9 {
 			query = fmt.Sprintf(`sequence by process.entity_id with maxspan=1m [%s] [network where process.name == "seq%d"]`, query, i)
 		}

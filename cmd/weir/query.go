@@ -93,7 +93,7 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	}
 	a.noteSkipped(res, placer(src))
 	if len(res.Matches) == 0 {
-		_, _ = fmt.Fprintf(a.stderr, "no match in %s\n", count(int(res.Events), "document")) // a note: stdout has the answer
+		_, _ = fmt.Fprintf(a.stderr, "no match in %s\n", count(res.Events, "document")) // a note: stdout has the answer
 	}
 	return nil
 }

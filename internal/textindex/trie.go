@@ -94,10 +94,8 @@ func (t *Trie) Forward(text string, visit func(id int32) bool) bool {
 	node := t.root[lower[text[0]]]
 	for i := 1; node != 0; i++ {
 		n := &t.nodes[node]
-		for _, id := range n.ids {
-			if visit(id) {
-				return true
-			}
+		if slices.ContainsFunc(n.ids, visit) {
+			return true
 		}
 		if i == len(text) {
 			return false
@@ -115,10 +113,8 @@ func (t *Trie) Backward(text string, visit func(id int32) bool) bool {
 	node := t.root[lower[text[len(text)-1]]]
 	for i := len(text) - 2; node != 0; i-- {
 		n := &t.nodes[node]
-		for _, id := range n.ids {
-			if visit(id) {
-				return true
-			}
+		if slices.ContainsFunc(n.ids, visit) {
+			return true
 		}
 		if i < 0 {
 			return false
