@@ -113,7 +113,7 @@ func TestGrowth(t *testing.T) {
 	}
 	lines := manyEvents(200)
 	few, many := newLeast(t, manyRules(10), lines), newLeast(t, manyRules(1000), lines)
-	for range 60 { // by turns: others share the machine
+	for range 25 { // by turns: others share the machine
 		few.measure(t)
 		many.measure(t)
 	}
