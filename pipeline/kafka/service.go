@@ -168,13 +168,13 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 	s.mu.Lock()
 	s.membership, s.rebalanced, s.arrived, s.warm, s.restores = newMembership(), false, nil, map[int32]int64{}, map[int32]Restore{}
 	s.mu.Unlock()
+	s.notReady("joining the group") // now: partitions may be assigned before connect returns
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
 	defer s.disconnect()
 	s.preparers = newPreparers(s.deps.Pipeline, cores())
 	defer func() { s.preparers.stop() }()
-	s.notReady("joining the group")
 	for ctx.Err() == nil {
 		if err := s.swapRules(); err != nil {
 			return err
