@@ -18,7 +18,7 @@ func TestNamedTests(t *testing.T) {
 		t.Fatalf("docs/chaos.md names %d tests", len(named))
 	}
 	for _, n := range named {
-		files, err := filepath.Glob(filepath.Join("../..", string(n[1]), "*_test.go"))
+		files, err := filepath.Glob(filepath.Join("..", "..", string(n[1]), "*_test.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
