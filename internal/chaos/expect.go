@@ -41,9 +41,11 @@ func inOrder(events []*Event) []*Event {
 	})
 	seen := map[string]bool{}
 	return slices.DeleteFunc(out, func(e *Event) bool {
-		again := seen[e.id] || e.stamp.IsZero()
+		if e.stamp.IsZero() || seen[e.id] {
+			return true
+		}
 		seen[e.id] = true
-		return again
+		return false
 	})
 }
 

@@ -147,3 +147,15 @@ func TestScripts(t *testing.T) {
 		t.Errorf("20 scripts have %d events out of order, %d copies, %d hosts with a wrong clock", disorder, copies, skewed)
 	}
 }
+
+// TestUnsentCopies shows that a copy that the feed left out takes nothing along.
+func TestUnsentCopies(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	first := &Event{id: "m1-0", host: "h", category: "process", kind: "start", name: "nc", stamp: at, acked: at}
+	unsent := *first
+	unsent.copyOf, unsent.stamp = first, time.Time{}
+	want := []string{"shell-over-network m1-0"}
+	if diff := gocmp.Diff(want, wantedLines(expect([]*Event{first, &unsent}, time.Second))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
