@@ -135,7 +135,7 @@ func (b *broker) start(ctx context.Context) error {
 	defer out.Close()
 	cmd := exec.Command("java", "-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", //nolint:noctx // stop ends it
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
-		"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.log.kafka.coordinator.transaction=debug", "-cp", b.libs+"/*", "kafka.Kafka", b.settings())
+		"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.log.kafka.coordinator.transaction=info", "-cp", b.libs+"/*", "kafka.Kafka", b.settings())
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {

@@ -145,8 +145,10 @@ func newPlan(s settings, mounts bool) lanes {
 		l.members = append(l.members, p.fault(kinds[rnd.IntN(len(kinds))]))
 		l.world = append(l.world, p.fault(world[rnd.IntN(len(world))]))
 	}
-	if rnd.IntN(3) == 0 { // it takes the broker so long that one must do
-		l.world[rnd.IntN(4)] = p.fault([]string{killBroker, stopBroker}[rnd.IntN(2)])
+	// It takes the broker so long that one must do. It isn't killed: a lone Kafka that comes back before its own controller has noticed
+	// that it was gone takes partitions for deleted, and ends transactions without their markers; who reads committed waits for ever.
+	if rnd.IntN(3) == 0 {
+		l.world[rnd.IntN(4)] = p.fault(stopBroker)
 	}
 	return l
 }
