@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command cmd runs the fault harness: make chaos SEED=… RUNS=… DURATION=….
 package main
 

@@ -1,0 +1,14 @@
+//go:build unix && !linux
+
+package chaos
+
+import "syscall"
+
+// childAttributes are those of a process that has to be ended by hand where the harness is killed.
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+
+// ownMounts does nothing: there are no namespaces.
+func ownMounts(*syscall.SysProcAttr) {}
+
+// mountsAllowed reports that ownMounts doesn't work here.
+func mountsAllowed() bool { return false }
