@@ -27,6 +27,7 @@ type Event struct {
 	port     int
 	sequence int // event.sequence, 0 for none
 	copyOf   *Event
+	once     bool // no copy is made: only its position tells its place, and a copy would have another
 
 	// What the feed notes. All of it is written before the run compares.
 	stamp     time.Time // its @timestamp; zero where it wasn't sent
@@ -121,7 +122,7 @@ func (s *story) add(e Event) {
 		e.sent += time.Duration(w.rnd.Int64N(int64(w.opts.maxDelay)))
 	}
 	w.script.events = append(w.script.events, &e)
-	if w.opts.copies && w.rnd.IntN(12) == 0 {
+	if w.opts.copies && !e.once && w.rnd.IntN(12) == 0 {
 		again := e
 		again.copyOf = &e
 		again.sent = e.at + time.Duration(w.rnd.Int64N(int64(w.opts.maxDelay)))
@@ -245,8 +246,10 @@ func (w *writer) tie(s *story) {
 		first, second = 2, 1
 	default:
 	}
-	s.add(Event{category: "file", kind: "creation", name: "mv", path: "/srv/" + s.marker, sequence: first})
-	s.add(Event{category: "file", kind: "deletion", name: "mv", path: "/srv/" + s.marker, sequence: second})
+	e := Event{category: "file", kind: "creation", name: "mv", path: "/srv/" + s.marker, sequence: first, once: first == 0}
+	s.add(e)
+	e.kind, e.sequence = "deletion", second
+	s.add(e)
 }
 
 // child is joined by the parent's id, and has two processes.
