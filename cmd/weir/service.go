@@ -329,6 +329,7 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 	if h.Address != "" {
 		server := telemetry.New(telemetry.Options{
 			Address: h.Address, Pprof: h.Pprof, Gatherer: e.registry, Ready: e.ready, Logger: e.log,
+			Documents: map[string]func() any{"/restore": func() any { return e.service.Restores() }},
 		})
 		g.Go(func() error { return server.Run(ctx) })
 	}

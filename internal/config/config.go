@@ -144,7 +144,7 @@ type Fetch struct {
 
 // HTTP configures the server of metrics and health.
 type HTTP struct {
-	Address string `yaml:"address" doc:"address of /metrics, /healthz and /readyz; empty for none"`
+	Address string `yaml:"address" doc:"address of /metrics, /healthz, /readyz and /restore; empty for none"`
 	Pprof   bool   `yaml:"pprof" doc:"serve /debug/pprof/ too"`
 }
 

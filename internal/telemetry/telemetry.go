@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,11 +36,13 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	// Ready reports whether the process is ready, with a word on what it is doing. It must be safe for concurrent use.
 	Ready func() (ready bool, status string)
+	// Documents are served as JSON, by path, such as "/restore". The functions must be safe for concurrent use.
+	Documents map[string]func() any
 	// Logger is told the address that is listened on and what goes wrong while serving. Nil discards.
 	Logger *slog.Logger
 }
 
-// Server serves /metrics, /healthz and /readyz.
+// Server serves /metrics, /healthz, /readyz and the documents of its options.
 type Server struct {
 	o Options
 }
@@ -103,6 +106,11 @@ func (s *Server) Handler() http.Handler {
 		}
 		answer(w, code, status)
 	})
+	for path, document := range s.o.Documents {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			s.answerJSON(w, document())
+		})
+	}
 	if s.o.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -119,4 +127,17 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, text+"\n")
+}
+
+// answerJSON writes a document.
+func (s *Server) answerJSON(w http.ResponseWriter, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		s.o.Logger.Error("document not served", slog.Any("error", err))
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(append(body, '\n'))
 }

@@ -29,6 +29,10 @@ func TestHandler(t *testing.T) {
 	ready, status := false, "restoring state"
 	o := telemetry.Options{Gatherer: reg, Ready: func() (bool, string) { return ready, status }}
 	h := telemetry.New(o).Handler()
+	o.Documents = map[string]func() any{
+		"/restore": func() any { return []map[string]int{{"partition": 3}} }, "/bad": func() any { return func() {} },
+	}
+	documents := telemetry.New(o).Handler()
 	o.Pprof = true
 	profiled := telemetry.New(o).Handler()
 
@@ -47,6 +51,8 @@ func TestHandler(t *testing.T) {
 		{"runtime's metrics", h, http.MethodGet, "/metrics", true, 200, "go_goroutines "},
 		{"process' metrics", h, http.MethodGet, "/metrics", true, 200, "process_cpu_seconds_total "},
 		{"nothing else", h, http.MethodGet, "/", true, 404, ""},
+		{"a document", documents, http.MethodGet, "/restore", true, 200, `[{"partition":3}]`},
+		{"a document that isn't one", documents, http.MethodGet, "/bad", true, 500, "internal error"},
 		{"no profiles", h, http.MethodGet, "/debug/pprof/", true, 404, ""},
 		{"profiles", profiled, http.MethodGet, "/debug/pprof/", true, 200, "goroutine"},
 		{"a profile", profiled, http.MethodGet, "/debug/pprof/cmdline", true, 200, ""},

@@ -147,13 +147,22 @@ func TestRestoreWaits(t *testing.T) {
 	until(t, "it says so", func() bool {
 		return len(log.find("level=WARN", "waits for an open transaction", "topic=t-changelog", "partition=0", "offset=0", "end=1")) > 0
 	})
-	if ready, _ := m.Ready(); ready {
-		t.Error("ready while the transaction is open")
+	if ready, status := m.Ready(); ready || !strings.Contains(status, "partition 0: 0 of 1 changelog records restored") {
+		t.Errorf("while the transaction is open: ready %v, status %q", ready, status)
+	}
+	if got := m.Restores(); len(got) != 1 || got[0].Total != 1 || got[0].Restored != 0 || got[0].Seconds != -1 {
+		t.Errorf("restores %+v", got)
 	}
 	if err := cl.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
 	m.awaitReady(t)
+	if got := m.Restores(); len(got) > 0 {
+		t.Errorf("restores %+v when all are done", got)
+	}
+	if _, status := m.Ready(); strings.Contains(status, "restored") {
+		t.Errorf("status %q when all are done", status)
+	}
 }
 
 // TestQuietEnd: a service that is told to end while it asks the broker something doesn't complain that the answer

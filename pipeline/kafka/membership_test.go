@@ -250,10 +250,10 @@ func TestRestoreHoldsNothingUp(t *testing.T) {
 	if diff := cmp.Diff([]string{"single p0"}, c.awaitAlerts(t, 1)); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
-	if ready, status := m.Ready(); ready || status != "restoring the state of 1 of 2 partitions" {
+	if ready, status := m.Ready(); ready || status != "restoring the state of 1 of 2 partitions\npartition 1: 0 of 1 changelog records restored" {
 		t.Errorf("ready %v, status %q", ready, status)
 	}
-	if diff := cmp.Diff(map[int32]kafka.Restore{1: {Remaining: 1, Total: 1}}, m.Restores()); diff != "" {
+	if diff := cmp.Diff([]kafka.RestoreProgress{{Partition: 1, Total: 1, Seconds: -1}}, m.Restores()); diff != "" {
 		t.Errorf("restores (-want +got):\n%s", diff)
 	}
 	if err := cl.EndTransaction(t.Context(), kgo.TryAbort); err != nil {

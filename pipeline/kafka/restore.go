@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -77,34 +76,6 @@ func (s *Service) changelogOffsets(
 	}
 }
 
-// Restore is how far the restore of a partition's state is, in records of the changelog.
-type Restore struct {
-	Remaining, Total int64
-}
-
-// Restores returns the partitions whose state is being restored. It may be called from any goroutine.
-func (s *Service) Restores() map[int32]Restore {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.restores)
-}
-
-// noteRestore notes how far a restore is.
-func (s *Service) noteRestore(n int32, t *restoring) {
-	remaining := max(0, t.end-t.next)
-	s.deps.Metrics.restoreRemaining(n, remaining)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.restores[n] = Restore{Remaining: remaining, Total: max(0, t.end-t.began)}
-}
-
-// forgetRestore notes that a partition is restored, or was given up.
-func (s *Service) forgetRestore(n int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.restores, n)
-}
-
 // restorer reads the changelog of some partitions into the local store.
 type restorer struct {
 	service  *Service
@@ -117,7 +88,6 @@ type restorer struct {
 // restoring is one partition's restore.
 type restoring struct {
 	part    *state.Partition
-	began   int64 // changelog offset that was read first
 	next    int64 // changelog offset to read next
 	end     int64 // where the restore is complete
 	overlay state.Overlay
@@ -147,7 +117,7 @@ func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restor
 		from = start.Offset
 	}
 	from = max(from, start.Offset)
-	return &restoring{part: part, began: from, next: from, end: end.Offset, moved: s.deps.Now()}, nil
+	return &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}, nil
 }
 
 // trusted returns the changelog offset up to which the local state is good, or the reason why it isn't.
@@ -174,7 +144,12 @@ func (s *Service) trusted(part *state.Partition, end int64) (from int64, reason 
 // are transaction markers, and without them the end would never be seen.
 func (r *restorer) run(ctx context.Context) error {
 	for n, t := range r.todo {
-		r.service.noteRestore(n, t)
+		if err := r.loader.use(n, func() error { // not after it was given up
+			r.service.noteRestore(n, max(0, t.end-t.next))
+			return nil
+		}); err != nil {
+			return err
+		}
 		if t.next >= t.end {
 			delete(r.todo, n)
 			r.complete(n)
@@ -273,7 +248,7 @@ func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
 	if err := t.apply(s); err != nil {
 		return err
 	}
-	s.noteRestore(p.Partition, t)
+	s.noteRestore(p.Partition, max(0, t.end-t.next))
 	return nil
 }
 

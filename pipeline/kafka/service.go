@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,12 +40,12 @@ type Service struct {
 	standby  *standby                 // nil: no copies are kept
 
 	preparers *preparers // of the rule set that runs
+	restores  *progress  // of what is in loading
 
 	mu         sync.Mutex // guards what the client's callbacks and other goroutines touch
 	membership membership
-	rebalanced bool      // there was a rebalance since members was brought in line
-	arrived    []arrival // partitions whose state was restored
-	restores   map[int32]Restore
+	rebalanced bool                // there was a rebalance since members was brought in line
+	arrived    []arrival           // partitions whose state was restored
 	unasked    map[int32]time.Time // copies of state that nobody asks for, and when they are to be deleted
 	warm       map[int32]int64     // up to which changelog offset the state of partitions is on disk
 	ready      bool
@@ -83,19 +84,23 @@ func New(cfg Config, deps Deps) *Service {
 	deps.Pipeline.EnsureDefaults()
 	return &Service{
 		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{}, lostUpTo: map[topicPartition]int64{},
-		status: "starting", membership: newMembership(),
+		status: "starting", membership: newMembership(), restores: newProgress(),
 	}
 }
 
 // Ready reports whether the member has joined the group and restored the state of its partitions, with a word on
-// what it is doing.
+// what it is doing, and a line for each partition whose state is being restored.
 func (s *Service) Ready() (ready bool, status string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held != nil {
 		return false, "output is held back: " + s.held.cause.Error()
 	}
-	return s.ready, s.status
+	lines := []string{s.status}
+	for _, r := range s.Restores() {
+		lines = append(lines, r.String())
+	}
+	return s.ready, strings.Join(lines, "\n")
 }
 
 func (s *Service) notReady(status string) {
@@ -165,8 +170,9 @@ func (s *Service) isHeld(cause *SinkError) bool {
 // runClient is the life of one client: from the connection to its loss or the end.
 func (s *Service) runClient(ctx context.Context) (err error) {
 	s.members, s.loading = map[int32]*member{}, map[int32]*loader{}
+	s.restores.clear()
 	s.mu.Lock()
-	s.membership, s.rebalanced, s.arrived, s.warm, s.restores = newMembership(), false, nil, map[int32]int64{}, map[int32]Restore{}
+	s.membership, s.rebalanced, s.arrived, s.warm = newMembership(), false, nil, map[int32]int64{}
 	s.mu.Unlock()
 	s.notReady("joining the group") // now: partitions may be assigned before connect returns
 	if err := s.connect(ctx); err != nil {

@@ -77,12 +77,12 @@ func (s *Service) drop(n int32) {
 	if l := s.loading[n]; l != nil {
 		l.release(n)
 		delete(s.loading, n)
-		s.forgetRestore(n)
 		s.mu.Lock()
 		s.arrived = slices.DeleteFunc(s.arrived, func(a arrival) bool { return a.member.number == n })
 		s.mu.Unlock()
 	}
 	delete(s.members, n)
+	s.restores.end(n)
 	s.deps.Pipeline.Metrics.Forget(n)
 	s.deps.Metrics.forget(n)
 }
@@ -223,7 +223,6 @@ func (s *Service) arrive(a arrival) error {
 	}
 	n := a.member.number
 	delete(s.loading, n)
-	s.forgetRestore(n)
 	if a.pipe != s.deps.Pipeline { // the rules were swapped meanwhile
 		if err := a.member.worker.Swap(s.deps.Pipeline); err != nil {
 			return fmt.Errorf("%w: %w", errStore, err)
@@ -235,6 +234,7 @@ func (s *Service) arrive(a arrival) error {
 		return err
 	}
 	s.noteWarm(a.member)
+	s.restores.end(n)
 	s.deps.Metrics.tookOver()
 	s.resume(n)
 	return nil
