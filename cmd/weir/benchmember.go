@@ -244,14 +244,13 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 		defer pprof.StopCPUProfile()
 	}
 	commits := []sample{a.used(t)}
-	if commits[0].records >= float64(spec.Records) { // too few for a warm-up
-		commits[0] = began
-		commits = append(commits, a.used(t))
-	}
 	if err := a.waitRecords(ctx, t, spec.Records, &commits); err != nil {
 		return nil, nil // the end was asked for
 	}
 	pprof.StopCPUProfile()
+	if len(commits) == 1 || commits[0].records >= float64(spec.Records) { // one commit had it all: too few for a warm-up
+		commits = []sample{began, a.used(t)}
+	}
 	last := len(commits) - 1
 	if last > 2 {
 		last--
