@@ -82,6 +82,14 @@ func (w *watched) Next() (pipeline.Record, error) {
 	return r, err
 }
 
+// Partitions returns the partitions of the source, none where it doesn't tell.
+func (w *watched) Partitions() []int32 {
+	if p, ok := w.Source.(replay.Partitioned); ok {
+		return p.Partitions()
+	}
+	return nil
+}
+
 // placer returns what says where a record of src stands in its file.
 func placer(src replay.Source) func(name string, offset int64) string {
 	if p, ok := src.(replay.Placer); ok {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -163,6 +164,17 @@ func offsetsAt(ctx context.Context, admin *kadm.Client, topics []string, at Posi
 		out[topicPartition{l.Topic, l.Partition}] = offset
 	})
 	return out, nil
+}
+
+// Partitions returns the partitions that have records in the range.
+func (r *Range) Partitions() (partitions []int32) {
+	for tp, p := range r.parts {
+		if p.warm < p.to && !slices.Contains(partitions, tp.partition) {
+			partitions = append(partitions, tp.partition)
+		}
+	}
+	slices.Sort(partitions)
+	return partitions
 }
 
 // Total returns the number of offsets in the range, for a progress bar.

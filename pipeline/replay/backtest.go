@@ -71,6 +71,7 @@ func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	if o.Reported != nil { // the warm-up is no part of a search
 		o.Config.SampleScope = func(ref sequence.Ref) bool { return o.Reported(pipeline.Alert{Completed: ref}) }
 	}
+	o.Config = joined(o.Config, src)
 	b := &backtest{
 		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{},
 		result: &Result{DeadLetters: map[string]int{}},
@@ -87,7 +88,9 @@ type backtest struct {
 	store   *state.Store
 	workers map[int32]*pipeline.Worker
 	order   []int32
-	held    int // records since the last commit
+	target  *pipeline.Worker // joins the events of all partitions; nil where nothing has to be joined
+	passed  int64            // records that were passed to it
+	held    int              // records since the last commit
 	bytes   int
 	result  *Result
 }
@@ -110,7 +113,7 @@ func (b *backtest) run(ctx context.Context, src Source) error {
 			return err
 		}
 	}
-	return nil
+	return b.finishJoined()
 }
 
 // process gives some records of a chunk, which are of one partition, to their worker.
@@ -153,7 +156,14 @@ func (b *backtest) worker(n int32) (*pipeline.Worker, error) {
 }
 
 func (b *backtest) commit(n int32) error {
-	w := b.workers[n]
+	if err := b.pass(n); err != nil {
+		return err
+	}
+	return b.reportOutput(b.workers[n])
+}
+
+// reportOutput reports what a worker has made, and ends its batch.
+func (b *backtest) reportOutput(w *pipeline.Worker) error {
 	out := w.Output()
 	for _, a := range out.Alerts {
 		if err := b.report(a); err != nil {

@@ -173,6 +173,11 @@ func (b *backtest) runRecords(ctx context.Context, src Source) error {
 				return err
 			}
 		}
+		if b.target != nil {
+			if err := b.reportOutput(b.target); err != nil {
+				return err
+			}
+		}
 		b.counted()
 		err = c.err
 		a.recycle(c)

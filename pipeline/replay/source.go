@@ -247,4 +247,14 @@ func (s *sliceSource) Next() (pipeline.Record, error) {
 	return s.records[s.next-1], nil
 }
 
+// Partitions returns the partitions of the records.
+func (s *sliceSource) Partitions() (partitions []int32) {
+	for i := range s.records {
+		if n := s.records[i].Partition; !slices.Contains(partitions, n) {
+			partitions = append(partitions, n)
+		}
+	}
+	return partitions
+}
+
 func (s *sliceSource) Close() error { return s.close() }
