@@ -31,11 +31,18 @@ type Rekeyed struct {
 	Value     []byte
 }
 
-// source is what a target knows of a source.
+// source is what a target knows of a source: its clock, and the delays that it had at which clock, as far as the watermark hasn't come
+// there. It has none of these where the source never had an event.
 type source struct {
 	clock int64
-	empty bool
+	steps []delayStep // clocks ascend, delays descend
 }
+
+// delayStep is the least delay of a source from a clock on.
+type delayStep struct{ clock, delay int64 }
+
+// maxSteps bounds the steps of a source. Above it every second one is forgotten: then the watermark follows it a little later.
+const maxSteps = 256
 
 // maxJoinBytes bounds the join keys of one record, so that it is hardly larger than its document.
 const maxJoinBytes = 32 << 10
@@ -125,63 +132,101 @@ func (w *Worker) report(p *rekey.Report) {
 	s := &w.shared
 	s.announced = append(s.announced, p.Hosts...)
 	for _, g := range p.Progress {
-		if w.cfg.Rekey.Sources == nil && (g.Source < 0 || g.Source >= w.cfg.Rekey.Partitions) {
-			continue
-		}
-		old, known := s.sources[g.Source]
-		switch {
-		case g.Empty && known:
-		case known && !old.empty && old.clock >= g.Clock:
-		default:
-			s.sources[g.Source] = source{clock: g.Clock, empty: g.Empty}
-			s.changed = true
+		if w.cfg.Rekey.Sources != nil || g.Source >= 0 && g.Source < w.cfg.Rekey.Partitions {
+			s.progress(g)
 		}
 	}
 	w.followSources()
 }
 
-// followSources moves the watermark of a target: to the least of the clocks of all sources, less the lateness. A source whose
-// partition never had a record doesn't count, one that hasn't been heard of does.
+// progress takes in what one source reports.
+func (s *sharedOrder) progress(g rekey.Progress) {
+	src := s.sources[g.Source]
+	switch {
+	case src == nil:
+		src = new(source)
+		s.sources[g.Source] = src
+	case g.Clock < src.clock: // it was sent before what is known
+		return
+	}
+	s.changed = true
+	src.clock = g.Clock
+	if g.Empty {
+		return
+	}
+	switch last := len(src.steps) - 1; {
+	case last < 0 || g.Delay < src.steps[last].delay && g.Clock > src.steps[last].clock:
+		src.steps = append(src.steps, delayStep{g.Clock, g.Delay})
+	case g.Delay < src.steps[last].delay:
+		src.steps[last].delay = g.Delay
+	}
+	if len(src.steps) > maxSteps {
+		src.thin()
+	}
+}
+
+// thin forgets every second step but the newest.
+func (s *source) thin() {
+	kept := s.steps[:0]
+	for i, step := range s.steps {
+		if i%2 == 0 || i == len(s.steps)-1 {
+			kept = append(kept, step)
+		}
+	}
+	s.steps = kept
+}
+
+// followSources moves the watermark of a target: to the least of the clocks of all sources, less the least delay that any of them had
+// up to there, less the lateness.
 func (w *Worker) followSources() {
 	s := &w.shared
-	least, ok := s.leastClock(w.cfg.Rekey)
+	clock, ok := s.leastClock(w.cfg.Rekey)
 	if !ok {
 		return
 	}
-	if least > s.clock {
-		s.clock = least
-		w.forgetIDs(&s.published, s.clock)
+	if clock > s.clock {
+		s.clock = clock
+		w.forgetIDs(&s.published, clock)
 	}
-	s.host.mark = s.clock - w.lateness - 1
+	for _, src := range s.sources {
+		for len(src.steps) > 1 && src.steps[1].clock <= s.clock {
+			src.steps = src.steps[1:]
+		}
+		if len(src.steps) > 0 && src.steps[0].clock <= s.clock {
+			s.least = min(s.least, src.steps[0].delay)
+		}
+	}
+	w.setSharedMark(s.clock, s.least)
 	w.runShared()
 }
 
-// leastClock returns the least of the sources' clocks, false while one is unknown or all are empty.
+// leastClock returns the least of the sources' clocks, false while one is unknown.
 func (s *sharedOrder) leastClock(cfg Rekey) (least int64, ok bool) {
 	least = math.MaxInt64
 	if cfg.Sources == nil && len(s.sources) < int(cfg.Partitions) {
 		return 0, false
 	}
 	for _, n := range cfg.Sources {
-		if _, known := s.sources[n]; !known {
+		if s.sources[n] == nil {
 			return 0, false
 		}
 	}
 	for _, src := range s.sources {
-		if !src.empty {
-			least = min(least, src.clock)
-		}
+		least = min(least, src.clock)
 	}
-	return least, least != math.MaxInt64
+	return least, least > 0 && least != math.MaxInt64
 }
 
 // lag is how far the newest source is ahead of the watermark's clock, in milliseconds.
 func (s *sharedOrder) lag() (ms int64, ok bool) {
-	newest := int64(0)
+	return s.newestClock() - s.clock, s.clock > 0
+}
+
+func (s *sharedOrder) newestClock() (newest int64) {
 	for _, src := range s.sources {
 		newest = max(newest, src.clock)
 	}
-	return newest - s.clock, s.clock > 0
+	return newest
 }
 
 // Announced returns the hosts that sources have seen for the first time, since the last call or commit: a host is on two partitions
@@ -192,31 +237,44 @@ func (w *Worker) Announced() []rekey.Host {
 	return hosts
 }
 
-// ClockSettled reports whether the record clock won't be set back: a partition's first times may be wrong.
-func (w *Worker) ClockSettled() bool { return w.clock.young >= createConfirmations }
+// Progress returns what the partition's worker can report of itself as a source. It is not settled while the record clock may still be
+// set back: a partition's first times may be wrong. Before the first event it is Empty, with the newest clock that is known of a source:
+// that holds if the partition was caught up later than the worker has read it.
+func (w *Worker) Progress() (p rekey.Progress, settled bool) {
+	p = rekey.Progress{Source: w.number, Clock: w.clock.now, Delay: w.shared.delay}
+	if p.Delay == noDelay {
+		p = rekey.Progress{Source: w.number, Clock: w.shared.newestClock(), Empty: true}
+	}
+	return p, w.clock.young >= createConfirmations
+}
 
-// value is what is known of the sources, as it is stored.
+// value is what is known of the sources and of the partition as one, as it is stored.
 func (s *sharedOrder) value() []byte {
-	dst := binary.AppendVarint(state.AppendVersion(nil), s.clock)
+	dst := state.AppendVersion(nil)
+	for _, v := range []int64{s.delay, s.clock, s.least} {
+		dst = binary.AppendVarint(dst, v)
+	}
 	for _, n := range slices.Sorted(maps.Keys(s.sources)) {
 		src := s.sources[n]
 		dst = binary.AppendVarint(dst, int64(n))
-		empty := int64(0)
-		if src.empty {
-			empty = 1
+		dst = binary.AppendVarint(dst, src.clock)
+		dst = binary.AppendUvarint(dst, uint64(len(src.steps)))
+		for _, step := range src.steps {
+			dst = binary.AppendVarint(binary.AppendVarint(dst, step.clock), step.delay)
 		}
-		dst = binary.AppendVarint(binary.AppendVarint(dst, empty), src.clock)
 	}
 	return dst
 }
 
 func (s *sharedOrder) decode(value []byte) error {
 	r := readValue(value)
-	s.clock = r.varint()
+	s.delay, s.clock, s.least = r.varint(), r.varint(), r.varint()
 	for len(r.rest) > 0 {
-		n := int32(r.varint())
-		empty := r.varint() != 0
-		s.sources[n] = source{clock: r.varint(), empty: empty}
+		n, src := int32(r.varint()), &source{clock: r.varint()}
+		for steps := r.uvarint(); steps > 0 && r.err == nil; steps-- {
+			src.steps = append(src.steps, delayStep{r.varint(), r.varint()})
+		}
+		s.sources[n] = src
 	}
 	return r.err
 }

@@ -14,16 +14,21 @@ import (
 )
 
 // sharedOrder is the one order in which a worker feeds the events of rules that join events of any host. Its watermark is the
-// record clock less the lateness: that of the partition where the worker sees all events, else the least of all sources.
+// record clock, less the delay with which events come at the least, less the lateness: the clock of the partition where the worker
+// sees all events, else the least of all sources.
 type sharedOrder struct {
 	host    *host // its watermark, and the deadlines of the partials of these rules
 	waiting minheap.Heap[*sharedEvent]
 	added   []*sharedEvent // since the last commit
 	kept    int            // bytes of the documents of waiting events that are in memory
 
+	// delay is the least time by which an event of the partition was behind the record clock when it came; noDelay before the first.
+	delay int64
+
 	// Of a target only.
-	sources   map[int32]source
+	sources   map[int32]*source
 	clock     int64 // the least of their clocks, the newest that it was; 0 before it is known
+	least     int64 // their least delay up to there
 	changed   bool  // something of it isn't in the store
 	published publishedIDs
 	announced []rekey.Host
@@ -34,6 +39,9 @@ const sharedHost = "\x00shared"
 
 // maxKeptDocuments is how many bytes of documents of waiting events stay in memory once they are in the store too.
 const maxKeptDocuments = 32 << 20
+
+// noDelay is the delay of a partition that never had an event.
+const noDelay = math.MaxInt64
 
 // sharedEvent is an event that waits in a shared order.
 type sharedEvent struct {
@@ -57,7 +65,8 @@ func newSharedOrder() sharedOrder {
 	h := newHost(sharedHost)
 	h.shared = true
 	return sharedOrder{
-		host: h, waiting: minheap.New((*sharedEvent).before), sources: map[int32]source{}, published: newPublishedIDs(true),
+		delay: noDelay, least: noDelay,
+		host: h, waiting: minheap.New((*sharedEvent).before), sources: map[int32]*source{}, published: newPublishedIDs(true),
 	}
 }
 
@@ -66,15 +75,32 @@ func (c *Config) shares(r *rules.Compiled) bool {
 	return r.Joins() && r.Rule.TimestampField == "" && (c.Rekey.All || !r.HostLocal)
 }
 
-// followClock moves the watermark of the shared order by the partition's record clock, where the worker sees all events. It is a
-// function of the clock alone, so that a worker that is made anew has the same.
-func (w *Worker) followClock() {
+// observeDelay takes in by how much an event was behind the record clock when it came. What comes in order but long after it
+// happened, such as events of the past that are put on the topic now, is not late by that.
+func (w *Worker) observeDelay(t int64) {
 	s := &w.shared
-	if !w.sharing || w.cfg.Rekey.Partitions > 0 || !w.clock.started {
+	if !w.sharing {
 		return
 	}
-	s.host.mark = w.clock.now - w.lateness - 1
-	w.runShared()
+	if delay := max(0, max(w.clock.now, w.recordTime)-t); delay < s.delay {
+		s.delay, s.changed = delay, true
+		w.followClock()
+	}
+}
+
+// followClock moves the watermark of the shared order by the partition's record clock, where the worker sees all events. It is a
+// function of what is stored, so that a worker that is made anew has the same.
+func (w *Worker) followClock() {
+	if w.sharing && w.cfg.Rekey.Partitions == 0 {
+		w.setSharedMark(w.clock.now, w.shared.delay)
+		w.runShared()
+	}
+}
+
+func (w *Worker) setSharedMark(clock, delay int64) {
+	if delay != noDelay {
+		w.shared.host.mark = clock - delay - w.lateness - 1
+	}
 }
 
 // runShared does what the watermark of the shared order has reached: first the events up to it, then the deadlines.
@@ -91,7 +117,7 @@ func (w *Worker) runShared() {
 // nextShared returns the record clock at which the shared order has something to do by the partition's own clock.
 func (w *Worker) nextShared() (clock int64, ok bool) {
 	s := &w.shared
-	if w.cfg.Rekey.Partitions > 0 {
+	if w.cfg.Rekey.Partitions > 0 || s.delay == noDelay {
 		return 0, false
 	}
 	at := int64(math.MaxInt64)
@@ -101,7 +127,7 @@ func (w *Worker) nextShared() (clock int64, ok bool) {
 	if t, ok := s.host.next(); ok {
 		at = min(at, t)
 	}
-	return at + w.lateness + 1, at != math.MaxInt64
+	return at + s.delay + w.lateness + 1, at != math.MaxInt64
 }
 
 // share takes an event into the shared order, where it waits for the watermark; behind that it is fed at once.
@@ -263,11 +289,10 @@ func (w *Worker) loadShared() error {
 			return fmt.Errorf("sources: %w", err)
 		}
 	}
-	switch {
-	case w.cfg.Rekey.Partitions == 0 && w.clock.started:
-		s.host.mark = w.clock.now - w.lateness - 1
-	case w.cfg.Rekey.Partitions > 0 && s.clock > 0:
-		s.host.mark = s.clock - w.lateness - 1
+	if w.cfg.Rekey.Partitions == 0 {
+		w.setSharedMark(w.clock.now, s.delay)
+	} else {
+		w.setSharedMark(s.clock, s.least)
 	}
 	return w.part.Scan([]byte{byte(state.FamilyShared)}, func(key, value []byte) error {
 		k, err := state.ParseSharedKey(key)

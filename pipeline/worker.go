@@ -214,6 +214,7 @@ func (w *Worker) take(r *Record, p *prepared) {
 		ref.Time, ref.SubMillis = at, sub
 		w.match(r, p.hit, h, late)
 	}
+	w.observeDelay(at)
 	w.runHost(h)
 }
 

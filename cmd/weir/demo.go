@@ -141,6 +141,7 @@ func demoConfig(brokers []string, topic, dir string) *config.Config {
 	c.Brokers = brokers
 	c.Topics.Input = []string{topic}
 	c.Topics.Alerts, c.Topics.DeadLetters, c.Topics.Changelog = "weir-demo-alerts", "weir-demo-dead-letters", "weir-demo-changelog"
+	c.Topics.Rekey = "weir-demo-rekey"
 	c.Group, c.Instance = "weir-demo", "demo"
 	c.Rules.Shipped = true
 	c.State.Dir = dir

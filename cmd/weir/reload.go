@@ -139,7 +139,7 @@ func (r *reloader) logChanges(next *loadedRules) {
 		r.log.Info("rule files are unchanged: nothing to reload")
 		return
 	}
-	logRules(r.log, next.collection, next.set)
+	logRules(r.log, next.collection, next.set, r.cfg.Rekey)
 	logErrors(r.log, next.collection)
 	d := compareSets(r.running.set, next.set)
 	r.log.Info("rules reloaded", slog.Int("rules", len(next.set.Rules())), slog.Int("unchanged", d.unchanged),

@@ -37,7 +37,7 @@ func newRulesListCommand(a *app) *cobra.Command {
 		Use:   "list [P…]",
 		Short: "List rules with what they need",
 		Long: `List rule files, or the shipped rules: severity, kind, index patterns, whether the rule runs, and what it asks for that is not
-honoured yet. "re-key" marks sequences and samples whose join keys don't imply the host: only events of one partition are joined.
+honoured yet. "re-key" marks sequences and samples whose join keys don't imply the host: their events go through the re-key topic.
 The exit code is 1 where rules didn't load.`,
 		Example: `  weir rules list
   weir rules list rules/ -o json`,

@@ -126,7 +126,7 @@ func (a *app) check(c *config.Config) error {
 	if err := a.renderErrors(collection.Files); err != nil {
 		return err
 	}
-	logRules(a.logger(c.Log), collection, set)
+	logRules(a.logger(c.Log), collection, set, c.Rekey)
 	t := tallyFiles(collection.Files)
 	if _, err := fmt.Fprintf(a.stdout, "configuration is fine: %s would run\n", count(len(collection.Rules), "rule")); err != nil {
 		return err
@@ -156,11 +156,14 @@ func configuredRules(c *config.Config) (*rules.Collection, *rules.Set, error) {
 }
 
 // logRules says what runs, what doesn't run though nothing is wrong with it, and what runs otherwise than its author might think.
-func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
+func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set, rekeyAll bool) {
 	t := tallyFiles(c.Files)
 	log.Info("rules loaded", slog.Int("rules", len(c.Rules)), slog.Int("skipped", t.skipped),
 		slog.Int("errors", t.errors),
 		slog.Int("atoms", set.Atoms()), slog.Int("fields", set.Schema().Len()))
+	if rekeyAll {
+		log.Info("all sequences and samples are matched by way of the re-key topic: rekey is set")
+	}
 	twice := duplicates(c)
 	for _, f := range c.Files {
 		logFile(log, f, twice[f])
@@ -170,9 +173,18 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set) {
 		if keys := compiled.Rule.Unhonoured(); len(keys) > 0 {
 			log.Warn("rule asks for what is not honoured yet", rule, slog.String("keys", strings.Join(keys, ", ")))
 		}
-		if !compiled.HostLocal {
-			log.Warn("join keys don't imply the host: only events of one partition are joined", rule)
-		}
+		logRekeying(log, compiled, rule, rekeyAll)
+	}
+}
+
+// logRekeying says where a rule is matched whose events aren't matched where they arrive.
+func logRekeying(log *slog.Logger, c *rules.Compiled, rule slog.Attr, all bool) {
+	switch {
+	case c.HostLocal && !all || !c.Joins():
+	case c.Rule.TimestampField != "":
+		log.Warn("a rule with a timestamp_field is never re-keyed: only events of one partition are joined", rule)
+	case !c.HostLocal:
+		log.Info("rule is matched by way of the re-key topic: its join keys don't imply the host", rule)
 	}
 }
 
@@ -230,7 +242,7 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	logRules(log, loaded.collection, loaded.set)
+	logRules(log, loaded.collection, loaded.set, c.Rekey)
 	logErrors(log, loaded.collection)
 	if c.Instance == "" {
 		if c.Instance, err = instance(c.State.Dir); err != nil {
@@ -306,6 +318,7 @@ func (a *app) newEngine(
 				PerKey: c.Limits.PerKey, MatchesPerEvent: c.Limits.MatchesPerEvent,
 				Buffered: c.Limits.Buffered, BufferedBytes: c.Limits.BufferedBytes, Hosts: c.Limits.Hosts,
 			},
+			Rekey:      pipeline.Rekey{All: c.Rekey},
 			Dedupe:     pipeline.Dedupe{Window: c.Dedupe.Window, IDs: c.Dedupe.IDs},
 			Quarantine: quarantine,
 			Metrics:    pipeline.NewMetrics(registry), Logger: log, Now: a.now,

@@ -35,6 +35,7 @@ type Config struct {
 	Rules              Rules             `yaml:"rules"`
 	State              State             `yaml:"state"`
 	Order              Order             `yaml:"order"`
+	Rekey              bool              `yaml:"rekey" doc:"match all sequences and samples by way of topics.rekey, for input that isn't keyed by host.id; default: only those whose join keys don't imply the host"`
 	Commit             Commit            `yaml:"commit"`
 	SessionTimeout     time.Duration     `yaml:"session_timeout" doc:"after this long without a sign of life a member is replaced"`
 	TransactionTimeout time.Duration     `yaml:"transaction_timeout" doc:"after this long the broker aborts an open transaction"`
@@ -75,6 +76,7 @@ type Topics struct {
 	Input             []string `yaml:"input" doc:"topics to read events from, keyed by host.id, with the same number of partitions"`
 	Alerts            string   `yaml:"alerts" doc:"topic of the alerts"`
 	DeadLetters       string   `yaml:"dead_letters" doc:"topic of records that could not be decoded"`
+	Rekey             string   `yaml:"rekey" doc:"topic on which events go to the partition of their join keys, for rules that join events of several hosts; one for each group; default: GROUP-rekey"`
 	Changelog         string   `yaml:"changelog" doc:"topic of the state's changes, one for each group; default: GROUP-changelog"`
 	Create            bool     `yaml:"create" doc:"create missing topics, except for the input"`
 	ReplicationFactor int      `yaml:"replication_factor" doc:"of created topics; -1 is the broker's default"`
@@ -207,6 +209,9 @@ func (c *Config) derive() {
 	c.SASL.Mechanism = strings.ToLower(c.SASL.Mechanism) // Kafka's own name is SCRAM-SHA-256
 	if c.Topics.Changelog == "" {
 		c.Topics.Changelog = c.Group + "-changelog"
+	}
+	if c.Topics.Rekey == "" {
+		c.Topics.Rekey = c.Group + "-rekey"
 	}
 	if _, set := c.origins["rules.shipped"]; !set && len(c.Rules.Paths) == 0 {
 		c.Rules.Shipped = true

@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Topics.Changelog != "blue-changelog" || c.Rules.Shipped {
+	if c.Topics.Changelog != "blue-changelog" || c.Topics.Rekey != "blue-rekey" || c.Rules.Shipped {
 		t.Errorf("changelog = %s, shipped = %v", c.Topics.Changelog, c.Rules.Shipped)
 	}
 }
@@ -73,7 +73,7 @@ func TestEverything(t *testing.T) {
 		"brokers": "a:1,b:2", "tls.enabled": "true", "tls.ca_file": cert, "tls.cert_file": cert, "tls.key_file": key,
 		"tls.server_name": "kafka", "tls.insecure_skip_verify": "true",
 		"sasl.mechanism": "scram-sha-512", "sasl.username": "u", "sasl.password": "", "sasl.password_file": password,
-		"topics.input": "x,y", "topics.alerts": "al", "topics.dead_letters": "dl", "topics.changelog": "cl",
+		"topics.input": "x,y", "topics.alerts": "al", "topics.dead_letters": "dl", "topics.changelog": "cl", "topics.rekey": "rk", "rekey": "true",
 		"topics.create": "false", "topics.replication_factor": "3", "group": "g", "instance": "i", "group_instance": "gi", "leave_group": "true",
 		"data_streams": "x=logs-a-b", "rules.paths": dir, "rules.shipped": "true", "rules.reload": "3s", "rules.host_keys": "a.b",
 		"state.dir": dir, "state.memtable_mb": "8", "state.cache_mb": "9", "state.standby": "1",
@@ -95,7 +95,7 @@ func TestEverything(t *testing.T) {
 		environ = append(environ, s.Env+"="+v)
 		overrides = append(overrides, config.Override{Flag: "--set", Path: s.Path, Value: v})
 	}
-	file.WriteString("brokers: [a:1, b:2]\ntopics: {input: [x, y], alerts: al, dead_letters: dl, changelog: cl, create: false, replication_factor: 3}\n")
+	file.WriteString("brokers: [a:1, b:2]\ntopics: {input: [x, y], alerts: al, dead_letters: dl, changelog: cl, rekey: rk, create: false, replication_factor: 3}\nrekey: true\n")
 	fmt.Fprintf(&file, "tls: {enabled: true, ca_file: %[1]s, cert_file: %[1]s, key_file: %s, server_name: kafka, insecure_skip_verify: true}\n", cert, key)
 	fmt.Fprintf(&file, "sasl:\n  mechanism: scram-sha-512\n  username: u\n  password: ''\n  password_file: %s\n", password)
 	file.WriteString("group: g\ninstance: i\ngroup_instance: gi\nleave_group: true\ndata_streams:\n  x: logs-a-b\n")

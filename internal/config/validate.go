@@ -176,6 +176,7 @@ func (l *loader) validateTopics() {
 	use("topics.alerts", t.Alerts)
 	use("topics.dead_letters", t.DeadLetters)
 	use("topics.changelog", t.Changelog)
+	use("topics.rekey", t.Rekey)
 	if t.ReplicationFactor != -1 && (t.ReplicationFactor < 1 || t.ReplicationFactor > 1000) {
 		l.wrong("topics.replication_factor", "must be -1, the broker's default, or at least 1")
 	}

@@ -167,7 +167,7 @@ func (r *trial) connect() {
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		_, err := r.admin.DeleteTopics(ctx, r.prefix, r.alertTopic(), r.prefix+"-dead", r.prefix+"-changelog")
+		_, err := r.admin.DeleteTopics(ctx, r.prefix, r.alertTopic(), r.prefix+"-dead", r.prefix+"-changelog", r.prefix+"-rekey")
 		if err != nil {
 			r.t.Logf("topics not deleted: %v", err)
 		}

@@ -33,6 +33,17 @@ func ruleQueries() map[string]string {
 		"backup-without-upload": `sequence by process.entity_id with maxspan=2s
   [process where event.type == "start" and process.name == "tar"]
   ![network where destination.port == 443]`,
+		// These join events of several hosts, and so of several partitions.
+		"login-then-sudo": `sequence by user.name with maxspan=30s
+  [process where event.type == "start" and process.name == "sshd"]
+  [process where event.type == "start" and process.name == "sudo"]
+  [network where destination.port == 5985]`,
+		"mount-without-unmount": `sequence by user.name with maxspan=2s
+  [process where event.type == "start" and process.name == "mount"]
+  ![process where event.type == "start" and process.name == "umount"]`,
+		"keys-gathered": `sample by user.name
+  [file where file.path == "/etc/ssl/key"]
+  [file where file.path == "/etc/ssl/cert"]`,
 	}
 }
 
@@ -109,11 +120,14 @@ func (s *story) add(gap time.Duration, category, kind, name, detail string) {
 		body: fmt.Sprintf(`"ecs":{"version":"8.11.0"},"agent":{"id":"agent-%s","type":"endpoint","version":"8.15.0"},`+
 			`"data_stream":{"type":"logs","dataset":"endpoint.events.%s","namespace":"default"},`+
 			`"event":{"id":%q,"kind":"event","category":[%q],"type":[%q],"module":"endpoint"},`+
-			`"host":{"id":%q,"name":%q,"os":{"type":"linux","family":"debian","version":"12"}},"user":{"name":"u%d","id":"%d"},`+
+			`"host":{"id":%q,"name":%q,"os":{"type":"linux","family":"debian","version":"12"}},"user":{"name":"u-%s","id":"%d"},`+
 			`"process":{"entity_id":%q,"name":%q,"pid":%d,"executable":"/usr/bin/%s","args":["%s","-e"],"parent":{"name":"systemd","pid":1}}%s`,
-			s.host, category, id, category, kind, s.host, s.host, pid%7, 1000+pid%7, s.marker, name, pid, name, name, detail),
+			s.host, category, id, category, kind, s.host, s.host, s.marker, 1000+pid%7, s.marker, name, pid, name, name, detail),
 	})
 }
+
+// move has the rest of the story happen on another host.
+func (s *story) move() { s.host = s.w.hosts[s.w.rnd.IntN(len(s.w.hosts))] }
 
 func (s *story) connect(gap time.Duration, name string, port int) {
 	s.add(gap, "network", "start", name, fmt.Sprintf(`,"source":{"ip":"10.0.0.7","port":51512},"destination":{"ip":"203.0.113.9","port":%d}`, port))
@@ -142,7 +156,7 @@ func (w *writer) gap() time.Duration {
 
 func (w *writer) story(at time.Duration) {
 	s := w.begin(at, w.hosts[w.rnd.IntN(len(w.hosts))])
-	switch w.rnd.IntN(14) {
+	switch w.rnd.IntN(18) {
 	case 0:
 		w.single(s)
 	case 1, 2:
@@ -178,6 +192,26 @@ func (w *writer) story(at time.Duration) {
 		s.add(w.gap(), "process", "start", "wget", "")
 	case 11, 12:
 		w.gather(s)
+	case 13, 14: // a user goes from host to host
+		s.add(0, "process", "start", "sshd", "")
+		s.move()
+		s.add(w.gap(), "process", "start", "sudo", "")
+		s.move()
+		s.connect(w.gap(), "ssh", 5985)
+		s.expect("login-then-sudo", false)
+	case 15:
+		s.add(0, "process", "start", "mount", "")
+		if w.rnd.IntN(2) == 0 {
+			s.expect("mount-without-unmount", true)
+			break
+		}
+		s.move()
+		s.add(time.Duration(20+w.rnd.IntN(1500))*time.Millisecond, "process", "start", "umount", "")
+	case 16:
+		s.write(0, "cp", "/etc/ssl/key")
+		s.move()
+		s.write(w.gap(), "cp", "/etc/ssl/cert")
+		s.expect("keys-gathered", false)
 	default:
 		s.add(0, "process", "start", "python3", "")
 		s.write(w.gap(), "python3", "/tmp/noise")

@@ -60,12 +60,19 @@ func (s *Service) poll(ctx context.Context, until time.Time) error {
 			return
 		}
 		m := s.members[p.Partition]
-		if m == nil {
+		switch {
+		case m == nil && p.Topic == s.cfg.RekeyTopic:
+			return
+		case m == nil:
 			strays = append(strays, p.Partition)
 			return
 		}
 		s.noteLost(m, p.Topic, p.LogStartOffset)
-		m.take(p, s.deps.Now())
+		if p.Topic == s.cfg.RekeyTopic {
+			m.takeRekeyed(p)
+		} else {
+			m.take(p, s.deps.Now())
+		}
 	})
 	if len(strays) > 0 {
 		return fmt.Errorf("records of partitions %v came before they were assigned", strays)
@@ -97,6 +104,7 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 
 // take notes fetched records for the worker. Transaction markers only move the position.
 func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
+	m.noteRead(p)
 	records := 0
 	for _, r := range p.Records {
 		if !r.Attrs.IsControl() {
@@ -105,11 +113,15 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
 			records++
 		}
 	}
-	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
-	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
 	if records > 0 {
 		m.lastSeen = now
 	}
+}
+
+// noteRead moves the position on a topic.
+func (m *member) noteRead(p kgo.FetchTopicPartition) {
+	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
+	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
 }
 
 // toRecord takes over what the pipeline needs of a record; key and value stay the client's.
@@ -128,7 +140,7 @@ func toRecord(r *kgo.Record) pipeline.Record {
 func (s *Service) process() error {
 	var busy []*member
 	for _, m := range s.members {
-		if len(m.records) > 0 {
+		if len(m.records) > 0 || len(m.rekey.records) > 0 {
 			busy = append(busy, m)
 		}
 	}
@@ -144,11 +156,16 @@ func (s *Service) process() error {
 		if m.worker.RecordClock() != before {
 			m.clockSeen = m.lastSeen
 		} // else the silence before these records still counts: they were not believed yet
-		return err
+		if err != nil {
+			return err
+		}
+		return m.worker.ProcessRekeyed(m.rekey.records)
 	})
 	for _, m := range busy {
 		clear(m.records)
 		m.records = m.records[:0]
+		clear(m.rekey.records)
+		m.rekey.records = m.rekey.records[:0]
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
@@ -159,24 +176,13 @@ func (s *Service) process() error {
 	return nil
 }
 
-// noteHosts reports hosts that were seen on two partitions: their sequences are split between them.
-func (s *Service) noteHosts(m *member) {
-	for _, host := range m.worker.NewHosts() {
-		if other, ok := s.seen.note(host, m.number); !ok {
-			s.deps.Metrics.hostConflict()
-			s.log.Warn("a host is seen on two partitions: its sequences are incomplete; the topic must be keyed by host.id",
-				slog.String("host", host), slog.Int("partition", int(m.number)), slog.Int("other_partition", int(other)))
-		}
-	}
-}
-
 // idle lets the wall clock move the watermarks of partitions that are silent and caught up. The record clock
 // moves as far as the wall clock has since the last record came, so that it never passes the broker's present.
 func (s *Service) idle(ctx context.Context) error {
 	now := s.deps.Now()
 	var silent []*member
 	for _, m := range s.members {
-		if _, due := m.idleClock(now); due && now.Sub(m.lastSeen) >= s.cfg.IdleAfter {
+		if _, due := m.idleClock(now); (due || s.promises(m, now)) && now.Sub(m.lastSeen) >= s.cfg.IdleAfter {
 			silent = append(silent, m)
 		}
 	}
@@ -197,7 +203,11 @@ func (s *Service) idle(ctx context.Context) error {
 		if !m.caughtUp(s.cfg.Topics, ends) {
 			continue
 		}
-		clock, _ := m.idleClock(now)
+		clock, due := m.idleClock(now)
+		m.promiseClock(now, clock)
+		if !due {
+			continue
+		}
 		m.clockSeen = now
 		if err := m.worker.Idle(clock); err != nil {
 			return fmt.Errorf("%w: %w", errStore, err)
@@ -327,6 +337,7 @@ func (s *Service) committed(changelog map[int32]int64) error {
 	}
 	err := eachWorker(s.allMembers(), func(m *member) error {
 		maps.Copy(m.committed, m.positions)
+		m.rekey.committed()
 		err := m.worker.Committed(s.checkpoint(m.committed, m.changelog))
 		s.deps.at(PointStored)
 		return err
@@ -371,7 +382,7 @@ func (s *Service) output() []*kgo.Record {
 		}
 		s.members[n].produced = len(records) > before
 	}
-	return records
+	return append(records, s.rekeyRecords()...)
 }
 
 // producing gathers the outcome of the records of one transaction.

@@ -42,6 +42,9 @@ type Config struct {
 	AlertTopic      string
 	DeadLetterTopic string
 	ChangelogTopic  string
+	// RekeyTopic takes the events of rules that join events of any host to the partitions where they meet. Empty: each
+	// partition matches what it sees of them.
+	RekeyTopic string
 	// CreateTopics lets the service create the topics that Weir owns; otherwise a missing one is an error.
 	CreateTopics      bool
 	ReplicationFactor int16 // of topics that are created; -1, the default, is the broker's own
@@ -113,7 +116,7 @@ func (c *Config) groupOptions() []kgo.Opt {
 	}
 	return append(static,
 		kgo.ConsumerGroup(c.Group),
-		kgo.ConsumeTopics(c.Topics...),
+		kgo.ConsumeTopics(c.consumed()...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Markers at the end of a topic that is written in transactions count as read, else it never is.
@@ -138,12 +141,12 @@ func (c *Config) groupOptions() []kgo.Opt {
 	)
 }
 
-// partitioner sends changelog records to the partition that they say, all others by their key.
+// partitioner sends records of the changelog and the re-key topic to the partition that they say, all others by their key.
 func (c *Config) partitioner() kgo.Partitioner {
 	manual := kgo.ManualPartitioner()
 	keyed := kgo.StickyKeyPartitioner(nil)
 	return topicPartitioner(func(topic string) kgo.TopicPartitioner {
-		if topic == c.ChangelogTopic {
+		if topic == c.ChangelogTopic || topic == c.RekeyTopic {
 			return manual.ForTopic(topic)
 		}
 		return keyed.ForTopic(topic)

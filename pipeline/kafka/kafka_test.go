@@ -63,6 +63,8 @@ type cluster struct {
 	cl      *kgo.Client
 	fake    *kfake.Cluster
 	dedupe  time.Duration // window; 0, so that no test sees less alerts than are made
+	// pipeline makes the configuration of the workers; nil: pipelineConfig.
+	pipeline func() *pipeline.Config
 }
 
 func fakeCluster(t *testing.T, partitions int32) *cluster {
@@ -170,7 +172,11 @@ func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kaf
 		t.Fatal(err)
 	}
 	p := deps.Pipeline
-	if p == nil {
+	switch {
+	case p != nil:
+	case c.pipeline != nil:
+		p = c.pipeline()
+	default:
 		p = pipelineConfig(t)
 	}
 	p.Now = time.Now

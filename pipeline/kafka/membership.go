@@ -81,7 +81,10 @@ func (s *Service) onAssigned(_ context.Context, cl *kgo.Client, added map[string
 	cl.PauseFetchPartitions(added)
 	m.identity.member, m.identity.generation = cl.GroupMetadata()
 	m.fallen = false
-	for _, partitions := range added {
+	for topic, partitions := range added {
+		if topic == s.cfg.RekeyTopic { // its partition goes with that of the input
+			continue
+		}
 		for _, n := range partitions {
 			m.assigned[n] = true
 		}
@@ -101,7 +104,10 @@ func (s *Service) onRevoked(_ context.Context, cl *kgo.Client, revoked map[strin
 	case !m.eager: // it has the assignment that takes these away: offsets are committed under that
 		m.identity.member, m.identity.generation = cl.GroupMetadata()
 	}
-	for _, partitions := range revoked {
+	for topic, partitions := range revoked {
+		if topic == s.cfg.RekeyTopic {
+			continue
+		}
 		for _, n := range partitions {
 			if m.assigned[n] {
 				m.leaving[n] = true

@@ -92,7 +92,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.standby, m.standbyBehind, m.rebalances, m.takenOver, m.restored, m.restarts,
 		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.stateSize)
-	for _, sink := range []string{"alerts", "dead_letters", "changelog", "group"} {
+	for _, sink := range []string{"alerts", "dead_letters", "changelog", "rekey", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
 			m.sinkErrors.WithLabelValues(sink, reason)
 		}

@@ -26,7 +26,7 @@ func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inpu
 	if err != nil {
 		return nil, fmt.Errorf("committed offsets: %w", err)
 	}
-	starts, err := listed(s.admin.ListStartOffsets(ctx, s.cfg.Topics...))
+	starts, err := listed(s.admin.ListStartOffsets(ctx, s.cfg.consumed()...))
 	if err != nil {
 		return nil, fmt.Errorf("start offsets of the input: %w", err)
 	}
@@ -37,7 +37,7 @@ func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inpu
 // deleted before they were read, and the group's offsets may have gone while the state is there.
 func (s *Service) checkPositions(m *member, at *inputPositions) error {
 	known := false
-	for _, topic := range s.cfg.Topics {
+	for _, topic := range s.cfg.consumed() {
 		s.deps.Metrics.inputLost(topic, m.number, 0) // so that the first loss is an increase
 		start, hasStart := at.starts.Lookup(topic, m.number)
 		if hasStart {
@@ -47,7 +47,7 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 		if !ok {
 			continue
 		}
-		known = true
+		known = known || topic != s.cfg.RekeyTopic
 		m.committed[topic] = committed
 		if hasStart {
 			s.noteLost(m, topic, start.Offset)
@@ -98,7 +98,7 @@ func (s *Service) committedOffsets(ctx context.Context, partitions []int32) (map
 	req.RequireStable = true
 	group := kmsg.NewOffsetFetchRequestGroup()
 	group.Group = s.cfg.Group
-	for _, topic := range s.cfg.Topics {
+	for _, topic := range s.cfg.consumed() {
 		t := kmsg.NewOffsetFetchRequestGroupTopic()
 		t.Topic, t.Partitions = topic, slices.Clone(partitions)
 		group.Topics = append(group.Topics, t)

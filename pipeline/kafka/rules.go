@@ -47,6 +47,7 @@ func (s *Service) swapRules() error {
 	swap := s.swap
 	s.swap = nil
 	if swap != nil {
+		swap.next.Rekey = s.deps.Pipeline.Rekey // it may have been made before the number of partitions was known
 		s.deps.Pipeline = swap.next
 	}
 	s.mu.Unlock()

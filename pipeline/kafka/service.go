@@ -68,6 +68,7 @@ type member struct {
 	changelog int64            // next offset on the changelog
 	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
 	produced  bool             // the batch has something to publish
+	rekey     rekeying
 }
 
 // restart returns where a topic is read from when it is set back.
@@ -229,6 +230,7 @@ func (s *Service) connect(ctx context.Context) error {
 		s.admin.Close()
 		return err
 	}
+	s.setRekeying(s.source.partitions)
 	if err := s.findWarm(); err != nil {
 		s.admin.Close()
 		return err

@@ -22,7 +22,7 @@ const (
 // SinkError says that what was computed can't be written until an operator does something. Nothing is lost by it: the
 // transaction is aborted, input offsets stay, and the same is computed and tried again.
 type SinkError struct {
-	Sink   string // alerts, dead_letters, changelog or group
+	Sink   string // alerts, dead_letters, changelog, rekey or group
 	Topic  string // empty where it concerns none
 	Reason string // one of the Reason constants
 	Remedy string
@@ -50,6 +50,8 @@ func (c *Config) sinkOf(topic string) string {
 		return "dead_letters"
 	case c.ChangelogTopic:
 		return "changelog"
+	case c.RekeyTopic:
+		return "rekey"
 	default:
 		return "group"
 	}
@@ -93,7 +95,7 @@ func (c *Config) sizeRemedy(topic string, size int) string {
 	const step = 1 << 20
 	setting := "alerts.max_bytes (an alert's evidence is cut to it)"
 	switch topic {
-	case c.DeadLetterTopic, c.ChangelogTopic:
+	case c.DeadLetterTopic, c.ChangelogTopic, c.RekeyTopic:
 		setting = "limits.event_bytes (larger events go to the dead letters; it does not concern those that wait already)"
 	}
 	return fmt.Sprintf("a record of %d bytes is more than the topic takes: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics "+
@@ -131,8 +133,8 @@ func (s *Service) noteHeld(cause *SinkError) time.Duration {
 // Nothing is uncommitted when it is called. An error means that a new client is needed.
 func (s *Service) hold(ctx context.Context, cause *SinkError) error {
 	pause := s.noteHeld(cause)
-	if cause.Sink == "changelog" && cause.Reason == ReasonMissing {
-		return cause // the state belonged to the topic that is gone: all begins anew
+	if (cause.Sink == "changelog" || cause.Sink == "rekey") && cause.Reason == ReasonMissing {
+		return cause // the state, or positions, belonged to the topic that is gone: all begins anew
 	}
 	for until := s.deps.Now().Add(pause); s.deps.Now().Before(until) && ctx.Err() == nil && !s.pendingChange(); {
 		select {

@@ -40,6 +40,9 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	if rebalanced {
 		s.stopStandby() // it may have what is taken over now
 		s.deps.Metrics.rebalanced(len(assigned))
+		for n := range s.members {
+			s.resume(n) // of the re-key topic it may have been added now
+		}
 		s.startTakeOver(ctx, s.missing(assigned))
 		keep, drop := s.standbyShare()
 		s.startStandby(ctx, keep, drop)
@@ -83,6 +86,7 @@ func (s *Service) drop(n int32) {
 	}
 	delete(s.members, n)
 	s.restores.end(n)
+	s.pauseRekeyed(n)
 	s.deps.Pipeline.Metrics.Forget(n)
 	s.deps.Metrics.forget(n)
 }
@@ -236,6 +240,7 @@ func (s *Service) arrive(a arrival) error {
 	s.noteWarm(a.member)
 	s.restores.end(n)
 	s.deps.Metrics.tookOver()
+	s.placeRekeyed(a.member)
 	s.resume(n)
 	return nil
 }
@@ -245,7 +250,7 @@ func (s *Service) rewind() {
 	now := s.deps.Now()
 	set := map[string]map[int32]kgo.EpochOffset{}
 	for n, m := range s.members {
-		for _, topic := range s.cfg.Topics {
+		for _, topic := range s.cfg.consumed() {
 			if set[topic] == nil {
 				set[topic] = map[int32]kgo.EpochOffset{}
 			}
@@ -253,6 +258,7 @@ func (s *Service) rewind() {
 		}
 		clear(m.records)
 		m.records = m.records[:0]
+		m.rekey.rewind()
 		clear(m.positions)
 		clear(m.ends)
 		m.newest = 0
@@ -319,7 +325,7 @@ func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) 
 
 func (s *Service) resume(n int32) {
 	topics := map[string][]int32{}
-	for _, t := range s.cfg.Topics {
+	for _, t := range s.cfg.consumed() {
 		topics[t] = []int32{n}
 	}
 	s.cl.ResumeFetchPartitions(topics)

@@ -92,6 +92,13 @@ func checkTopics(ctx context.Context, admin *kadm.Client, c *Config) (source, er
 		ids = append(ids, meta.Topics[name].ID.String())
 	}
 	src.topics = strings.Join(append(ids, changelogID), ",")
+	if c.RekeyTopic != "" {
+		meta, err := knownTopics(ctx, admin, c.RekeyTopic)
+		if err != nil {
+			return source{}, fmt.Errorf("metadata of the re-key topic: %w", err)
+		}
+		src.ids[c.RekeyTopic] = meta.Topics[c.RekeyTopic].ID
+	}
 	src.implicit, err = implicitTransactions(ctx, admin)
 	return src, err
 }
@@ -135,16 +142,18 @@ func partitionsOf(topics kadm.TopicDetails, name string) (int32, error) {
 type ownedTopic struct {
 	name       string
 	partitions int32
-	exact      bool // the number of partitions has to be that of the input
+	exact      string // why the number of partitions has to be that of the input, and what to do else; empty: any will do
 	settings   map[string]string
 }
 
 func (c *Config) ownedTopics(partitions int32) []ownedTopic {
 	largest := strconv.Itoa(c.MaxMessageBytes)
-	return []ownedTopic{
+	owned := []ownedTopic{
 		{name: c.AlertTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
 		{name: c.DeadLetterTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
-		{name: c.ChangelogTopic, partitions: partitions, exact: true, settings: map[string]string{
+		{name: c.ChangelogTopic, partitions: partitions, exact: "state belongs to partitions, so it can't be carried over; " +
+			"stop all members, delete " + c.ChangelogTopic + " (live partials are lost), reset the group's offsets back by the longest maxspan, " +
+			"start again", settings: map[string]string{
 			"cleanup.policy":    "compact",
 			"max.message.bytes": largest,
 			// Only closed segments are compacted: small ones, or it never happens.
@@ -154,6 +163,15 @@ func (c *Config) ownedTopics(partitions int32) []ownedTopic {
 			"delete.retention.ms":       strconv.Itoa(int(deleteRetention.Milliseconds())),
 		}},
 	}
+	if c.RekeyTopic != "" {
+		owned = append(owned, ownedTopic{name: c.RekeyTopic, partitions: partitions, exact: "a target partition has the number of its worker's; " +
+			"stop all members, delete " + c.RekeyTopic + " (what was sent and isn't matched yet is lost), start again", settings: map[string]string{
+			"cleanup.policy":    "delete",
+			"max.message.bytes": largest,
+			"retention.ms":      strconv.Itoa(int(rekeyRetention.Milliseconds())),
+		}})
+	}
+	return owned
 }
 
 // ensureOwned creates the topics of Weir's own that are missing, and returns the id of the changelog.
@@ -179,11 +197,8 @@ func ensureTopic(ctx context.Context, admin *kadm.Client, c *Config, t ownedTopi
 		return fmt.Errorf("metadata of %s: %w", t.name, err)
 	}
 	if d, ok := details[t.name]; ok && d.Err == nil {
-		if n := int32(len(d.Partitions)); t.exact && n != t.partitions {
-			return fmt.Errorf(
-				"%w: changelog %s has %d partitions but the input has %d: state belongs to partitions, so it can't be carried over; "+
-					"stop all members, delete %s (live partials are lost), reset the group's offsets back by the longest maxspan, start again",
-				errPartitions, t.name, n, t.partitions, t.name)
+		if n := int32(len(d.Partitions)); t.exact != "" && n != t.partitions {
+			return fmt.Errorf("%w: %s %s has %d partitions but the input has %d: %s", errPartitions, c.sinkOf(t.name), t.name, n, t.partitions, t.exact)
 		}
 		return nil
 	}

@@ -58,9 +58,12 @@ type Report struct {
 // stood at Clock or later.
 type Progress struct {
 	Source int32
-	// Clock is the record clock, in milliseconds since the epoch.
+	// Clock is the record clock, in milliseconds since the epoch. Of a partition that never had an event it is a clock of another one
+	// that was known when this one was seen to be empty; 0 where none was.
 	Clock int64
-	// Empty is set in place of Clock where the partition has never had a record.
+	// Delay is the least time that an event of the partition was behind the record clock when it came, in milliseconds.
+	Delay int64
+	// Empty is set where the partition has never had an event: then there is no Delay.
 	Empty bool
 }
 
@@ -121,13 +124,12 @@ func (p *Report) Append(dst []byte) []byte {
 	dst = append(dst, version, kindReport)
 	dst = binary.AppendUvarint(dst, uint64(len(p.Progress)))
 	for _, s := range p.Progress {
-		dst = binary.AppendVarint(dst, int64(s.Source))
+		dst = binary.AppendVarint(binary.AppendVarint(dst, int64(s.Source)), s.Clock)
 		if s.Empty {
 			dst = append(dst, 1)
 			continue
 		}
-		dst = append(dst, 0)
-		dst = binary.AppendVarint(dst, s.Clock)
+		dst = binary.AppendVarint(append(dst, 0), s.Delay)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(p.Hosts)))
 	for _, h := range p.Hosts {
@@ -201,10 +203,10 @@ func (r *reader) event() *Event {
 func (r *reader) report() Report {
 	var p Report
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		s := Progress{Source: r.int32()}
+		s := Progress{Source: r.int32(), Clock: r.varint()}
 		switch r.byte() {
 		case 0:
-			s.Clock = r.varint()
+			s.Delay = r.varint()
 		case 1:
 			s.Empty = true
 		default:

@@ -34,9 +34,9 @@ func random(r *rand.Rand) (rekey.Record, []byte) {
 	if r.IntN(2) == 0 {
 		var p rekey.Report
 		for range r.IntN(4) {
-			s := rekey.Progress{Source: r.Int32(), Clock: r.Int64()}
+			s := rekey.Progress{Source: r.Int32(), Clock: r.Int64(), Delay: r.Int64()}
 			if r.IntN(3) == 0 {
-				s.Clock, s.Empty = 0, true
+				s.Delay, s.Empty = 0, true
 			}
 			p.Progress = append(p.Progress, s)
 		}
@@ -83,7 +83,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing": nil, "one byte": {1}, "another version": {2, 1, 0}, "another kind": {1, 3, 0},
 		"unknown flags": {1, 1, 4, 0, 0, 0, 0, 0, 0, 0}, "partition out of range": {1, 2, 1, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0},
-		"unknown state": {1, 2, 1, 0, 2, 0}, "more candidates than bytes": {1, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"unknown state": {1, 2, 1, 0, 0, 2, 0}, "more candidates than bytes": {1, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
 	} {
 		if rec, err := rekey.Decode(b); err == nil {
 			t.Errorf("%s: decoded as %+v", name, rec)

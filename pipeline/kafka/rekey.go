@@ -1,0 +1,222 @@
+package kafka
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/rekey"
+)
+
+// Rules that join events of any host are matched by way of the re-key topic: see docs/adr/0010. A partition of ours is a source,
+// which sends events and reports its progress in the transactions of its input, and a target, which reads what all sources have
+// sent to its partition of that topic.
+
+// rekeyRetention is how long the re-key topic keeps what was sent: as long as a target may be down.
+const rekeyRetention = 7 * 24 * time.Hour
+
+// maxReportBytes is about the size of a report above which another one is begun.
+const maxReportBytes = 256 << 10
+
+// rekeying is what a partition has to do with the re-key topic.
+type rekeying struct {
+	records  []pipeline.Record // fetched for the target
+	reported rekey.Progress    // the last report that is committed; zero before the first
+	report   *rekey.Progress   // in the batch
+	promise  int64             // what its clock was, by the wall clock, when the partition was last seen silent and caught up
+	promised time.Time         // when that was
+	hosts    []string          // to be announced with the batch
+}
+
+// rewind forgets what isn't committed.
+func (r *rekeying) rewind() {
+	clear(r.records)
+	r.records, r.report, r.hosts = r.records[:0], nil, nil
+	r.promise = 0
+}
+
+// committed takes in that the batch was committed.
+func (r *rekeying) committed() {
+	if r.report != nil {
+		r.reported, r.report = *r.report, nil
+	}
+	r.hosts = r.hosts[:0]
+}
+
+// consumed returns the topics that the group shares out: partition n of all of them belongs to one worker.
+func (c *Config) consumed() []string {
+	if c.RekeyTopic == "" {
+		return c.Topics
+	}
+	return append(slices.Clone(c.Topics), c.RekeyTopic)
+}
+
+// setRekeying tells the workers over how many partitions events are spread.
+func (s *Service) setRekeying(partitions int32) {
+	if s.cfg.RekeyTopic == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.deps.Pipeline
+	if next.Rekey.Partitions = partitions; partitions == 1 {
+		next.Rekey.Partitions = 0 // one worker sees all events
+	}
+	s.deps.Pipeline = &next
+}
+
+// rekeys reports whether events go through the re-key topic.
+func (s *Service) rekeys() bool {
+	return s.deps.Pipeline.Rekey.Partitions > 0 && s.deps.Pipeline.Shares()
+}
+
+// promises reports whether a silent partition has to tell the targets that its time goes on.
+func (s *Service) promises(m *member, now time.Time) bool {
+	return now.Sub(m.rekey.promised) >= s.cfg.IdleAfter && s.rekeys()
+}
+
+// promiseClock notes that the partition is caught up: whatever comes later comes after clock, which is the record clock moved by the
+// wall clock. Where it never had an event, it comes after whatever is known of the clocks of others.
+func (m *member) promiseClock(now time.Time, clock int64) {
+	r := &m.rekey
+	r.promised = now
+	if p, _ := m.worker.Progress(); p.Empty {
+		clock = p.Clock
+	}
+	r.promise = max(r.promise, clock)
+}
+
+// progress returns what a source has to report, false where nothing has changed.
+func (m *member) progress() (p rekey.Progress, ok bool) {
+	r := &m.rekey
+	p, settled := m.worker.Progress()
+	switch {
+	case p.Empty || !settled:
+		p.Clock = r.promise
+	default:
+		p.Clock = max(p.Clock, r.promise)
+	}
+	old := r.reported
+	return p, p.Clock > old.Clock || p.Clock == old.Clock && p.Clock > 0 && !p.Empty && (old.Empty || p.Delay < old.Delay)
+}
+
+// Partition n of the re-key topic belongs to the worker of partition n of the input. In a group with members that don't know the re-key
+// topic, or share out by range, the two may be assigned to different members for a while. Then nobody reads the one of the re-key topic: its
+// positions are the worker's, and move with it.
+
+// placeRekeyed has the re-key topic read from where it was committed, for a worker that begins here.
+func (s *Service) placeRekeyed(m *member) {
+	if s.cfg.RekeyTopic != "" {
+		at := kgo.EpochOffset{Epoch: -1, Offset: m.restart(s.cfg.RekeyTopic)}
+		s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.cfg.RekeyTopic: {m.number: at}})
+	}
+}
+
+// pauseRekeyed has the re-key topic not read any more, for a worker that is gone.
+func (s *Service) pauseRekeyed(n int32) {
+	if s.cfg.RekeyTopic != "" {
+		s.cl.PauseFetchPartitions(map[string][]int32{s.cfg.RekeyTopic: {n}})
+	}
+}
+
+// takeRekeyed notes records of the re-key topic for the target: from where it stands, the client may stand before that.
+func (m *member) takeRekeyed(p kgo.FetchTopicPartition) {
+	from, ok := m.positions[p.Topic]
+	if !ok {
+		from = m.restart(p.Topic)
+	}
+	for _, r := range p.Records {
+		if r.Offset >= from && !r.Attrs.IsControl() {
+			m.rekey.records = append(m.rekey.records, toRecord(r))
+		}
+	}
+	if p.Records[len(p.Records)-1].Offset >= from {
+		m.noteRead(p)
+	}
+}
+
+// rekeyRecords returns what the batch has for the re-key topic: the events, then the reports of the sources. They are written in this
+// order, so that a target reads what a report speaks of before it.
+func (s *Service) rekeyRecords() []*kgo.Record {
+	if s.cfg.RekeyTopic == "" {
+		return nil
+	}
+	var records []*kgo.Record
+	var progress []rekey.Progress
+	hosts := map[int32][]rekey.Host{}
+	sharing := s.rekeys()
+	for _, n := range s.sortedMembers() {
+		m := s.members[n]
+		sent := m.worker.Output().Rekeyed
+		for i := range sent {
+			records = append(records, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: sent[i].Partition, Value: sent[i].Value})
+		}
+		if m.rekey.report = nil; sharing {
+			if p, ok := m.progress(); ok {
+				m.rekey.report = &p
+				progress = append(progress, p)
+			}
+		}
+		for _, host := range m.rekey.hosts {
+			to := rekey.HostPartition(host, s.source.partitions)
+			hosts[to] = append(hosts[to], rekey.Host{Source: n, Name: host})
+		}
+		if len(sent) > 0 || m.rekey.report != nil || len(m.rekey.hosts) > 0 {
+			m.produced = true
+		}
+	}
+	for to := range s.source.partitions {
+		for _, value := range reports(progress, hosts[to]) {
+			records = append(records, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: to, Value: value})
+		}
+	}
+	return records
+}
+
+// reports encodes what a target is told, in records of a size that the topic takes.
+func reports(progress []rekey.Progress, hosts []rekey.Host) (values [][]byte) {
+	for len(progress) > 0 || len(hosts) > 0 {
+		size, count := 0, 0
+		for count < len(hosts) && size < maxReportBytes {
+			size += len(hosts[count].Name) + 8
+			count++
+		}
+		p := rekey.Report{Progress: progress, Hosts: hosts[:count]}
+		values = append(values, p.Append(nil))
+		progress, hosts = nil, hosts[count:]
+	}
+	return values
+}
+
+// noteHosts looks for hosts that are on two partitions, among those that a worker met and those that the sources of other members have
+// announced to it.
+func (s *Service) noteHosts(m *member) {
+	for _, host := range m.worker.NewHosts() {
+		s.noteHost(host, m.number)
+		if s.cfg.RekeyTopic != "" && host != "" {
+			m.rekey.hosts = append(m.rekey.hosts, host)
+		}
+	}
+	for _, h := range m.worker.Announced() {
+		s.noteHost(h.Name, h.Source)
+	}
+}
+
+// noteHost reports a host that was seen on two partitions: its sequences are split between them, unless all are re-keyed.
+func (s *Service) noteHost(host string, partition int32) {
+	other, ok := s.seen.note(host, partition)
+	if ok {
+		return
+	}
+	s.deps.Metrics.hostConflict()
+	at := []any{slog.String("host", host), slog.Int("partition", int(partition)), slog.Int("other_partition", int(other))}
+	if s.deps.Pipeline.Rekey.All {
+		s.log.Debug("a host is on two partitions: rekey puts its sequences together", at...)
+		return
+	}
+	s.log.Warn("a host is seen on two partitions: its sequences are incomplete; have the producers key their records by host.id, all "+
+		"with the same partitioner, or set rekey: true", at...)
+}
