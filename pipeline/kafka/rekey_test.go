@@ -154,6 +154,33 @@ func TestRekeyedRestarts(t *testing.T) {
 	}
 }
 
+// TestRekeyAll: with rekey, sequences of hosts whose events are spread over all partitions are put together.
+func TestRekeyAll(t *testing.T) {
+	c := fakeCluster(t, 3)
+	c.pipeline = func() *pipeline.Config {
+		p := pipelineConfig(t)
+		p.Rekey.All = true
+		return p
+	}
+	cfg := c.config()
+	cfg.RekeyTopic = c.prefix + "-rekey"
+	for _, name := range []string{"a", "b"} {
+		cfg.Instance = name
+		c.start(t, cfg, t.TempDir()).awaitReady(t)
+	}
+	hosts := hostNames(6)
+	for step := range story("") {
+		var batch []*kgo.Record
+		for i, h := range hosts {
+			batch = append(batch, &kgo.Record{Topic: c.input, Partition: int32((i + step) % 3), Value: []byte(story(h)[step])})
+		}
+		c.send(t, batch...)
+	}
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
 // TestHostOnPartitionsOfTwoMembers: each member sees a host on one partition only, and still it is reported.
 func TestHostOnPartitionsOfTwoMembers(t *testing.T) {
 	c := fakeCluster(t, 2)
