@@ -98,6 +98,8 @@ func (w *Worker) send(r *Record, ref sequence.Ref, cands []candidate, h *host) {
 // ProcessRekeyed runs records of the re-key topic in the order of its log, on the worker of the partition. Where they lie among the
 // records of Process doesn't matter. An error means that the store failed and the batch must not be committed.
 func (w *Worker) ProcessRekeyed(records []Record) error {
+	defer w.meter.begin()()
+	w.followQuarantine()
 	for i := range records {
 		r := &records[i]
 		rec, err := rekey.Decode(r.Value)
