@@ -29,9 +29,12 @@ type evidence struct {
 	listed  bool   // it is among the fresh ones
 }
 
-// keepEvidence copies the document of an event of h and holds one reference to it for the event.
+// keepEvidence copies the document of an event of h and holds one reference to it for the event, where anything may ask for it:
+// what hits only missing stages or an until is in no partial and no alert.
 func (w *Worker) keepEvidence(b *buffered, h *host, raw []byte) {
-	if w.cfg.NoEvidence && !slices.ContainsFunc(b.cands, func(c candidate) bool { return !c.rule.HostLocal }) {
+	if !slices.ContainsFunc(b.cands, func(c candidate) bool {
+		return w.machines[c.rule.Number].Holds(c.hits) && (!w.cfg.NoEvidence || !c.rule.HostLocal)
+	}) {
 		return
 	}
 	at := placeOf(b.ref)

@@ -12,18 +12,18 @@ import (
 // partials that it drives. Clocks differ between hosts, so each has a watermark of its own.
 type host struct {
 	name     string
-	newest   int64                   // newest event time, clamped; milliseconds
-	clockAt  int64                   // record clock when the newest event came
-	mark     int64                   // watermark: all events with a time up to it are taken to have come; never goes back
-	buffer   minheap.Heap[*buffered] // by ordinal
-	timers   partialID               // top of the heap of the partials that have deadlines; 0: none has one
-	deadline int64                   // the earliest of them; math.MaxInt64: none
-	partials int                     // live partials that this host drives
-	due      int64                   // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
-	place    int32                   // in the due heap
-	counted  bool                    // it is among the worker's pending hosts
-	page     *hostPage               // where the store has it; nil: nowhere
-	slot     int                     // its place there
+	newest   int64                    // newest event time, clamped; milliseconds
+	clockAt  int64                    // record clock when the newest event came
+	mark     int64                    // watermark: all events with a time up to it are taken to have come; never goes back
+	buffer   minheap.Queue[*buffered] // by ordinal
+	timers   partialID                // top of the heap of the partials that have deadlines; 0: none has one
+	deadline int64                    // the earliest of them; math.MaxInt64: none
+	partials int                      // live partials that this host drives
+	due      int64                    // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
+	place    int32                    // in the due heap
+	counted  bool                     // it is among the worker's pending hosts
+	page     *hostPage                // where the store has it; nil: nowhere
+	slot     int                      // its place there
 	dirty    bool
 	shared   bool // it stands for all hosts, in a shared order
 }
@@ -84,7 +84,12 @@ type buffered struct {
 	gone     bool       // fed to its machines
 }
 
-func (b *buffered) before(c *buffered) bool { return b.ref.Compare(c.ref.Ordinal) < 0 }
+func (b *buffered) before(c *buffered) bool {
+	if b.ref.Time != c.ref.Time { // as nearly always
+		return b.ref.Time < c.ref.Time
+	}
+	return b.ref.Compare(c.ref.Ordinal) < 0
+}
 
 // Before puts the host first whose watermark has something to do first.
 func (h *host) Before(g *host) bool {
@@ -101,7 +106,7 @@ func (h *host) Place() *int32 { return &h.place }
 func newHost(name string) *host {
 	return &host{
 		name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64,
-		buffer: minheap.New((*buffered).before),
+		buffer: minheap.NewQueue((*buffered).before),
 	}
 }
 

@@ -31,6 +31,8 @@ type Machine interface {
 	Deadline(st *MachineState) (at int64, ok bool)
 	// Begins reports whether an event with these hits can change a state that is empty.
 	Begins(h sequence.Hits) bool
+	// Holds reports whether an event with these hits may be held by a state or be part of a match.
+	Holds(h sequence.Hits) bool
 }
 
 // MachineState is the state of a sequence or of a sample. The zero value is empty, and becomes what the Machine is that it
@@ -105,7 +107,11 @@ func (m sequenceMachine) Deadline(st *MachineState) (at int64, ok bool) {
 
 func (m sequenceMachine) Begins(h sequence.Hits) bool { return m.m.Begins(h) }
 
+func (m sequenceMachine) Holds(h sequence.Hits) bool { return m.m.Holds(h) }
+
 func (m sampleMachine) Begins(sequence.Hits) bool { return true }
+
+func (m sampleMachine) Holds(sequence.Hits) bool { return true }
 
 type sampleMachine struct{ m *sample.Machine }
 

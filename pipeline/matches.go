@@ -123,7 +123,7 @@ func (w *Worker) sortedBuffers() []*host {
 	}
 	var all []waiting
 	for _, h := range w.hosts {
-		for _, b := range h.buffer.Items() {
+		for b := range h.buffer.All() {
 			all = append(all, waiting{h, b})
 		}
 	}

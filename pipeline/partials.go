@@ -38,6 +38,9 @@ func (w *Worker) advance(c *candidate, b *buffered, h *host) {
 		return
 	}
 	m := w.machines[c.rule.Number]
+	if w.partials.byRule[c.rule.Number].live == 0 && !m.Begins(c.hits) {
+		return
+	}
 	hash := w.partials.hash(c.rule, c.join)
 	p := w.partials.find(hash, c.rule, c.join)
 	if p == nil && !m.Begins(c.hits) {

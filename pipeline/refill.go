@@ -269,10 +269,15 @@ func rulesOf(cands []candidate) int {
 
 func (w *Worker) keepRestored(b *buffered, h *host, raw []byte, stored bool) {
 	at := placeOf(b.ref)
-	if _, ok := w.evidence[at]; ok || !stored {
+	if !stored {
 		w.keepEvidence(b, h, raw)
 		return
 	}
-	e := &evidence{refs: 1, stored: true}
-	w.evidence[at], b.evidence = e, e
+	e := w.evidence[at]
+	if e == nil {
+		e = &evidence{stored: true}
+		w.evidence[at] = e
+	}
+	e.refs++
+	b.evidence = e // also where nothing would ask for it: the page says that the document is there
 }

@@ -128,6 +128,10 @@ func (m *Machine) Advance(st *State, h Hits, ref Ref, dst []Match) []Match {
 // as one that none may follow.
 func (m *Machine) Begins(h Hits) bool { return h.Has(m.positive[0]) || h&m.leading != 0 }
 
+// Holds reports whether a state or a match may refer to an event with these hits. Of one that hits missing stages only, or
+// the until stage, no more than its time is remembered.
+func (m *Machine) Holds(h Hits) bool { return h&^(m.missing|Hits(0).With(UntilStage)) != 0 }
+
 // begin starts a sequence with ref: it takes the place of one that only had begun.
 func (m *Machine) begin(st *State, ref Ref, held int, dst []Match) []Match {
 	p := partial{hit: noHit, lead: noLead}

@@ -290,3 +290,36 @@ func check(t *rapid.T, spec sequence.Spec, stream []input, match sequence.Match)
 		t.Fatalf("longer than maxspan %d: %+v", spec.MaxSpan, match)
 	}
 }
+
+// TestHolds: nothing that a machine remembers or finds refers to an event of which Holds says so.
+func TestHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec := drawSpec(t)
+		m, err := sequence.New(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st sequence.State
+		held := map[int64]bool{} // by offset
+		check := func(matches []sequence.Match) {
+			for ref := range st.Refs {
+				if !held[ref.Offset] {
+					t.Fatalf("the state refers to event %d", ref.Offset)
+				}
+			}
+			for _, match := range matches {
+				for _, e := range match.Events {
+					if !e.Missing && !held[e.Ref.Offset] {
+						t.Fatalf("a match refers to event %d", e.Ref.Offset)
+					}
+				}
+			}
+		}
+		for _, e := range drawStream(t, spec) {
+			held[e.ref.Offset] = m.Holds(e.hits[0])
+			check(m.Advance(&st, e.hits[0], e.ref, nil))
+			check(m.Tick(&st, e.ref.Time-1, nil))
+		}
+		check(m.Finish(&st, nil))
+	})
+}
