@@ -26,6 +26,9 @@ const (
 	FamilyWaiting Family = 'w' // pages of events that wait for their host's watermark
 	FamilyMarks   Family = 'm' // pages of the watermarks of hosts
 
+	// FamilyJournal is on the changelog only: batches of at-least-once delivery, whose changes are not under their own keys yet.
+	FamilyJournal Family = 'j'
+
 	FamilyBuffered Family = 'b' // of codec version 1: candidates that wait, by host and event time
 	FamilyHost     Family = 'h' // of codec version 1: watermark of a host
 )

@@ -149,6 +149,7 @@ func kafkaConfig(c *config.Config) (kafka.Config, error) {
 		Brokers: c.Brokers, TLS: tlsConfig, SASL: mechanism,
 		Topics: c.Topics.Input, Group: c.Group, Instance: c.Instance, GroupInstance: static, Leave: c.LeaveGroup, Standbys: c.State.Standby,
 		AlertTopic: c.Topics.Alerts, DeadLetterTopic: c.Topics.DeadLetters, ChangelogTopic: c.Topics.Changelog, RekeyTopic: c.Topics.Rekey,
+		AtLeastOnce:  c.Delivery == config.AtLeastOnce,
 		CreateTopics: c.Topics.Create, ReplicationFactor: int16(c.Topics.ReplicationFactor),
 		CommitInterval: c.Commit.Interval, SessionTimeout: c.SessionTimeout, TransactionTimeout: c.TransactionTimeout,
 		FetchMaxBytes: int32(c.Fetch.MaxBytes), FetchMaxPartitionBytes: int32(c.Fetch.MaxPartitionBytes),

@@ -12,8 +12,11 @@ import (
 // DefaultAlertBytes is the default of alerts.max_bytes: what fits a topic with the broker's own limit of 1 MiB.
 const DefaultAlertBytes = 900_000
 
-// ExactlyOnce is the one value of delivery that is supported.
-const ExactlyOnce = "exactly_once"
+// The values of delivery.
+const (
+	ExactlyOnce = "exactly_once"
+	AtLeastOnce = "at_least_once"
+)
 
 // DynamicMember as the value of group_instance says that the member isn't static.
 const DynamicMember = "none"
@@ -39,7 +42,7 @@ type Config struct {
 	Commit             Commit            `yaml:"commit"`
 	SessionTimeout     time.Duration     `yaml:"session_timeout" doc:"after this long without a sign of life a member is replaced"`
 	TransactionTimeout time.Duration     `yaml:"transaction_timeout" doc:"after this long the broker aborts an open transaction"`
-	Delivery           string            `yaml:"delivery" doc:"exactly_once"`
+	Delivery           string            `yaml:"delivery" doc:"exactly_once, or at_least_once: without transactions, alerts may be on the topic twice after a crash, with the same id; the same for all members of a group"`
 	Dedupe             Dedupe            `yaml:"dedupe"`
 	Limits             Limits            `yaml:"limits"`
 	Alerts             Alerts            `yaml:"alerts"`

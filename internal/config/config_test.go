@@ -226,8 +226,8 @@ func TestProblems(t *testing.T) {
 			": rules.paths: is empty and rules.shipped is false: there is nothing to run",
 		}},
 		{"absent rules", minimal + "rules: {paths: [/absent]}\n", nil, []string{":4:16: rules.paths: /absent: no such file or directory"}},
-		{"at least once", minimal + "delivery: at_least_once\n", nil, []string{":4:11: delivery: at_least_once is not supported yet: use exactly_once"}},
-		{"delivery", minimal + "delivery: exactly_onse\n", nil, []string{`:4:11: delivery: "exactly_onse" is not one of exactly_once (did you mean exactly_once?)`}},
+		{"delivery", minimal + "delivery: at_most_once\n", nil, []string{":4:11: delivery: \"at_most_once\" is not one of exactly_once, at_least_once (did you mean at_least_once?)"}},
+		{"delivery", minimal + "delivery: exactly_onse\n", nil, []string{`:4:11: delivery: "exactly_onse" is not one of exactly_once, at_least_once (did you mean exactly_once?)`}},
 		{"sasl", minimal + "sasl: {mechanism: scram-sha-1, password: x, password_file: y}\n", nil, []string{
 			`:4:19: sasl.mechanism: "scram-sha-1" is not one of plain, scram-sha-256, scram-sha-512 (did you mean scram-sha-512?)`,
 			":4:60: sasl.password_file: and sasl.password exclude each other",

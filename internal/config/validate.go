@@ -49,11 +49,7 @@ func (l *loader) validate() {
 	if c.State.Dir == "" {
 		l.wrong("state.dir", "must name a folder")
 	}
-	if c.Delivery == "at_least_once" {
-		l.wrong("delivery", "at_least_once is not supported yet: use %s", ExactlyOnce)
-	} else {
-		l.oneOf("delivery", c.Delivery, ExactlyOnce)
-	}
+	l.oneOf("delivery", c.Delivery, ExactlyOnce, AtLeastOnce)
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	if c.HTTP.Address != "" {

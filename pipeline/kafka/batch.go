@@ -23,6 +23,9 @@ import (
 // then everything was reloaded and the same records come again.
 func (s *Service) batch(ctx context.Context) error {
 	until := s.deps.Now().Add(s.cfg.CommitInterval)
+	for _, m := range s.members {
+		s.seek(m)
+	}
 	for {
 		if err := s.poll(ctx, until); err != nil {
 			return err
@@ -65,6 +68,9 @@ func (s *Service) poll(ctx context.Context, until time.Time) error {
 			return
 		case m == nil:
 			strays = append(strays, p.Partition)
+			return
+		}
+		if s.astray(m, p) {
 			return
 		}
 		s.noteLost(m, p.Topic, p.LogStartOffset)
@@ -242,7 +248,7 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
 	return true
 }
 
-// commit publishes what the batch made in one transaction with the offsets, then brings the local store up to it.
+// commit publishes what the batch made in one transaction with the offsets, or without one, then brings the local store up to it.
 // It returns nil after an abort by a rebalance too: then everything was reloaded.
 func (s *Service) commit(run context.Context) error {
 	began := s.deps.Now()
@@ -253,11 +259,14 @@ func (s *Service) commit(run context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
 	defer cancel()
-	p := &producing{cfg: &s.cfg, last: map[int32]int64{}, written: map[string]bool{}}
+	p := newProducing(&s.cfg)
 	var aborted, err error
-	if len(records) > 0 {
+	switch {
+	case s.cfg.AtLeastOnce:
+		aborted, err = s.publish(ctx, p, records, at)
+	case len(records) > 0:
 		aborted, err = s.transact(ctx, p, records, at)
-	} else { // offsets alone need no transaction
+	default: // offsets alone need no transaction
 		aborted = s.commitOffsets(ctx, at, s.offsetCommit)
 	}
 	switch {
@@ -269,7 +278,7 @@ func (s *Service) commit(run context.Context) error {
 	s.deps.at(PointEnded)
 	s.served = true
 	s.release(p)
-	if err := s.committed(p.last); err != nil {
+	if err := s.committed(s.batchesCommitted(p)); err != nil {
 		return err
 	}
 	now := s.deps.Now()
@@ -316,7 +325,8 @@ func (s *Service) aborted(ctx context.Context, cause error) error {
 	return nil
 }
 
-// committed hands the alerts on and applies each worker's changes to the local store.
+// committed hands the alerts on and applies each worker's changes to the local store. changelog has by partition from where the changelog
+// has to be read on top of it.
 func (s *Service) committed(changelog map[int32]int64) error {
 	for _, m := range s.members {
 		letters := m.worker.Output().DeadLetters
@@ -333,11 +343,12 @@ func (s *Service) committed(changelog map[int32]int64) error {
 		}
 	}
 	for n, offset := range changelog {
-		s.members[n].changelog = offset + 1
+		s.members[n].changelog = offset
 	}
 	err := eachWorker(s.allMembers(), func(m *member) error {
 		maps.Copy(m.committed, m.positions)
 		m.rekey.committed()
+		m.differs = false
 		err := m.worker.Committed(s.checkpoint(m.committed, m.changelog))
 		s.deps.at(PointStored)
 		return err
@@ -375,11 +386,7 @@ func (s *Service) output() []*kgo.Record {
 		for i := range out.DeadLetters {
 			records = append(records, deadLetterRecord(s.cfg.DeadLetterTopic, &out.DeadLetters[i]))
 		}
-		for key, value := range w.Changes().All() {
-			records = append(records, &kgo.Record{
-				Topic: s.cfg.ChangelogTopic, Partition: n, Key: slices.Clone(key), Value: slices.Clone(value),
-			})
-		}
+		records = append(records, s.stateRecords(s.members[n], len(records) > before)...)
 		s.members[n].produced = len(records) > before
 	}
 	return append(records, s.rekeyRecords()...)
@@ -390,8 +397,13 @@ type producing struct {
 	cfg     *Config
 	mu      sync.Mutex
 	err     error
+	first   map[int32]int64 // oldest changelog offset by partition
 	last    map[int32]int64 // newest changelog offset by partition
 	written map[string]bool // topics to which records were written
+}
+
+func newProducing(cfg *Config) *producing {
+	return &producing{cfg: cfg, first: map[int32]int64{}, last: map[int32]int64{}, written: map[string]bool{}}
 }
 
 func (p *producing) done(r *kgo.Record, err error) {
@@ -403,6 +415,9 @@ func (p *producing) done(r *kgo.Record, err error) {
 	}
 	p.written[r.Topic] = true
 	if r.Topic == p.cfg.ChangelogTopic {
+		if first, ok := p.first[r.Partition]; !ok || r.Offset < first {
+			p.first[r.Partition] = r.Offset
+		}
 		p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
 	}
 }

@@ -167,3 +167,41 @@ func TestBrokerMembers(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokerAtLeastOnce ends members of a real broker's group in the middle of commits without transactions, and has one with transactions go on.
+func TestBrokerAtLeastOnce(t *testing.T) {
+	c, cfg := realCluster(t, 2)
+	cfg.AtLeastOnce = true
+	hosts := hostNames(6)
+	for i, point := range []kafka.Point{kafka.PointProduced, kafka.PointFlushed, kafka.PointCheckpointed, kafka.PointEnded} {
+		died := c.startDoomed(t, cfg, t.TempDir(), point, 1)
+		for _, h := range hosts {
+			c.produce(t, h, story(h)[i])
+		}
+		select {
+		case <-died:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the member doesn't pass the point")
+		}
+		m := c.start(t, cfg, t.TempDir())
+		c.awaitRead(t, c.input)
+		m.stop()
+	}
+	cfg.AtLeastOnce = false
+	c.start(t, cfg, t.TempDir())
+	for _, h := range hosts {
+		c.produce(t, h, story(h)[4:]...)
+	}
+	want := counted(expected(hosts...))
+	var got map[string]int
+	until(t, "all alerts", func() bool { got = counted(c.alerts(t)); return len(got) >= len(want) })
+	c.awaitRead(t, c.input)
+	got = counted(c.alerts(t))
+	t.Logf("alerts, and how often: %v", got)
+	for alert := range got {
+		got[alert] = 1
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}

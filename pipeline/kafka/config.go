@@ -49,6 +49,9 @@ type Config struct {
 	CreateTopics      bool
 	ReplicationFactor int16 // of topics that are created; -1, the default, is the broker's own
 
+	// AtLeastOnce does without transactions: for clusters that have none. All members of a group have to agree.
+	AtLeastOnce bool
+
 	CommitInterval     time.Duration // default 100 ms
 	SessionTimeout     time.Duration // default 10 s
 	TransactionTimeout time.Duration // default 10 s
@@ -114,6 +117,9 @@ func (c *Config) groupOptions() []kgo.Opt {
 	if id := c.instanceID(); id != nil {
 		static = append(static, kgo.InstanceID(*id))
 	}
+	if !c.AtLeastOnce {
+		static = append(static, kgo.TransactionalID(c.transactionalID()), kgo.TransactionTimeout(c.TransactionTimeout))
+	}
 	return append(static,
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.consumed()...),
@@ -121,8 +127,6 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Markers at the end of a topic that is written in transactions count as read, else it never is.
 		kgo.KeepControlRecords(),
-		kgo.TransactionalID(c.transactionalID()),
-		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(c.SessionTimeout),
 		// What the group has to say comes with heartbeats: a takeover waits for one.
@@ -211,9 +215,11 @@ const (
 	PointBegun    Point = "begun"    // the transaction is open and holds nothing
 	PointProduced Point = "produced" // its records are handed to the client: some of them may be written
 	PointFlushed  Point = "flushed"  // all records are written, the transaction is open
-	PointEnded    Point = "ended"    // it is committed, the local store holds nothing of it
-	PointStored   Point = "stored"   // the local store has it of one more partition, others may lack it
-	PointRestored Point = "restored" // outside of commits: a part of the changelog went to the local store
+	// PointCheckpointed is that of at-least-once delivery only: the checkpoint records are written, the group's offsets are not.
+	PointCheckpointed Point = "checkpointed"
+	PointEnded        Point = "ended"    // it is committed, the local store holds nothing of it
+	PointStored       Point = "stored"   // the local store has it of one more partition, others may lack it
+	PointRestored     Point = "restored" // outside of commits: a part of the changelog went to the local store
 )
 
 // at passes a point.

@@ -73,9 +73,18 @@ func TestRestartBetweenEvents(t *testing.T) {
 
 // TestMemberJoinsAndLeaves has partitions move to another member and back while sequences are half done.
 func TestMemberJoinsAndLeaves(t *testing.T) {
+	for _, leastOnce := range []bool{false, true} {
+		t.Run(fmt.Sprintf("at_least_once=%v", leastOnce), func(t *testing.T) { membersJoinAndLeave(t, leastOnce) })
+	}
+}
+
+func membersJoinAndLeave(t *testing.T, leastOnce bool) {
+	t.Helper()
 	c := fakeCluster(t, 4)
 	hosts := hostNames(12)
-	other := c.config()
+	cfg := c.config()
+	cfg.AtLeastOnce = leastOnce
+	other := cfg
 	other.Instance = "b"
 	stories := map[string][]string{}
 	for _, h := range hosts {
@@ -87,7 +96,7 @@ func TestMemberJoinsAndLeaves(t *testing.T) {
 			stories[h] = stories[h][1:]
 		}
 	}
-	a := c.start(t, c.config(), t.TempDir())
+	a := c.start(t, cfg, t.TempDir())
 	a.awaitReady(t)
 	step()
 	b := c.start(t, other, t.TempDir())

@@ -44,6 +44,12 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 			m.starts[topic] = start.Offset
 		}
 		committed, ok := at.committed[topicPartition{topic, m.number}]
+		if from, has := m.committed[topic]; has { // the checkpoint record's: the state is as old as that
+			if from != committed || !ok {
+				m.seek[topic], m.differs = from, true
+			}
+			committed, ok = from, true
+		}
 		if !ok {
 			continue
 		}

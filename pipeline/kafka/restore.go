@@ -17,6 +17,9 @@ import (
 // deleteRetention is how long the changelog keeps the tombstones of finished partials.
 const deleteRetention = 24 * time.Hour
 
+// compactionLag is how long the changelog of at-least-once delivery keeps all values of a key.
+const compactionLag = time.Hour
+
 // restoreChunk is the number of changelog records that are applied to the local store at once.
 const restoreChunk = 10_000
 
@@ -30,7 +33,7 @@ const restorePatience = 10 * time.Second
 // it, and reading committed waits until its outcome is known. Its offsets are decided with it.
 //
 // complete is called for each partition whose local state is up to that end.
-func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, complete func(n int32)) error {
+func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, complete func(t *restoring)) error {
 	starts, ends, err := s.changelogBounds(ctx)
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ type restorer struct {
 	service  *Service
 	loader   *loader
 	todo     map[int32]*restoring
-	complete func(n int32)
+	complete func(t *restoring)
 	records  int
 }
 
@@ -91,6 +94,7 @@ type restoring struct {
 	next    int64 // changelog offset to read next
 	end     int64 // where the restore is complete
 	overlay state.Overlay
+	journal *journal
 	moved   time.Time // when it last got on, or the log last said that it doesn't
 }
 
@@ -117,7 +121,7 @@ func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restor
 		from = start.Offset
 	}
 	from = max(from, start.Offset)
-	return &restoring{part: part, next: from, end: end.Offset, moved: s.deps.Now()}, nil
+	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(), moved: s.deps.Now()}, nil
 }
 
 // trusted returns the changelog offset up to which the local state is good, or the reason why it isn't.
@@ -152,7 +156,7 @@ func (r *restorer) run(ctx context.Context) error {
 		}
 		if t.next >= t.end {
 			delete(r.todo, n)
-			r.complete(n)
+			r.complete(t)
 		}
 	}
 	if len(r.todo) == 0 {
@@ -187,7 +191,7 @@ func (r *restorer) run(ctx context.Context) error {
 			errs = append(errs, r.loader.use(p.Partition, func() error { return r.take(t, p) }))
 			if t.next >= t.end {
 				delete(r.todo, p.Partition)
-				r.complete(p.Partition)
+				r.complete(t)
 			}
 		})
 		if err := errors.Join(errs...); err != nil {
@@ -245,6 +249,12 @@ func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
 	if t.overlay.Len() < restoreChunk && t.next < t.end {
 		return nil
 	}
+	if t.next >= t.end {
+		if err := t.journal.finish(&t.overlay); err != nil {
+			return fmt.Errorf("%w: changelog %s, partition %d: %w: restore the topic, or delete it and begin anew (live partials are lost)",
+				ErrTopics, s.cfg.ChangelogTopic, p.Partition, err)
+		}
+	}
 	if err := t.apply(s); err != nil {
 		return err
 	}
@@ -256,22 +266,24 @@ func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
 func (t *restoring) add(p kgo.FetchTopicPartition) (records int) {
 	for _, rec := range p.Records {
 		t.next = rec.Offset + 1
-		switch {
-		case rec.Attrs.IsControl():
+		if rec.Attrs.IsControl() {
 			continue
+		}
+		records++
+		switch {
+		case !t.journal.take(rec):
 		case rec.Value == nil:
 			t.overlay.Delete(rec.Key)
 		default:
 			t.overlay.Put(rec.Key, rec.Value)
 		}
-		records++
 	}
 	return records
 }
 
-// apply writes the overlay to the local store, with a checkpoint.
+// apply writes the overlay to the local store, with a checkpoint. A batch that isn't in it will be read again.
 func (t *restoring) apply(s *Service) error {
-	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.next)); err != nil {
+	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.journal.safe(t.next))); err != nil {
 		return fmt.Errorf("%w: partition %d: %w", errStore, t.part.Number(), err)
 	}
 	t.overlay.Reset()

@@ -69,6 +69,9 @@ type member struct {
 	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
 	produced  bool             // the batch has something to publish
 	rekey     rekeying
+	differs   bool             // the group's offsets are not those of the checkpoint record
+	seek      map[string]int64 // by topic: where to read first, which is not where the group's offset is
+	batches   *batches         // nil where nothing of at-least-once delivery is on the changelog, and nothing will be
 }
 
 // restart returns where a topic is read from when it is set back.
@@ -240,6 +243,9 @@ func (s *Service) connect(ctx context.Context) error {
 	if s.cl, err = kgo.NewClient(opts...); err != nil {
 		s.admin.Close()
 		return err
+	}
+	if s.cfg.AtLeastOnce {
+		return nil
 	}
 	// Asking for the producer id ends what a predecessor under our name left open: else the restore would wait for
 	// the timeout of its transaction.

@@ -191,16 +191,16 @@ func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(loaders)
-	err = s.restore(ctx, l, partitions, func(n int32) {
-		g.Go(func() error { return l.load(ctx, n, at) })
+	err = s.restore(ctx, l, partitions, func(t *restoring) {
+		g.Go(func() error { return l.load(ctx, t, at) })
 	})
 	return cmp.Or(g.Wait(), err) // the first may be the cause of the second
 }
 
 // load makes the worker of a partition whose local state is complete.
-func (l *loader) load(ctx context.Context, n int32, at *inputPositions) error {
-	s := l.service
-	part := s.deps.Store.Partition(n)
+func (l *loader) load(ctx context.Context, t *restoring, at *inputPositions) error {
+	s, part := l.service, t.part
+	n := part.Number()
 	w, err := pipeline.NewWorker(l.pipe, part, n)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
@@ -215,7 +215,11 @@ func (l *loader) load(ctx context.Context, n int32, at *inputPositions) error {
 		if err := s.refilled(n, w); err != nil {
 			return err
 		}
-		l.arrive(arrival{member: s.newMember(n, w, part), at: at})
+		m := s.newMember(n, w, part)
+		if err := s.inherit(m, t); err != nil {
+			return err
+		}
+		l.arrive(arrival{member: m, at: at})
 		return nil
 	})
 }
@@ -241,6 +245,7 @@ func (s *Service) arrive(a arrival) error {
 	s.restores.end(n)
 	s.deps.Metrics.tookOver()
 	s.placeRekeyed(a.member)
+	s.seek(a.member)
 	s.resume(n)
 	return nil
 }
@@ -315,7 +320,7 @@ func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) 
 	now := s.deps.Now()
 	m := &member{
 		number: n, worker: w, positions: map[string]int64{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
-		lastSeen: now, clockSeen: now,
+		lastSeen: now, clockSeen: now, seek: map[string]int64{},
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {
 		m.changelog = cp.Changelog

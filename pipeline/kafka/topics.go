@@ -148,20 +148,24 @@ type ownedTopic struct {
 
 func (c *Config) ownedTopics(partitions int32) []ownedTopic {
 	largest := strconv.Itoa(c.MaxMessageBytes)
+	changelog := map[string]string{
+		"cleanup.policy":    "compact",
+		"max.message.bytes": largest,
+		// Only closed segments are compacted: small ones, or it never happens.
+		"segment.bytes":             "16777216",
+		"segment.ms":                "600000",
+		"min.cleanable.dirty.ratio": "0.2",
+		"delete.retention.ms":       strconv.Itoa(int(deleteRetention.Milliseconds())),
+	}
+	if c.AtLeastOnce { // what a replaced member overwrote is repaired before the value from before is gone
+		changelog["min.compaction.lag.ms"] = strconv.Itoa(int(compactionLag.Milliseconds()))
+	}
 	owned := []ownedTopic{
 		{name: c.AlertTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
 		{name: c.DeadLetterTopic, partitions: partitions, settings: map[string]string{"max.message.bytes": largest}},
 		{name: c.ChangelogTopic, partitions: partitions, exact: "state belongs to partitions, so it can't be carried over; " +
 			"stop all members, delete " + c.ChangelogTopic + " (live partials are lost), reset the group's offsets back by the longest maxspan, " +
-			"start again", settings: map[string]string{
-			"cleanup.policy":    "compact",
-			"max.message.bytes": largest,
-			// Only closed segments are compacted: small ones, or it never happens.
-			"segment.bytes":             "16777216",
-			"segment.ms":                "600000",
-			"min.cleanable.dirty.ratio": "0.2",
-			"delete.retention.ms":       strconv.Itoa(int(deleteRetention.Milliseconds())),
-		}},
+			"start again", settings: changelog},
 	}
 	if c.RekeyTopic != "" {
 		owned = append(owned, ownedTopic{name: c.RekeyTopic, partitions: partitions, exact: "a target partition has the number of its worker's; " +

@@ -30,7 +30,7 @@ func (s *Service) progress() offsets {
 				out[topicPartition{topic, n}] = at
 			}
 		}
-		if !m.produced {
+		if !m.produced && !m.differs {
 			continue
 		}
 		for topic, at := range m.committed {
@@ -49,13 +49,7 @@ func (s *Service) transact(ctx context.Context, p *producing, records []*kgo.Rec
 		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	s.deps.at(PointBegun)
-	began := s.deps.Now()
-	for _, r := range records {
-		s.cl.Produce(ctx, r, p.done)
-		if began.Before(s.oneByOne[r.Topic]) {
-			_ = s.cl.Flush(ctx) // what failed is known from done
-		}
-	}
+	s.produce(ctx, p, records)
 	s.deps.at(PointProduced)
 	if aborted = p.wait(ctx, s.cl); aborted == nil {
 		aborted = s.commitOffsets(ctx, at, s.txnOffsetCommit)

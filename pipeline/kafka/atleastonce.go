@@ -1,0 +1,351 @@
+package kafka
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/state"
+)
+
+// batches is what the owner of a partition knows of its batches on the changelog. In a service with transactions it is what
+// at-least-once delivery left there, until the first transaction has taken it away.
+type batches struct {
+	id    batchID // of the last whole batch; seq is 0 before the first of this owner
+	slots slots
+	// pending are changes that are not under their own keys on the changelog yet: those of the last whole batch, and what a member
+	// overwrote after it had been replaced.
+	pending changes
+	old     map[uint64]slots // journals of earlier owners
+	next    int64            // offset that the next record has to get, -1 where it isn't known
+	at      *attempt         // the batch that is being written
+}
+
+// attempt is a batch that is being written.
+type attempt struct {
+	changes changes
+	chunks  int
+	slots   slots
+}
+
+// inherit takes over what the changelog says of a partition's batches, after its state was restored.
+func (s *Service) inherit(m *member, t *restoring) error {
+	j := t.journal
+	if !s.cfg.AtLeastOnce && j.last == nil && len(j.old)+len(j.stale) == 0 {
+		return nil
+	}
+	var nonce [2]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return err
+	}
+	if len(j.stale) > 0 {
+		s.log.Warn("a member that had been replaced wrote to the changelog late: what it wrote is left out, and written over",
+			slog.Int("partition", int(m.number)), slog.Int("keys", len(j.stale)))
+	}
+	b, err := newBatches(t, binary.BigEndian.Uint16(nonce[:]))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	if j.last != nil {
+		for topic, mark := range j.last.record.Inputs {
+			if mark.ID == s.source.ids[topic].String() {
+				m.committed[topic] = mark.Offset
+			}
+		}
+	}
+	m.batches = b
+	return nil
+}
+
+// newBatches begins the batches of an owner whose state is restored. Of two members that take a partition over from the same state, one
+// that is replaced before it wrote anything has another epoch: the nonce sees to that.
+func newBatches(t *restoring, nonce uint16) (*batches, error) {
+	j := t.journal
+	b := &batches{id: batchID{epoch: (j.newest>>16+1)<<16 | uint64(nonce)}, old: j.old, pending: changes{}, next: t.next}
+	if j.last != nil {
+		maps.Copy(b.pending, j.last.changes)
+	}
+	for key := range j.stale {
+		if _, ok := b.pending[key]; ok {
+			continue
+		}
+		value, _, err := t.part.Get([]byte(key))
+		if err != nil {
+			return nil, err
+		}
+		b.pending[key] = value
+	}
+	return b, nil
+}
+
+// stateRecords returns the changelog's records of a batch, but for the checkpoint record of at-least-once delivery. published says that
+// the batch has other output.
+func (s *Service) stateRecords(m *member, published bool) (records []*kgo.Record) {
+	overlay := m.worker.Changes()
+	if !s.cfg.AtLeastOnce {
+		add := s.adder(m.number, &records)
+		for key, value := range overlay.All() {
+			add(slices.Clone(key), slices.Clone(value))
+		}
+		m.clearBatches(overlay, add)
+		return records
+	}
+	m.batches.at = nil
+	if overlay.Len() == 0 && !published && !m.moved() {
+		return nil
+	}
+	c := changes{}
+	for key, value := range overlay.All() {
+		c[string(key)] = slices.Clone(value)
+	}
+	m.batches.begin(c, s.adder(m.number, &records))
+	return records
+}
+
+// adder adds a record of the changelog to a batch.
+type adder func(key, value []byte, headers ...kgo.RecordHeader)
+
+func (s *Service) adder(partition int32, records *[]*kgo.Record) adder {
+	return func(key, value []byte, headers ...kgo.RecordHeader) {
+		*records = append(*records, &kgo.Record{Topic: s.cfg.ChangelogTopic, Partition: partition, Key: key, Value: value, Headers: headers})
+	}
+}
+
+// begin adds the records of a batch that come before its checkpoint record. It ends an attempt at the same batch that failed.
+func (b *batches) begin(c changes, add adder) {
+	at := &attempt{changes: c, slots: b.slots}
+	id := b.nextID()
+	header := id.header()
+	for _, key := range slices.Sorted(maps.Keys(b.pending)) {
+		if _, again := c[key]; !again { // else this batch says what the key is now
+			add([]byte(key), b.pending[key], header)
+		}
+	}
+	slot := int(id.seq % 2)
+	for i, chunk := range c.chunks() {
+		add(chunkKey(id.epoch, slot, i), chunk, header)
+		at.chunks = i + 1
+	}
+	at.slots[slot] = max(at.slots[slot], at.chunks)
+	b.at = at
+}
+
+func (b *batches) nextID() batchID { return batchID{b.id.epoch, b.id.seq + 1} }
+
+// end adds the records that end the batch, and then delete the journals of earlier owners.
+func (b *batches) end(inputs map[string]inputMark, add adder) error {
+	value, err := json.Marshal(checkpointRecord{Version: checkpointVersion, Inputs: inputs, Chunks: b.at.chunks, Slots: b.at.slots})
+	if err != nil {
+		return err
+	}
+	id := b.nextID()
+	add(checkpointKey(id.epoch), value, id.header())
+	for _, epoch := range slices.Sorted(maps.Keys(b.old)) {
+		for key := range b.old[epoch].keys(epoch) {
+			add(key, nil, id.header())
+		}
+	}
+	return nil
+}
+
+// ended notes that the batch is written, and counts.
+func (b *batches) ended() {
+	b.id.seq++
+	b.pending, b.slots, b.old, b.at = b.at.changes, b.at.slots, nil, nil
+}
+
+// clearBatches has the first transaction of a partition take over what at-least-once delivery left on the changelog.
+func (m *member) clearBatches(overlay *state.Overlay, add adder) {
+	b := m.batches
+	if b == nil {
+		return
+	}
+	for key, value := range b.pending {
+		if _, presence := overlay.Get([]byte(key)); presence == state.Unknown {
+			add([]byte(key), value)
+		}
+	}
+	for epoch, n := range b.old {
+		for key := range n.keys(epoch) {
+			add(key, nil)
+		}
+	}
+}
+
+// moved reports whether something of the input was read since the last commit.
+func (m *member) moved() bool {
+	for topic, at := range m.positions {
+		if committed, ok := m.committed[topic]; !ok || committed != at {
+			return true
+		}
+	}
+	return false
+}
+
+// publish writes a batch without a transaction: first all that it made, then, when that is written and the group still knows us, the
+// checkpoint records that make it count, then the group's offsets. It returns why nothing counts, and as err that a new client has to find out
+// from the changelog what does.
+func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Record, at offsets) (aborted, err error) {
+	ours := func(ctx context.Context, id identity, _ offsets) error { return s.heartbeat(ctx, id) }
+	if aborted := s.commitOffsets(ctx, at, ours); aborted != nil {
+		return aborted, nil
+	}
+	s.deps.at(PointBegun)
+	s.produce(ctx, p, records)
+	s.deps.at(PointProduced)
+	if aborted := p.wait(ctx, s.cl); aborted != nil {
+		for _, m := range s.members {
+			m.batches.next = -1 // some of it may be written
+		}
+		return aborted, s.cl.AbortBufferedRecords(ctx)
+	}
+	if err := s.alone(records, p); err != nil {
+		return nil, err
+	}
+	if aborted := s.commitOffsets(ctx, at, ours); aborted != nil {
+		return aborted, nil
+	}
+	s.deps.at(PointFlushed)
+	ends, err := s.checkpointRecords()
+	if err != nil {
+		return nil, err
+	}
+	q := newProducing(&s.cfg)
+	s.produce(ctx, q, ends)
+	if err := q.wait(ctx, s.cl); err != nil {
+		return nil, fmt.Errorf("checkpoint records: %w", err)
+	}
+	s.deps.at(PointCheckpointed)
+	if err := s.alone(ends, q); err != nil {
+		return nil, err
+	}
+	p.join(q)
+	if len(at) == 0 {
+		return nil, nil
+	}
+	if err := s.commitOffsets(ctx, at, s.offsetCommit); err != nil {
+		return nil, fmt.Errorf("the batch is complete, its offsets are not committed: %w", err)
+	}
+	return nil, nil
+}
+
+// produce hands records to the client.
+func (s *Service) produce(ctx context.Context, p *producing, records []*kgo.Record) {
+	began := s.deps.Now()
+	for _, r := range records {
+		s.cl.Produce(ctx, r, p.done)
+		if began.Before(s.oneByOne[r.Topic]) {
+			_ = s.cl.Flush(ctx) // what failed is known from done
+		}
+	}
+}
+
+// join adds where the records of q, which came later, were written to.
+func (p *producing) join(q *producing) {
+	for n, first := range q.first {
+		if _, ok := p.first[n]; !ok {
+			p.first[n] = first
+		}
+		p.last[n] = q.last[n]
+	}
+	maps.Copy(p.written, q.written)
+}
+
+// checkpointRecords returns the records that end the batch.
+func (s *Service) checkpointRecords() (records []*kgo.Record, err error) {
+	for _, n := range s.sortedMembers() {
+		m := s.members[n]
+		if m.batches.at == nil {
+			continue
+		}
+		inputs := map[string]inputMark{}
+		for _, positions := range []map[string]int64{m.committed, m.positions} {
+			for topic, at := range positions {
+				inputs[topic] = inputMark{ID: s.source.ids[topic].String(), Offset: at}
+			}
+		}
+		if err := m.batches.end(inputs, s.adder(n, &records)); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// errNotAlone says that two members wrote to one partition of the changelog.
+var errNotAlone = errors.New("another member writes to the changelog too: it was replaced, and wrote late, or this one is")
+
+// alone looks whether records of others lie between ours on the changelog: nothing keeps a member that was replaced while it slept
+// from writing what it had at hand. Then the changelog is read anew, as whoever takes the partition over would.
+func (s *Service) alone(records []*kgo.Record, p *producing) error {
+	count := map[int32]int64{}
+	for _, r := range records {
+		if r.Topic == s.cfg.ChangelogTopic {
+			count[r.Partition]++
+		}
+	}
+	for n, written := range count {
+		b := s.members[n].batches
+		first, last := p.first[n], p.last[n]
+		if b.next >= 0 && first != b.next || last-first+1 != written {
+			if err := s.deps.Store.Partition(n).Wipe(); err != nil {
+				return fmt.Errorf("%w: %w", errStore, err)
+			}
+			return fmt.Errorf("partition %d: %w: %d records at offsets %d to %d, expected from %d on", n, errNotAlone, written, first, last, b.next)
+		}
+		b.next = last + 1
+	}
+	return nil
+}
+
+// batchesCommitted notes that a batch counts, and returns by partition from where the changelog is to be read after it.
+func (s *Service) batchesCommitted(p *producing) map[int32]int64 {
+	if s.cfg.AtLeastOnce {
+		for _, m := range s.members {
+			if m.batches.at != nil {
+				m.batches.ended()
+			}
+		}
+		return p.first
+	}
+	next := map[int32]int64{}
+	for n, last := range p.last {
+		next[n] = last + 1
+		s.members[n].batches = nil
+	}
+	return next
+}
+
+// seek has the input of a partition read from where its checkpoint record says, once the client reads it.
+func (s *Service) seek(m *member) {
+	if len(m.seek) == 0 {
+		return
+	}
+	read := s.cl.CommittedOffsets()
+	for topic, at := range m.seek {
+		if _, ok := read[topic][m.number]; ok {
+			s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {m.number: {Epoch: -1, Offset: at}}})
+		}
+	}
+}
+
+// astray reports whether fetched records are not those that have to come first. Then the client began at the group's offset, and is set back.
+func (s *Service) astray(m *member, p kgo.FetchTopicPartition) bool {
+	at, ok := m.seek[p.Topic]
+	if !ok {
+		return false
+	}
+	delete(m.seek, p.Topic)
+	if p.Records[0].Offset == at {
+		return false
+	}
+	s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.Topic: {p.Partition: {Epoch: -1, Offset: at}}})
+	return true
+}
