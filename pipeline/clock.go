@@ -17,6 +17,7 @@ const (
 
 type recordClock struct {
 	now     int64 // milliseconds; 0 before the first record
+	log     int64 // what the log alone has made of it: less than now after the wall clock has moved that; not stored
 	started bool
 	young   int32 // records seen, up to createConfirmations
 	// A jump ahead that waits for confirmation: its smallest time, the first host that showed it, and how often.
@@ -32,17 +33,15 @@ func (c *recordClock) observe(t int64, src ClockSource, host string) {
 	}
 	switch {
 	case !c.started:
-		c.started, c.now = true, t
+		c.started, c.now, c.log = true, t, t
 	case src == ClockLogAppend:
-		c.now = max(c.now, t)
-		c.clearJump()
+		c.follow(t)
 	case t < c.now-createStep && c.young < createConfirmations:
-		c.now = t // what came first was in the future
+		c.now, c.log = t, t // what came first was in the future
 		c.clearJump()
 	case t-c.now <= createStep:
 		// An ordinary record in between means that time goes on as before: the jump was one machine's.
-		c.now = max(c.now, t)
-		c.clearJump()
+		c.follow(t)
 	default:
 		c.confirm(t, host)
 	}
@@ -57,9 +56,15 @@ func (c *recordClock) confirm(t int64, host string) {
 	c.jump = min(c.jump, t)
 	c.jumpCount++
 	if host != c.jumpHost && host != "" || c.jumpCount >= createConfirmations {
-		c.now = c.jump
+		c.now, c.log = c.jump, c.jump
 		c.clearJump()
 	}
+}
+
+// follow takes in a time that is believed.
+func (c *recordClock) follow(t int64) {
+	c.now, c.log = max(c.now, t), max(c.log, t)
+	c.clearJump()
 }
 
 func (c *recordClock) clearJump() { c.jump, c.jumpHost, c.jumpCount = 0, "", 0 }

@@ -47,6 +47,28 @@ func (h *host) advance(clock, lateness int64) {
 	h.mark = max(h.mark, h.newest+(clock-h.clockAt)-lateness-1)
 }
 
+// arrival says how the time of an event stands to the watermark of its host.
+type arrival uint8
+
+const (
+	inTime        arrival = iota
+	late                  // behind it
+	lateBySilence         // behind it only since the wall clock has moved the record clock of a silent partition
+)
+
+// arrived tells how an event with time t comes, before it is observed. What an earlier silence has left of the watermark once
+// the log has caught up with the wall clock counts as the log's.
+func (h *host) arrived(t int64, clock *recordClock, lateness int64) arrival {
+	switch {
+	case t > h.mark:
+		return inTime
+	case clock.log < clock.now && t > h.newest+max(0, clock.log-h.clockAt)-lateness-1:
+		return lateBySilence
+	default:
+		return late
+	}
+}
+
 // clockFor returns the record clock at which the watermark reaches t.
 func (h *host) clockFor(t, lateness int64) int64 { return t - h.newest + h.clockAt + lateness + 1 }
 

@@ -186,5 +186,6 @@ func (c *recordClock) decode(value []byte) error {
 	c.started = true
 	c.jumpHost = r.name()
 	c.now, c.jump, c.jumpCount, c.young = r.varint(), r.varint(), int32(r.varint()), int32(r.varint())
+	c.log = c.now
 	return r.err
 }

@@ -22,6 +22,7 @@ type Metrics struct {
 	late              *prometheus.CounterVec
 	lateByRule        *prometheus.CounterVec
 	lateBySilence     *prometheus.CounterVec
+	idleAdvances      *prometheus.CounterVec
 	clamped           *prometheus.CounterVec
 	hostless          *prometheus.CounterVec
 	uncoerced         *prometheus.CounterVec
@@ -77,7 +78,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		evicted:           counter("rule_partials_evicted_total", "Partials dropped because a cap was reached.", "rule_id"),
 		late:              counter("late_events_total", "Candidates behind their host's watermark.", "partition"),
 		lateByRule:        counter("rule_late_events_total", "Late candidates that concern a rule.", "rule_id"),
-		lateBySilence:     counter("idle_clock_advances_total", "Times that the wall clock moved the record clock of a silent partition.", "partition"),
+		lateBySilence:     counter("idle_late_events_total", "Late candidates that the log alone would not have made late: the wall clock had moved the record clock of a silent partition.", "partition"),
+		idleAdvances:      counter("idle_clock_advances_total", "Times that the wall clock moved the record clock of a silent partition.", "partition"),
 		clamped:           counter("future_events_total", "Events whose time was ahead of the record clock and was clamped.", "partition"),
 		hostless:          counter("hostless_events_total", "Events without host.id, agent.id and host.name.", "partition"),
 		uncoerced:         counter("uncoerced_values_total", "Values that are missing because they don't fit their field's type.", "field"),
@@ -117,7 +119,7 @@ type counts struct {
 	records, bytes, hostless, clamped, late, bufferOverflow uint64
 	hostsForgotten, joinKeysTruncated, alertFailures        uint64
 	folded                                                  uint64
-	idleAdvances                                            uint64
+	idleAdvances, lateBySilence                             uint64
 	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
 	spilled, lost                                           uint64
 	unknownStream                                           uint64
@@ -168,8 +170,11 @@ func (c *counts) reset() {
 }
 
 // countLate counts an event that came behind its host's watermark, and the rules that it concerns.
-func (w *Worker) countLate(b *buffered) {
+func (w *Worker) countLate(b *buffered, came arrival) {
 	w.counts.late++
+	if came == lateBySilence {
+		w.counts.lateBySilence++
+	}
 	for i := range b.cands {
 		w.counts.lateByRule[b.cands[i].rule.Number]++
 	}
@@ -200,7 +205,8 @@ func (c *counts) flush(w *Worker) {
 		{m.joinKeysTruncated, c.joinKeysTruncated},
 		{m.folded, c.folded},
 		{m.alertFailures, c.alertFailures},
-		{m.lateBySilence, c.idleAdvances},
+		{m.lateBySilence, c.lateBySilence},
+		{m.idleAdvances, c.idleAdvances},
 		{m.partialsDiscarded, c.partialsDiscarded},
 		{m.buffersDiscarded, c.buffersDiscarded},
 		{m.idsForgotten, c.idsForgotten},
@@ -282,7 +288,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	}
 	p := strconv.Itoa(int(partition))
 	for _, v := range []*prometheus.CounterVec{
-		m.records, m.bytes, m.late, m.lateBySilence, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
+		m.records, m.bytes, m.late, m.lateBySilence, m.idleAdvances, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
 		m.rekeySent, m.rekeyBytes, m.rekeyReceived,
 	} {

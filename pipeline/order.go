@@ -7,17 +7,17 @@ import (
 )
 
 // place puts a candidate where it has to wait for its host's watermark, or feeds it where it came behind that.
-func (w *Worker) place(b *buffered, h *host, late bool) {
+func (w *Worker) place(b *buffered, h *host, came arrival) {
 	if b.field != "" { // the order by another timestamp has a watermark of its own
 		h = w.hostOf(h.name + "\x00" + b.field)
-		late = w.arrive(h, b.ref.Time)
+		came = w.arrive(h, b.ref.Time)
 		defer w.runHost(h)
 	}
-	if !late {
+	if came == inTime {
 		w.enqueue(h, b)
 		return
 	}
-	w.countLate(b)
+	w.countLate(b, came)
 	w.feedingLate = true
 	w.feed(b, h)
 	w.feedingLate = false

@@ -135,7 +135,7 @@ func (w *Worker) share(e *sharedEvent) {
 	s := &w.shared
 	e.owned = true
 	if e.ref.Time <= s.host.mark {
-		w.countLate(&e.buffered)
+		w.countLate(&e.buffered, w.arrivedShared(e.ref.Time))
 		w.feedingLate = true
 		w.feedShared(e)
 		w.feedingLate = false
@@ -150,6 +150,14 @@ func (w *Worker) share(e *sharedEvent) {
 		w.counts.bufferOverflow++
 		w.feedShared(s.waiting.Pop())
 	}
+}
+
+// arrivedShared tells why an event with time t, behind the watermark of the shared order, is late.
+func (w *Worker) arrivedShared(t int64) arrival {
+	if w.cfg.Rekey.Partitions == 0 && t > w.clock.log-w.lateness-1 {
+		return lateBySilence
+	}
+	return late
 }
 
 // feedShared gives an event to its machines.

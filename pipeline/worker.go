@@ -207,32 +207,32 @@ func (w *Worker) take(r *Record, p *prepared) {
 	h := w.hostOf(p.host)
 	at, sub := w.believable(p.time, p.sub)
 	w.counts.newest = max(w.counts.newest, at)
-	late := w.arrive(h, at)
+	came := w.arrive(h, at)
 	if p.hit != nil {
 		ref := &p.hit.ref
 		ref.Topic, ref.Partition, ref.Offset = r.Topic, r.Partition, r.Offset
 		ref.Time, ref.SubMillis = at, sub
-		w.match(r, p.hit, h, late)
+		w.match(r, p.hit, h, came)
 	}
 	w.observeDelay(at)
 	w.runHost(h)
 }
 
-// arrive moves the host's watermark by the time of an event of it, and tells whether the event comes behind it.
-func (w *Worker) arrive(h *host, t int64) (late bool) {
+// arrive moves the host's watermark by the time of an event of it, and tells how the event stands to it.
+func (w *Worker) arrive(h *host, t int64) arrival {
 	if !h.pending() {
 		// The store doesn't keep the watermarks of hosts that nothing waits for. Forgetting them here as well is
 		// what makes a run that was killed decide as one that was not.
 		h.mark = minMark
 	}
 	h.advance(w.clock.now, w.lateness)
-	late = t <= h.mark
+	came := h.arrived(t, &w.clock, w.lateness)
 	// While the record clock waits for a jump to be confirmed, the record's own time is nearer to the truth.
 	h.observe(t, max(w.clock.now, w.recordTime), w.lateness)
 	if h.pending() {
 		w.touch(h)
 	}
-	return late
+	return came
 }
 
 // noTime is the event time of a record that has none.
@@ -267,7 +267,7 @@ func (w *Worker) believable(ms int64, sub int32) (int64, int32) {
 
 // match does what the rules make of the event: single-event matches become alerts at once, candidates of sequences
 // wait for the host's watermark, late ones don't.
-func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
+func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 	for _, c := range hit.single {
 		if w.rests(c) {
 			continue
@@ -295,7 +295,7 @@ func (w *Worker) match(r *Record, hit *hit, h *host, late bool) {
 		b.ref.Time, b.ref.SubMillis = at, sub
 		if len(b.cands) > 0 {
 			w.keepEvidence(b, h, r.Value)
-			w.place(b, h, late)
+			w.place(b, h, came)
 		}
 	}
 }
