@@ -101,8 +101,11 @@ func TestSameIDsHoweverItArrives(t *testing.T) {
 	plain := compile(t, rules.SetOptions{})
 	bare := compile(t, rules.SetOptions{NoIndex: true, Env: eql.EnvOptions{NoSharing: true, NoOptimise: true}})
 	ways := []way{
-		{"one record per batch", plain, 1, 1}, {"restarts", plain, 0, 1}, {"without index", bare, 7, 1},
-		{"two partitions", plain, 0, 2}, {"five partitions, without index", bare, 0, 5},
+		{"one record per batch", plain, 1, 1},
+		{"restarts", plain, 0, 1},
+		{"without index", bare, 7, 1},
+		{"two partitions", plain, 0, 2},
+		{"five partitions, without index", bare, 0, 5},
 	}
 	clocks := []pipeline.ClockSource{pipeline.ClockLogAppend, pipeline.ClockCreate, pipeline.ClockEvent}
 	byRule := map[string]int{}

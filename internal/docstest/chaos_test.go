@@ -7,15 +7,22 @@ import (
 	"testing"
 )
 
-// TestNamedTests shows that the tests exist that docs/chaos.md names.
+// TestNamedTests shows that the tests exist that pages name.
 func TestNamedTests(t *testing.T) {
-	raw, err := os.ReadFile("../../docs/chaos.md")
+	for _, page := range []string{"docs/chaos.md", "docs/event-time.md"} {
+		t.Run(page, func(t *testing.T) { checkNamedTests(t, page) })
+	}
+}
+
+func checkNamedTests(t *testing.T, page string) {
+	t.Helper()
+	raw, err := os.ReadFile("../../" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := regexp.MustCompile("`([a-z0-9/]+)\\.(Test[A-Za-z]+)`").FindAllSubmatch(raw, -1)
 	if len(named) < 40 {
-		t.Fatalf("docs/chaos.md names %d tests", len(named))
+		t.Fatalf("%s names %d tests", page, len(named))
 	}
 	for _, n := range named {
 		files, err := filepath.Glob(filepath.Join("..", "..", string(n[1]), "*_test.go"))
@@ -31,7 +38,7 @@ func TestNamedTests(t *testing.T) {
 			found = found || regexp.MustCompile(`(?m)^func `+string(n[2])+`\(t \*testing\.T\)`).Match(text)
 		}
 		if !found {
-			t.Errorf("docs/chaos.md names %s.%s, which there isn't", n[1], n[2])
+			t.Errorf("%s names %s.%s, which there isn't", page, n[1], n[2])
 		}
 	}
 }
