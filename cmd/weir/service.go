@@ -45,7 +45,8 @@ func newRunCommand(a *app) *cobra.Command {
 		Use:   "run -c weir.yaml",
 		Short: "Run the service: events from Kafka, alerts to Kafka",
 		Long: `Run the service as a member of a consumer group: events come from the input topics, matches of the rules go to the topic of
-alerts, each exactly once. It runs until SIGINT or SIGTERM, finishes its batch and leaves the group.
+alerts, each exactly once. It runs until SIGINT or SIGTERM and finishes its batch; its partitions are kept for it until
+session_timeout is over, or go to others at once with leave_group or with group_instance: none.
 
 Settings come from the file, then the environment, then flags; what comes later wins. A variable is named after the setting's
 path: topics.input is WEIR_TOPICS_INPUT. Lists are separated by commas there. --check validates the configuration and the

@@ -142,8 +142,8 @@ type Alerts struct {
 
 // Fetch bounds the memory of reading.
 type Fetch struct {
-	MaxBytes          int `yaml:"max_bytes" doc:"per broker and fetch"`
-	MaxPartitionBytes int `yaml:"max_partition_bytes" doc:"per partition and fetch"`
+	MaxBytes          int `yaml:"max_bytes" doc:"bytes per broker and fetch"`
+	MaxPartitionBytes int `yaml:"max_partition_bytes" doc:"bytes per partition and fetch; at most fetch.max_bytes"`
 	BatchRecords      int `yaml:"batch_records" doc:"most records that are worked on at once"`
 }
 
