@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
@@ -74,6 +77,10 @@ func (r *refiller) clamp(ctx context.Context) error {
 	}
 	for topic := range topics {
 		starts, err := listed(s.admin.ListStartOffsets(ctx, topic))
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && !slices.Contains(s.cfg.Topics, topic) { // it was taken out, and deleted
+			maps.DeleteFunc(r.todo, func(tp topicPartition, _ *refilling) bool { return tp.topic == topic })
+			continue
+		}
 		if err != nil {
 			return err
 		}

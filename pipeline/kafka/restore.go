@@ -188,7 +188,10 @@ func (r *restorer) run(ctx context.Context) error {
 			if t == nil {
 				return
 			}
-			errs = append(errs, r.loader.use(p.Partition, func() error { return r.take(t, p) }))
+			if err := r.loader.use(p.Partition, func() error { return r.take(t, p) }); err != nil {
+				errs = append(errs, err) // nobody may work on a state that lacks what could not be written
+				return
+			}
 			if t.next >= t.end {
 				delete(r.todo, p.Partition)
 				r.complete(t)

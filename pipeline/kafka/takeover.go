@@ -81,8 +81,11 @@ func (s *Service) drop(n int32) {
 		l.release(n)
 		delete(s.loading, n)
 		s.mu.Lock()
-		s.arrived = slices.DeleteFunc(s.arrived, func(a arrival) bool { return a.member.number == n })
+		s.arrived = slices.DeleteFunc(s.arrived, func(a arrival) bool { return a.member != nil && a.member.number == n })
 		s.mu.Unlock()
+		if !slices.Contains(slices.Collect(maps.Values(s.loading)), l) { // nobody would wait for it at the client's end
+			l.stop()
+		}
 	}
 	delete(s.members, n)
 	s.restores.end(n)
@@ -118,20 +121,28 @@ func (s *Service) startTakeOver(ctx context.Context, partitions []int32) {
 	}
 	s.log.Info("partitions assigned", slog.Any("partitions", partitions))
 	ctx, cancel := context.WithCancel(ctx)
+	l := newLoader(s, cancel, partitions)
+	for _, n := range partitions {
+		s.loading[n] = l
+	}
+	go func() {
+		defer close(l.done)
+		defer cancel()
+		if err := l.takeOver(ctx, partitions); err != nil && ctx.Err() == nil {
+			l.arrive(arrival{err: err})
+		}
+	}()
+}
+
+func newLoader(s *Service, cancel context.CancelFunc, partitions []int32) *loader {
 	l := &loader{
 		service: s, pipe: s.deps.Pipeline, cancel: cancel, done: make(chan struct{}),
 		gone: map[int32]bool{}, busy: map[int32]*sync.Mutex{},
 	}
 	for _, n := range partitions {
-		s.loading[n] = l
 		l.busy[n] = &sync.Mutex{}
 	}
-	go func() {
-		defer close(l.done)
-		if err := l.takeOver(ctx, partitions); err != nil && ctx.Err() == nil {
-			l.arrive(arrival{err: err})
-		}
-	}()
+	return l
 }
 
 // stop ends the goroutines and waits for them.
