@@ -54,7 +54,10 @@ func (b *backtest) pass(n int32) error {
 		report := rekey.Report{Progress: []rekey.Progress{p}}
 		add(report.Append(nil))
 	}
-	return b.target.ProcessRekeyed(records)
+	if err := b.target.ProcessRekeyed(records); err != nil {
+		return err
+	}
+	return b.reportOutput(b.target) // its batch has to end too: it lists everything that came
 }
 
 // finishJoined ends the input of the joining worker.
