@@ -43,7 +43,7 @@ build: ## build bin/weir, static
 test: check-tools build rules-test compose-check ## all tests: race detector, random order, a real Kafka broker, shipped rules, compose file
 	hack/kafka.sh run $(GO) test -race -shuffle=on -timeout 25m $(PKGS)
 	@if [ "$${WEIR_SKIP_BROKER:-}" = 1 ] || ! hack/kafka.sh check; then echo "make test: no make chaos without Kafka" >&2; \
-	else $(MAKE) --no-print-directory chaos RUNS=4 DURATION=15s; fi
+	else $(MAKE) --no-print-directory chaos RUNS=3 DURATION=15s CHAOSFLAGS=-prove; fi
 	$(GO) test -tags purego ./event # the decoder without its assembly
 
 .PHONY: chaos
@@ -56,7 +56,7 @@ chaos: ## kill, stop and cut off members on a real Kafka, and compare the alerts
 
 .PHONY: chaos-night
 chaos-night: ## 200 runs of make chaos with the seeds of the day, in about two hours
-	$(MAKE) --no-print-directory chaos RUNS=200 SEED=$$(date +%Y%m%d)000
+	$(MAKE) --no-print-directory chaos RUNS=200 SEED=$$(date +%Y%m%d)000 CHAOSFLAGS="-prove $(CHAOSFLAGS)"
 
 .PHONY: test-short
 test-short: ## tests without race detector and without a broker, the slow ones left out

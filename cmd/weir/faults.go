@@ -2,11 +2,17 @@
 
 package main
 
-import "github.com/weir-eql/weir/pipeline/kafka"
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
 
-// faults returns nothing: only a program that is built with the tag chaos, for the tests of internal/chaos, can be told to
-// end or stop at a point of a commit.
-func faults() func(kafka.Point) { return nil }
+	"github.com/weir-eql/weir/pipeline/kafka"
+)
 
-// limitDisk leaves the folder of the local state as it is; see faults.
+// plantedFaults returns nothing: only a program that is built with the tag chaos, for the tests of internal/chaos, can be
+// told to end or stop at a point of a commit, or to err.
+func plantedFaults(_, _ string) (at func(kafka.Point), tamper func([]*kgo.Record) []*kgo.Record) {
+	return nil, nil
+}
+
+// limitDisk leaves the folder of the local state as it is; see plantedFaults.
 func limitDisk(string) error { return nil }

@@ -5,40 +5,81 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/weir-eql/weir/pipeline/kafka"
 )
 
-// faults returns a function that ends or stops the process at a point, as the file says that CHAOS_FAULT names: "POINT N
-// SIGNAL" sends the process that signal when it passes POINT for the Nth time since the file is there. The file is removed before.
-func faults() func(kafka.Point) {
-	path := os.Getenv("CHAOS_FAULT")
-	if path == "" {
-		return nil
+// plantedFaults returns functions that end or stop the process at a point of a commit, and that err in what commits write to
+// the topics of alerts and of the changelog, as the environment says.
+func plantedFaults(alerts, changelog string) (at func(kafka.Point), tamper func([]*kgo.Record) []*kgo.Record) {
+	f := &faults{path: os.Getenv("CHAOS_FAULT"), plant: os.Getenv("CHAOS_PLANT"), alerts: alerts, changelog: changelog}
+	if f.path == "" {
+		return nil, nil
 	}
-	var mu sync.Mutex // a point may be passed by several goroutines at once
-	passed := 0
-	return func(p kafka.Point) {
-		mu.Lock()
-		defer mu.Unlock()
-		raw, err := os.ReadFile(path)
-		fields := bytes.Fields(raw)
-		if err != nil || len(fields) != 3 || string(fields[0]) != string(p) {
-			return
-		}
-		n, _ := strconv.Atoi(string(fields[1]))
-		signal, _ := strconv.Atoi(string(fields[2]))
-		if passed++; passed < n {
-			return
-		}
-		passed = 0
-		_ = os.Remove(path)
-		_ = syscall.Kill(os.Getpid(), syscall.Signal(signal))
+	return f.at, f.tamper
+}
+
+type faults struct {
+	path, plant       string
+	alerts, changelog string // topics
+
+	mu     sync.Mutex // a point may be passed by several goroutines at once
+	passed int
+	alert  bool // the commit holds one
+}
+
+// at ends or stops the process at a point, as the file at path says: "POINT N SIGNAL" sends the process that signal when it
+// passes POINT for the Nth time since the file is there; with "alert" as a fourth word only commits count that hold an alert.
+// The file is removed before.
+func (f *faults) at(p kafka.Point) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	raw, err := os.ReadFile(f.path)
+	fields := bytes.Fields(raw)
+	if err != nil || len(fields) < 3 || string(fields[0]) != string(p) || len(fields) > 3 && !f.alert {
+		return
 	}
+	n, _ := strconv.Atoi(string(fields[1]))
+	signal, _ := strconv.Atoi(string(fields[2]))
+	if f.passed++; f.passed < n {
+		return
+	}
+	f.passed = 0
+	_ = os.Remove(f.path)
+	_ = syscall.Kill(os.Getpid(), syscall.Signal(signal))
+}
+
+// tamper notes whether a commit holds an alert, and errs: "alerts" loses one alert in four and doubles another, "state" loses
+// one change of the state in four.
+func (f *faults) tamper(records []*kgo.Record) []*kgo.Record {
+	f.mu.Lock()
+	f.alert = slices.ContainsFunc(records, func(r *kgo.Record) bool { return r.Topic == f.alerts })
+	f.mu.Unlock()
+	topic := map[string]string{"alerts": f.alerts, "state": f.changelog}[f.plant]
+	if topic == "" {
+		return records
+	}
+	var out []*kgo.Record
+	for _, r := range records {
+		lot := crc32.ChecksumIEEE(slices.Concat(r.Key, r.Value)) % 4
+		if r.Topic == topic && lot == 0 {
+			continue
+		}
+		out = append(out, r)
+		if r.Topic == topic && lot == 1 && topic == f.alerts {
+			again := *r
+			out = append(out, &again)
+		}
+	}
+	return out
 }
 
 // limitDisk puts the local state on a disk of as many bytes as CHAOS_DISK says, in memory. The process must be in

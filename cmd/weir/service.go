@@ -310,6 +310,7 @@ func (a *app) newEngine(
 	quarantine := pipeline.NewQuarantine(pipeline.QuarantineOptions{
 		CPU: c.Limits.RuleCPU, Partials: c.Limits.RulePartials, Hold: c.Limits.Quarantine, Now: a.now, Logger: log,
 	}, registry)
+	at, tamper := plantedFaults(cfg.AlertTopic, cfg.ChangelogTopic)
 	service := kafka.New(cfg, kafka.Deps{
 		Pipeline: &pipeline.Config{
 			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes}), Streams: c.DataStreams,
@@ -324,7 +325,7 @@ func (a *app) newEngine(
 			Quarantine: quarantine,
 			Metrics:    pipeline.NewMetrics(registry), Logger: log, Now: a.now,
 		},
-		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert, At: faults(),
+		Store: store, Metrics: kafka.NewMetrics(registry), Logger: log, Now: a.now, OnAlert: onAlert, At: at, Tamper: tamper,
 	})
 	return &engine{service: service, store: store, quarantine: quarantine, registry: registry, log: log}, nil
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/weir-eql/weir/pipeline/kafka"
 )
 
 // pause lets time pass, and reports whether the lane goes on.
@@ -88,14 +90,19 @@ func (r *run) killOne(ctx context.Context, m *member, f fault) {
 // atPoint has a member end or stop itself. Where it doesn't come to the point, because it has no partitions or nothing to
 // restore, it is killed where it is.
 func (r *run) atPoint(ctx context.Context, m *member, f fault) {
-	if f.point == "restored" { // it comes there when it starts without its state
+	if f.point == kafka.PointRestored { // it comes there when it starts without its state
 		m.kill()
 		m.clear()
 		m.start()
 	}
-	reached := m.killAt(f, 4*time.Second)
+	within := 4 * time.Second
+	if f.point == kafka.PointRestored {
+		within = 8 * time.Second // it has to start and to join
+	}
+	reached := m.killAt(f, within)
 	if !reached {
 		r.count("points not reached")
+		r.log("not reached: %v", f)
 	}
 	if f.kind == stopAt {
 		if reached {

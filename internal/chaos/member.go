@@ -70,6 +70,7 @@ state:
   dir: %s
   memtable_mb: 8
   cache_mb: 4
+  standby: %d
 order:
   lateness: %v
 commit:
@@ -83,7 +84,7 @@ transaction_timeout: %v
 http:
   address: 127.0.0.1:%d
 `, r.links[m.number].address(), r.prefix, m.number, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.prefix, r.rules, s.reload, m.state(),
-		s.lateness, s.commit, window, s.batch, s.session, s.transaction, m.http)
+		s.standby, s.lateness, s.commit, window, s.batch, s.session, s.transaction, m.http)
 }
 
 // start starts the process if it doesn't run.
@@ -108,7 +109,7 @@ func (m *member) launch() error {
 	fmt.Fprintf(out, "--- %s start %d\n", time.Now().Format(time.StampMilli), m.starts)
 	cmd := exec.Command(m.run.o.Weir, "run", "-c", m.settings()) //nolint:noctx // signals end it
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(append(os.Environ(), "CHAOS_FAULT="+m.faultFile()), m.env...)
+	cmd.Env = append(append(os.Environ(), "CHAOS_FAULT="+m.faultFile(), "CHAOS_PLANT="+m.run.o.Plant), m.env...)
 	cmd.SysProcAttr = childAttributes()
 	if m.mounts {
 		ownMounts(cmd.SysProcAttr)
@@ -191,7 +192,10 @@ func (m *member) killAt(f fault, within time.Duration) bool {
 		return false
 	}
 	m.note(f.String())
-	text := fmt.Sprintf("%s %d %d\n", f.point, f.nth, int(f.signal()))
+	text := fmt.Sprintf("%s %d %d", f.point, f.nth, int(f.signal()))
+	if f.alert {
+		text += " alert"
+	}
 	if err := os.WriteFile(m.faultFile()+".new", []byte(text), 0o600); err != nil {
 		m.run.trouble("%v", err)
 	}

@@ -26,12 +26,14 @@ type settings struct {
 	logAppend   bool // record times are the broker's, else the producer's
 	dedupe      bool // dedupe.window is on, and some records are on the topic twice
 	skewed      bool // some hosts' clocks are off
+	standby     int  // state.standby
+	dense       bool // members are killed one beside another, and most of the time
 }
 
 func newSettings(seed uint64) settings {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	session := time.Duration(2500+rnd.IntN(2000)) * time.Millisecond
-	return settings{
+	s := settings{
 		seed:        seed,
 		members:     2 + rnd.IntN(2),
 		partitions:  int32(3 + rnd.IntN(4)),
@@ -45,11 +47,13 @@ func newSettings(seed uint64) settings {
 		dedupe:      rnd.IntN(3) == 0,
 		skewed:      rnd.IntN(2) == 0,
 	}
+	s.standby, s.dense = rnd.IntN(2), rnd.IntN(3) > 0
+	return s
 }
 
 func (s settings) script(length time.Duration) *script {
 	return newScript(s.seed, scriptOptions{
-		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 9, noise: 40, copies: s.dedupe, skewed: s.skewed,
+		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 20, noise: 40, copies: s.dedupe, skewed: s.skewed,
 	})
 }
 
@@ -58,12 +62,13 @@ func (s settings) String() string {
 	if s.logAppend {
 		times = "LogAppendTime"
 	}
-	return fmt.Sprintf("%d members, %d partitions, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, copies and dedupe %v, skew %v",
-		s.members, s.partitions, s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times, s.dedupe, s.skewed)
+	return fmt.Sprintf("%d members, %d partitions, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, copies and dedupe %v, skew %v, standby %d, dense %v",
+		s.members, s.partitions, s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times, s.dedupe, s.skewed, s.standby, s.dense)
 }
 
 // The kinds of faults.
 const (
+	none        = "none" // for -only
 	killNow     = "kill -9"
 	killAt      = "kill -9 at"
 	killAll     = "kill -9 of all"
@@ -90,6 +95,7 @@ type fault struct {
 	member int
 	point  kafka.Point
 	nth    int           // time that the point is passed
+	alert  bool          // in a commit that holds an alert
 	length time.Duration // how long it lasts, or a member stays away
 	seed   uint64        // of what it chooses when it happens
 }
@@ -98,6 +104,9 @@ func (f fault) String() string {
 	s := f.kind
 	if f.point != "" {
 		s += fmt.Sprintf(" %s %d", f.point, f.nth)
+		if f.alert {
+			s += " with an alert"
+		}
 	}
 	switch f.kind {
 	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm:
@@ -110,20 +119,20 @@ func (f fault) String() string {
 	return s
 }
 
-// lanes are faults that happen one after another, in two rows beside each other: what befalls members, and what befalls
-// all that they stand on.
-type lanes struct {
-	members, world []fault
+// lane is a row of faults that happen one after another.
+type lane struct {
+	name   string
+	faults []fault
 }
+
+// lanes are rows of faults beside each other: what befalls members, and what befalls all that they stand on.
+type lanes []lane
 
 func (l lanes) String() string {
 	var b strings.Builder
-	for _, lane := range []struct {
-		name   string
-		faults []fault
-	}{{"members", l.members}, {"world", l.world}} {
-		fmt.Fprintf(&b, "%s:\n", lane.name)
-		for _, f := range lane.faults {
+	for _, row := range l {
+		fmt.Fprintf(&b, "%s:\n", row.name)
+		for _, f := range row.faults {
 			fmt.Fprintf(&b, "  after %v: %v\n", f.after, f)
 		}
 	}
@@ -142,15 +151,50 @@ func newPlan(s settings, mounts bool) lanes {
 		kinds = append(kinds, fullDisk)
 	}
 	world := []string{reloadRules, reloadRules, reloadRules, cutLink, cutLink, stuckLink, slowLinks, frozen}
-	var l lanes
+	l := lanes{{name: "members"}, {name: "world"}}
 	for range 24 {
-		l.members = append(l.members, p.fault(kinds[rnd.IntN(len(kinds))]))
-		l.world = append(l.world, p.fault(world[rnd.IntN(len(world))]))
+		l[0].faults = append(l[0].faults, p.fault(kinds[rnd.IntN(len(kinds))]))
+		l[1].faults = append(l[1].faults, p.fault(world[rnd.IntN(len(world))]))
 	}
 	// It takes the broker so long that one must do. It isn't killed: a lone Kafka that comes back before its own controller has noticed
 	// that it was gone takes partitions for deleted, and ends transactions without their markers; who reads committed waits for ever.
 	if rnd.IntN(3) == 0 {
-		l.world[rnd.IntN(4)] = p.fault(stopBroker)
+		l[1].faults[rnd.IntN(4)] = p.fault(stopBroker)
+	}
+	if s.dense {
+		for i := range l[1].faults { // a member that is cut off comes to no point
+			if f := &l[1].faults[i]; f.kind == cutLink || f.kind == stuckLink {
+				f.length /= 8
+			}
+		}
+		l = append(p.dense(), l[1])
+	}
+	return l
+}
+
+// dense returns a lane for each member, in which it is killed all the time, most often in commits that hold alerts: errors in
+// the order of a commit show in those only, and errors of a restore only where sequences wait whose state isn't on the disk.
+func (p *planner) dense() lanes {
+	kinds := []string{killAt, killAt, killAt, killAt, killAt, killAt, killNow, wipe, wipe, stopAt, stopAt, corrupt}
+	var l lanes
+	for m := range p.s.members {
+		row := lane{name: fmt.Sprintf("member %d", m)}
+		for range 60 {
+			f := p.fault(kinds[p.rnd.IntN(len(kinds))])
+			f.member, f.after = m, p.between(50*time.Millisecond, time.Second)
+			if f.kind == killAt && f.point != kafka.PointRestored {
+				f.nth, f.alert = 1, p.rnd.IntN(4) > 0
+			}
+			if f.kind == stopAt && p.rnd.IntN(2) == 0 {
+				// It wakes up before its transaction has begun on the broker, which would have ended it: the group alone can refuse it.
+				f.point, f.nth, f.alert = kafka.PointBegun, 1, true
+			}
+			if f.length < p.s.session { // at once, where no other is to take over
+				f.length /= 8
+			}
+			row.faults = append(row.faults, f)
+		}
+		l = append(l, row)
 	}
 	return l
 }
@@ -161,16 +205,17 @@ func (l lanes) only(kinds []string, s settings) lanes {
 		return l
 	}
 	p := planner{rnd: rand.New(rand.NewPCG(s.seed, 6)), s: s}
-	l = lanes{}
+	members, world := lane{name: "members"}, lane{name: "world"}
 	for range 24 {
 		switch f := p.fault(kinds[p.rnd.IntN(len(kinds))]); f.kind {
+		case none:
 		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker:
-			l.world = append(l.world, f)
+			world.faults = append(world.faults, f)
 		default:
-			l.members = append(l.members, f)
+			members.faults = append(members.faults, f)
 		}
 	}
-	return l
+	return lanes{members, world}
 }
 
 type planner struct {
@@ -196,6 +241,9 @@ func (p *planner) fault(kind string) fault {
 	switch kind {
 	case killAt, stopAt:
 		f.point, f.nth = points[p.rnd.IntN(len(points))], 1+p.rnd.IntN(3)
+		if f.point == kafka.PointRestored { // a member may have one partition, whose changelog is read at once
+			f.nth = 1
+		}
 	}
 	switch kind {
 	case killNow, killAt, killAll, corrupt, wipe:

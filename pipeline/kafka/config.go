@@ -205,6 +205,9 @@ type Deps struct {
 	// At is called at the named points of a commit, PointStored from several goroutines at once; nil does nothing. Tests of
 	// crashes end the process there.
 	At func(Point)
+	// Tamper is given what a commit is about to write, and returns what is written instead; nil changes nothing. Tests of
+	// faults plant errors with it, to see that they are found, and learn whether there is an alert in the commit.
+	Tamper func([]*kgo.Record) []*kgo.Record
 }
 
 // Point is a moment of a commit at which a crash has consequences of its own.

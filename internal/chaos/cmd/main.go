@@ -39,6 +39,8 @@ type options struct {
 	seed uint64
 	runs int
 	json bool
+
+	prove bool // first a run that must not pass
 }
 
 func parse(args []string) (o options, err error) {
@@ -50,6 +52,9 @@ func parse(args []string) (o options, err error) {
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the first run; it chooses settings, script and faults")
 	flags.IntVar(&o.runs, "runs", 1, "number of runs, with one seed after the other")
 	only := flags.String("only", "", "kinds of faults, separated by commas, as results name them; default: all")
+	flags.StringVar(&o.Plant, "plant", "", "an error that the members have: alerts (one in four is lost, one in four doubled) or "+
+		"state (a change in four is lost)")
+	flags.BoolVar(&o.prove, "prove", false, "first a short run without faults, but with -plant alerts, that must not pass")
 	output := flags.String("o", "text", "output: text, or json for one line per run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -78,6 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if o.prove {
+		if err := h.Prove(ctx, o.seed); err != nil {
+			return fmt.Errorf("%w; logs are in %s", err, o.Dir)
+		}
+	}
 	total := &summary{began: time.Now(), faults: map[string]int{}}
 	for i := range o.runs {
 		res, err := o.one(ctx, h, o.seed+uint64(i), stdout)
