@@ -155,6 +155,7 @@ func TestLateness(t *testing.T) {
 		"a millisecond more":              {[]timed{{"h", "A", 5000, 5000, ""}, {"h", "B", 2999, 5000, ""}}, 1},
 		"after silence":                   {[]timed{{"h", "A", 5000, 5000, ""}, {"g", "X", 6000, 6000, ""}, {"h", "B", 4000, 6000, ""}}, 0},
 		"after silence, a ms more":        {[]timed{{"h", "A", 5000, 5000, ""}, {"g", "X", 6000, 6000, ""}, {"h", "B", 3999, 6000, ""}}, 1},
+		"again and again after silence":   {[]timed{{"h", "A", 0, 0, ""}, {"g", "X", 10_000, 10_000, ""}, {"h", "B", 5000, 10_000, ""}, {"h", "B", 6000, 10_100, ""}}, 2},
 		"another host's clock is behind":  {[]timed{{"h", "A", 90_000, 90_000, ""}, {"g", "A", 10, 90_000, ""}, {"g", "B", 20, 90_010, ""}}, 0},
 		"another host's clock is ahead":   {[]timed{{"h", "A", 60_000, 0, ""}, {"g", "A", 10, 10, ""}, {"g", "B", 20, 20, ""}}, 0},
 		"the watermark doesn't go back":   {[]timed{{"h", "A", 9000, 9000, ""}, {"h", "X", 7500, 9000, ""}, {"h", "B", 6999, 9000, ""}}, 1},
