@@ -26,6 +26,12 @@ type recordClock struct {
 	jumpCount int32
 }
 
+// storedAlike reports whether two clocks are the same in the store.
+func (c *recordClock) storedAlike(d recordClock) bool {
+	d.log = c.log
+	return *c == d
+}
+
 // observe moves the clock by the timestamp of one record, between 0 and latestTime. host may alias the record; "" is no host to confirm with.
 func (c *recordClock) observe(t int64, src ClockSource, host string) {
 	if c.young < createConfirmations {

@@ -17,7 +17,7 @@ func (w *Worker) Changes() *state.Overlay {
 	w.changeEvidence()
 	w.changePages()
 	// The clock is kept when nothing is pending too: a restart must not take the next record's word for the time.
-	if w.clock != w.clockStored {
+	if !w.clock.storedAlike(w.clockStored) {
 		w.overlay.Put(state.AppendClockKey(nil), w.clock.value())
 	}
 	return w.overlay

@@ -29,7 +29,7 @@ type waiting struct {
 }
 
 // maxPage is the highest number of a page that is believed.
-const maxPage = 1 << 24
+const maxPage = 1 << 20
 
 // loadWaiting reads the pages of waiting events. Those whose documents are in the store are put into the buffer.
 func (w *Worker) loadWaiting() error {

@@ -75,7 +75,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_client_restarts_total", Help: "Times that the client was replaced after an error.",
 		}),
 		hostConflicts: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_host_conflicts_total", Help: "Hosts that were seen on two partitions.",
+			Name: "weir_host_conflicts_total", Help: "Hosts that were seen on two partitions without rekey: true, so that their sequences are split.",
 		}),
 		sinkErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_sink_errors_total", Help: "Times that a commit was refused for a reason that only an operator can mend.",

@@ -211,12 +211,12 @@ func (s *Service) noteHost(host string, partition int32) {
 	if ok {
 		return
 	}
-	s.deps.Metrics.hostConflict()
 	at := []any{slog.String("host", host), slog.Int("partition", int(partition)), slog.Int("other_partition", int(other))}
 	if s.deps.Pipeline.Rekey.All {
 		s.log.Debug("a host is on two partitions: rekey puts its sequences together", at...)
 		return
 	}
+	s.deps.Metrics.hostConflict()
 	s.log.Warn("a host is seen on two partitions: its sequences are incomplete; have the producers key their records by host.id, all "+
 		"with the same partitioner, or set rekey: true", at...)
 }

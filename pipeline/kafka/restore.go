@@ -95,6 +95,8 @@ type restoring struct {
 	end     int64 // where the restore is complete
 	overlay state.Overlay
 	journal *journal
+	began   time.Time // when the end was asked for
+	asOf    time.Time // when the copy was last up to the end, or began: nothing that was read before has a tombstone before next that is gone
 	moved   time.Time // when it last got on, or the log last said that it doesn't
 }
 
@@ -112,36 +114,37 @@ func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restor
 		return nil, fmt.Errorf("changelog %s has no partition %d", s.cfg.ChangelogTopic, n)
 	}
 	start, _ := starts.Lookup(s.cfg.ChangelogTopic, n)
-	from, reason := s.trusted(part, end.Offset)
+	now := s.deps.Now()
+	from, asOf, reason := s.trusted(part, end.Offset)
 	if reason != "" {
 		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
 		if err := part.Wipe(); err != nil {
 			return nil, fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
-		from = start.Offset
+		from, asOf = start.Offset, now
 	}
 	from = max(from, start.Offset)
-	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(), moved: s.deps.Now()}, nil
+	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(), began: now, asOf: asOf, moved: now}, nil
 }
 
-// trusted returns the changelog offset up to which the local state is good, or the reason why it isn't.
-func (s *Service) trusted(part *state.Partition, end int64) (from int64, reason string) {
+// trusted returns the changelog offset up to which the local state is good and since when it may be behind, or the reason why it isn't.
+func (s *Service) trusted(part *state.Partition, end int64) (from int64, asOf time.Time, reason string) {
 	cp, ok, err := part.Checkpoint()
 	switch {
 	case err != nil:
-		return 0, "the checkpoint can't be read: " + err.Error()
+		return 0, time.Time{}, "the checkpoint can't be read: " + err.Error()
 	case !ok:
-		return 0, "there is no local state"
+		return 0, time.Time{}, "there is no local state"
 	case cp.Version != state.CodecVersion:
-		return 0, "the local state was written by another version"
+		return 0, time.Time{}, "the local state was written by another version"
 	case cp.Cluster != s.source.cluster || cp.Topic != s.source.topics:
-		return 0, "the local state belongs to another cluster or other topics"
+		return 0, time.Time{}, "the local state belongs to another cluster or other topics"
 	case cp.Changelog > end:
-		return 0, "the local state is ahead of the changelog"
+		return 0, time.Time{}, "the local state is ahead of the changelog"
 	case s.deps.Now().UnixMilli()-cp.At > deleteRetention.Milliseconds()/2:
-		return 0, "the checkpoint is older than half of the changelog's delete.retention.ms"
+		return 0, time.Time{}, "the checkpoint is older than half of the changelog's delete.retention.ms"
 	}
-	return cp.Changelog, ""
+	return cp.Changelog, time.UnixMilli(cp.At), ""
 }
 
 // run reads until every partition has reached its end. Control records are kept: the last records of a changelog
@@ -285,8 +288,16 @@ func (t *restoring) add(p kgo.FetchTopicPartition) (records int) {
 }
 
 // apply writes the overlay to the local store, with a checkpoint. A batch that isn't in it will be read again.
+//
+// The checkpoint is as old as the time since which the copy has been behind: a tombstone that it hasn't come to yet may be
+// compacted away delete.retention.ms after the value that it read.
 func (t *restoring) apply(s *Service) error {
-	if err := t.part.Apply(&t.overlay, s.checkpoint(nil, t.journal.safe(t.next))); err != nil {
+	if t.next >= t.end && t.began.After(t.asOf) {
+		t.asOf = t.began
+	}
+	cp := s.checkpoint(nil, t.journal.safe(t.next))
+	cp.At = t.asOf.UnixMilli()
+	if err := t.part.Apply(&t.overlay, cp); err != nil {
 		return fmt.Errorf("%w: partition %d: %w", errStore, t.part.Number(), err)
 	}
 	t.overlay.Reset()

@@ -218,7 +218,11 @@ func (k *standby) look(ends kadm.ListedOffsets) {
 		}
 		lag := max(0, end.Offset-t.next)
 		s.deps.Metrics.standbyLag(n, lag)
-		if lag == 0 && now.Sub(k.stamped[n]) > standbyStamp {
+		if lag > 0 {
+			continue
+		}
+		t.asOf = now
+		if now.Sub(k.stamped[n]) > standbyStamp {
 			k.stamped[n] = now
 			if err := t.apply(s); err != nil {
 				s.log.Warn("a copy of a partition's state could not be stamped", slog.Int("partition", int(n)), slog.Any("error", err))

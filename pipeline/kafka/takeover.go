@@ -291,7 +291,7 @@ func (s *Service) findWarm() error {
 	}
 	warm := map[int32]int64{}
 	for _, n := range known {
-		if at, reason := s.trusted(s.deps.Store.Partition(n), math.MaxInt64); reason == "" {
+		if at, _, reason := s.trusted(s.deps.Store.Partition(n), math.MaxInt64); reason == "" {
 			warm[n] = at
 		}
 	}
