@@ -134,10 +134,8 @@ func (k EvidenceKey) Append(dst []byte) []byte {
 // ParseEvidenceKey is the reverse of Append.
 func ParseEvidenceKey(key []byte) (EvidenceKey, error) {
 	r := keyReader{family: FamilyEvidence, rest: key}
-	r.begin()
-	var k EvidenceKey
-	k.Topic, k.Partition, k.Offset = r.place()
-	return k, r.end()
+	topic, partition, offset := r.wholePlace()
+	return EvidenceKey{topic, partition, offset}, r.end()
 }
 
 // HostKey names the watermark of a host, folded.
@@ -191,10 +189,8 @@ func (k SharedKey) Append(dst []byte) []byte {
 // ParseSharedKey is the reverse of Append.
 func ParseSharedKey(key []byte) (SharedKey, error) {
 	r := keyReader{family: FamilyShared, rest: key}
-	r.begin()
-	var k SharedKey
-	k.Topic, k.Partition, k.Offset = r.place()
-	return k, r.end()
+	topic, partition, offset := r.wholePlace()
+	return SharedKey{topic, partition, offset}, r.end()
 }
 
 // AppendSourcesKey appends the key of the progress of sources to dst.
@@ -286,6 +282,12 @@ func (r *keyReader) name() string {
 		return ""
 	}
 	return string(r.take(int(binary.BigEndian.Uint16(b))))
+}
+
+// wholePlace reads a key that is nothing but a place behind its family.
+func (r *keyReader) wholePlace() (topic string, partition int32, offset int64) {
+	r.begin()
+	return r.place()
 }
 
 func (r *keyReader) place() (topic string, partition int32, offset int64) {

@@ -67,7 +67,7 @@ func TestAnyNumberOfMembers(t *testing.T) {
 // TestSilenceByTheClockGiven: the clock that the service was given, and no other, decides what waits on a silent partition.
 func TestSilenceByTheClockGiven(t *testing.T) {
 	c := fakeCluster(t, 1)
-	set := setOf(t, map[string]string{
+	set := compiledRules(t, map[string]string{
 		"hour": `sequence by host.id with maxspan=1h [process where process.name == "slow"] ![process where process.name == "fast"]`,
 	})
 	var ahead atomic.Int64

@@ -17,23 +17,6 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-func setOf(t *testing.T, files map[string]string) *rules.Set {
-	t.Helper()
-	dir := t.TempDir()
-	for name, query := range files {
-		writeRule(t, dir, name, query)
-	}
-	c, err := rules.Load([]string{dir}, rules.LoadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := rules.NewSet(c.Rules, rules.SetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
-
 func (m *member) swap(t *testing.T, set *rules.Set) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -64,7 +47,7 @@ func TestSwapRules(t *testing.T) {
 	step() // the first stage of chain
 	m.swap(t, testSet(t))
 	step() // single
-	m.swap(t, setOf(t, map[string]string{
+	m.swap(t, compiledRules(t, map[string]string{
 		"chain":  strings.ReplaceAll(ruleFiles["chain"], " where ", "  where "),
 		"silent": ruleFiles["silent"],
 		"other":  `any where destination.port == 1 and user.name == "x"`,
@@ -72,7 +55,7 @@ func TestSwapRules(t *testing.T) {
 	step() // the first stage of silent
 	changed := maps.Clone(ruleFiles)
 	changed["silent"] = strings.Replace(ruleFiles["silent"], "logout", "exit", 1)
-	m.swap(t, setOf(t, changed)) // silent starts afresh: nothing comes of it
+	m.swap(t, compiledRules(t, changed)) // silent starts afresh: nothing comes of it
 	step()
 	m.stop()
 	m = c.start(t, c.config(), t.TempDir()) // with the old rules, and the state of the changed ones
@@ -102,8 +85,8 @@ func TestSwapRulesWaits(t *testing.T) {
 	m := c.start(t, c.config(), t.TempDir())
 	until(t, "the member joins", func() bool { _, status := m.Ready(); return status == "joining the group" })
 	m.swap(t, testSet(t)) // there is no worker yet: nothing to wait for
-	first := setOf(t, map[string]string{"first": `any where true`})
-	second := setOf(t, map[string]string{"second": `any where true`})
+	first := compiledRules(t, map[string]string{"first": `any where true`})
+	second := compiledRules(t, map[string]string{"second": `any where true`})
 	m.swap(t, first)
 	m.swap(t, second)
 	release()
