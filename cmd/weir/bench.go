@@ -83,7 +83,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	fl.IntVar(&f.repeat, "repeat", 1, "runs per number of rules, by turns; the table shows the median by CPU")
 	fl.IntVar(&f.procs, "procs", 0, "GOMAXPROCS of the service (default: the number of cores)")
 	fl.Float64Var(&f.warmup, "warmup", 0.2, "share of the events that the service has done before measuring begins")
-	fl.StringVar(&f.profile, "cpuprofile", "", "keep the CPU profile of each run as FILE.RULES.RUN")
+	fl.StringVar(&f.profile, "cpuprofile", "", "keep the CPU profile of each run as FILE.RULES.RUN, and beside it that of memory, .heap")
 	fl.BoolVar(&f.noSplit, "no-split", false, "take no CPU profile: no split by stage, and some 2 % less CPU")
 	fl.StringArrayVar(&f.set, "set", nil, "a setting of weir run, as path=value; repeat it for more")
 	fl.StringVar(&f.write, "write", "", "only write the generated events to this file, as weir backtest reads them")

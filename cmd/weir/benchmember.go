@@ -261,6 +261,9 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 		if err := os.WriteFile(spec.Profile, profile.Bytes(), 0o600); err != nil {
 			return nil, fmt.Errorf("cpu profile: %w", err)
 		}
+		if err := writeHeapProfile(spec.Profile + ".heap"); err != nil {
+			return nil, fmt.Errorf("heap profile: %w", err)
+		}
 	}
 	if !spec.Split {
 		return row, nil
@@ -314,4 +317,13 @@ func between(from, to *sample) *bench.Row {
 		MatchesPerM: (to.alerts - from.alerts) / n * 1e6, CandidatesPer: (to.candidates - from.candidates) / n,
 		EvaluationsP: (to.evaluations - from.evaluations) / n,
 	}
+}
+
+// writeHeapProfile writes what is live and what was allocated, as of the last garbage collection, and so at full speed.
+func writeHeapProfile(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
 }

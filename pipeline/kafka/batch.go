@@ -115,6 +115,7 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
 	for _, r := range p.Records {
 		if !r.Attrs.IsControl() {
 			m.records = append(m.records, toRecord(r))
+			m.fetched = append(m.fetched, r)
 			m.newest = max(m.newest, r.Timestamp.UnixMilli())
 			records++
 		}
@@ -122,6 +123,15 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
 	if records > 0 {
 		m.lastSeen = now
 	}
+}
+
+// forget gives up the records that were processed, and their memory back to the client.
+func (m *member) forget() {
+	clear(m.records)
+	m.records = m.records[:0]
+	recycle(m.fetched)
+	clear(m.fetched)
+	m.fetched = m.fetched[:0]
 }
 
 // noteRead moves the position on a topic.
@@ -168,8 +178,7 @@ func (s *Service) process() error {
 		return m.worker.ProcessRekeyed(m.rekey.records)
 	})
 	for _, m := range busy {
-		clear(m.records)
-		m.records = m.records[:0]
+		m.forget()
 		clear(m.rekey.records)
 		m.rekey.records = m.rekey.records[:0]
 	}

@@ -96,11 +96,13 @@ func (c *Config) instanceID() *string {
 
 // clientOptions are what every client of the service has in common.
 func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
+	memory := newBuffers()
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.WithLogger(clientLogger{log}),
 		kgo.RetryTimeout(30 * time.Second),
+		kgo.WithPools(memory), kgo.WithDecompressor(memory),
 	}
 	if c.TLS != nil {
 		opts = append(opts, kgo.DialTLSConfig(c.TLS))

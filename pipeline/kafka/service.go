@@ -59,6 +59,7 @@ type member struct {
 	number    int32
 	worker    *pipeline.Worker
 	records   []pipeline.Record
+	fetched   []*kgo.Record    // those that records came from, whose memory they share
 	positions map[string]int64 // by topic: the next offset to read; none where nothing was read since it was assigned or set back
 	committed map[string]int64 // by topic: the committed offset; none where there is none
 	starts    map[string]int64 // by topic: the start of the log when the partition was taken over

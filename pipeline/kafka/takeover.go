@@ -272,8 +272,7 @@ func (s *Service) rewind() {
 			}
 			set[topic][n] = kgo.EpochOffset{Epoch: -1, Offset: m.restart(topic)}
 		}
-		clear(m.records)
-		m.records = m.records[:0]
+		m.forget()
 		m.rekey.rewind()
 		clear(m.positions)
 		clear(m.ends)

@@ -1,0 +1,140 @@
+package kafka
+
+import (
+	"errors"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/internal/lz4frame"
+)
+
+// buffers is the memory that fetched batches are decompressed into, and their records. It is used again once all records of
+// a batch were recycled; what is never recycled is left to the garbage collector. It is the client's decompressor, too. Safe for concurrent use.
+type buffers struct {
+	usual   kgo.Decompressor
+	bytes   [maxClass - minClass + 1]sync.Pool // of *[]byte, by the power of two that they hold at least
+	records sync.Pool                          // of *[]kgo.Record
+	shells  sync.Pool                          // *[]byte that hold nothing: what is put into a pool is a pointer
+	ratio   atomic.Int64                       // how many bytes became of 1,024 compressed ones, lately
+}
+
+// Buffers of 64 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer.
+const (
+	minClass = 16
+	maxClass = 22
+	// maxBatchBytes is what a batch may decompress to: what the client has by default.
+	maxBatchBytes = 1 << 30
+)
+
+var (
+	_ kgo.Decompressor        = (*buffers)(nil)
+	_ kgo.PoolDecompressBytes = (*buffers)(nil)
+	_ kgo.PoolRecords         = (*buffers)(nil)
+)
+
+func newBuffers() *buffers {
+	b := &buffers{}
+	b.usual = kgo.DefaultDecompressor(b)
+	b.ratio.Store(5 << 10)
+	return b
+}
+
+// Decompress is called by the client for each batch. LZ4 is decoded here, several times faster than by the client;
+// the rest, and frames of an unusual kind, is the client's.
+func (b *buffers) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	if codec != kgo.CodecLz4 {
+		out, err := b.usual.Decompress(src, codec)
+		b.learn(len(src), len(out), err)
+		return out, err
+	}
+	out, err := lz4frame.Decode(src, b, b.GetDecompressBytes(src, codec), maxBatchBytes)
+	switch {
+	case err == nil:
+		b.learn(len(src), len(out), nil)
+		return out, nil
+	case errors.Is(err, lz4frame.ErrTooLarge):
+		err = kgo.ErrMaxDecompress
+	default:
+		return b.usual.Decompress(src, codec)
+	}
+	b.PutDecompressBytes(out)
+	return nil, err
+}
+
+// learn notes how large a batch became, so that the next ones get a buffer that fits.
+func (b *buffers) learn(compressed, decompressed int, err error) {
+	if err != nil || compressed < 1<<10 {
+		return
+	}
+	old := b.ratio.Load()
+	b.ratio.Store(old + (int64(decompressed)<<10/int64(compressed)-old)/8) // two at the same time may lose one: it is a guess
+}
+
+// GetDecompressBytes returns an empty buffer that most likely has room for what is decompressed.
+func (b *buffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
+	guess := int(int64(len(compressed)) * b.ratio.Load() >> 10)
+	return b.get(guess + guess/8)
+}
+
+// get returns an empty buffer with room for n bytes.
+func (b *buffers) get(n int) []byte {
+	class := max(bits.Len(uint(max(n, 1)-1)), minClass)
+	if class > maxClass {
+		return make([]byte, 0, n)
+	}
+	shell, ok := b.bytes[class-minClass].Get().(*[]byte)
+	if !ok {
+		return make([]byte, 0, 1<<class)
+	}
+	buf := *shell
+	*shell = nil
+	b.shells.Put(shell)
+	return buf[:0]
+}
+
+// PutDecompressBytes takes a buffer back that nothing points into any more.
+func (b *buffers) PutDecompressBytes(buf []byte) {
+	class := bits.Len(uint(cap(buf))) - 1 // what it holds at least
+	if class < minClass || class > maxClass {
+		return
+	}
+	shell, ok := b.shells.Get().(*[]byte)
+	if !ok {
+		shell = new([]byte)
+	}
+	*shell = buf
+	b.bytes[class-minClass].Put(shell)
+}
+
+// Grow returns what buf has in a buffer with room for n bytes more, and takes buf back.
+func (b *buffers) Grow(buf []byte, n int) []byte {
+	larger := append(b.get(len(buf)+n), buf...)
+	b.PutDecompressBytes(buf)
+	return larger
+}
+
+// GetRecords returns records for a batch.
+func (b *buffers) GetRecords(n int) []kgo.Record {
+	if p, ok := b.records.Get().(*[]kgo.Record); ok && cap(*p) >= n {
+		return *p
+	}
+	return make([]kgo.Record, n)
+}
+
+// PutRecords takes the records of a batch back.
+func (b *buffers) PutRecords(records []kgo.Record) {
+	if cap(records) >= 64 { // a batch of fewer isn't worth it
+		b.records.Put(&records)
+	}
+}
+
+// recycle gives the memory of records back. Nothing points to their keys and values any more: what is kept of a
+// record is a copy, see pipeline.Batch.
+func recycle(records []*kgo.Record) {
+	for _, r := range records {
+		r.Recycle()
+	}
+}

@@ -1,0 +1,127 @@
+package kafka
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func lz4Frame(t *testing.T, content []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := lz4.NewWriter(&out)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestBuffersDecompress(t *testing.T) {
+	content := []byte(strings.Repeat(`{"host":{"id":"a"},"@timestamp":"2026-01-01T00:00:00Z"}`, 20_000))
+	frame := lz4Frame(t, content)
+	for _, c := range []struct {
+		name  string
+		codec kgo.CompressionCodecType
+		src   []byte
+		want  []byte // nil: an error
+	}{
+		{"lz4", kgo.CodecLz4, frame, content},
+		{"several frames, as the library takes them or not", kgo.CodecLz4, append(bytes.Clone(frame), 1, 2), nil},
+		{"damaged", kgo.CodecLz4, frame[:len(frame)/2], nil},
+		{"not lz4", kgo.CodecLz4, content, nil},
+		{"none", kgo.CodecNone, content, content},
+		{"not gzip", kgo.CodecGzip, content, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBuffers()
+			for range 3 { // the second time in used memory
+				usual, usualErr := kgo.DefaultDecompressor().Decompress(c.src, c.codec)
+				got, err := b.Decompress(c.src, c.codec)
+				switch {
+				case (err == nil) != (usualErr == nil):
+					t.Fatalf("error %v, the client's %v", err, usualErr)
+				case err == nil && !bytes.Equal(got, usual):
+					t.Fatalf("%d bytes, the client has %d", len(got), len(usual))
+				case c.want != nil && !bytes.Equal(got, c.want):
+					t.Fatalf("%d bytes, want %d", len(got), len(c.want))
+				}
+				if err == nil && c.codec != kgo.CodecNone {
+					clear(got)
+					b.PutDecompressBytes(got)
+				}
+			}
+		})
+	}
+}
+
+// TestBuffersLearn checks that batches of one kind soon get a buffer at once in which they fit, and not one that is far larger.
+func TestBuffersLearn(t *testing.T) {
+	for _, repeat := range []int{1, 4, 40} {
+		var text strings.Builder
+		for i := range 8_000 {
+			fmt.Fprintf(&text, "%x %s\n", i*i*7919, strings.Repeat("x", repeat))
+		}
+		content := []byte(text.String())
+		frame, b := lz4Frame(t, content), newBuffers()
+		for range 50 {
+			if _, err := b.Decompress(frame, kgo.CodecLz4); err != nil {
+				t.Fatal(err)
+			}
+		}
+		room := cap(b.GetDecompressBytes(frame, kgo.CodecLz4))
+		if room < len(content) || room > max(1<<minClass, 3*len(content)) {
+			t.Errorf("%d bytes of room for %d", room, len(content))
+		}
+	}
+}
+
+func TestBuffersClasses(t *testing.T) {
+	b := newBuffers()
+	for _, n := range []int{0, 1, 1 << minClass, 1<<minClass + 1, 100_000, 1 << maxClass, 1<<maxClass + 1, 20 << 20} {
+		buf := b.get(n)
+		if len(buf) != 0 || cap(buf) < n {
+			t.Fatalf("get(%d): len %d, cap %d", n, len(buf), cap(buf))
+		}
+		b.PutDecompressBytes(buf)
+		if again := b.get(n); len(again) != 0 || cap(again) < n {
+			t.Fatalf("get(%d) again: len %d, cap %d", n, len(again), cap(again))
+		}
+		b.PutDecompressBytes(make([]byte, n)) // of somebody else's
+	}
+	for _, n := range []int{1, 63, 64, 5_000} {
+		b.PutRecords(make([]kgo.Record, n))
+		if r := b.GetRecords(n); cap(r) < n {
+			t.Fatalf("%d records, want %d", cap(r), n)
+		}
+	}
+}
+
+// TestBuffersAtOnce is for the race detector: fetches of several brokers decompress at the same time.
+func TestBuffersAtOnce(t *testing.T) {
+	b := newBuffers()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		content := bytes.Repeat([]byte{byte('a' + i)}, 50_000*(i+1))
+		frame := lz4Frame(t, content)
+		wg.Go(func() {
+			for range 100 {
+				got, err := b.Decompress(frame, kgo.CodecLz4)
+				if err != nil || !bytes.Equal(got, content) {
+					t.Errorf("%d: %d bytes, %v", i, len(got), err)
+					return
+				}
+				clear(got)
+				b.PutDecompressBytes(got)
+			}
+		})
+	}
+	wg.Wait()
+}
