@@ -73,7 +73,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		deadLetters:       counter("dead_letters_total", "Records that could not be decoded.", "partition", "reason"),
 		matches:           counter("rule_matches_total", "Matches of a rule.", "rule_id"),
 		evaluations:       counter("rule_evaluations_total", "Evaluations of a rule's conditions, after the index.", "rule_id"),
-		candidates:        counter("rule_candidates_total", "Events that the index found for a rule.", "rule_id"),
+		candidates:        counter("rule_candidates_total", "Events that the index found for a rule, of those that the gate and its index patterns leave it.", "rule_id"),
 		partials:          gauge("rule_partials", "Live partials of a rule.", "partition", "rule_id"),
 		evicted:           counter("rule_partials_evicted_total", "Partials dropped because a cap was reached.", "rule_id"),
 		late:              counter("late_events_total", "Candidates behind their host's watermark.", "partition"),

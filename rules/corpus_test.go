@@ -215,6 +215,7 @@ func switches() map[string]rules.SetOptions {
 	return map[string]rules.SetOptions{
 		"NoIndex":       {NoIndex: true},
 		"NoGate":        {NoGate: true},
+		"NoNarrow":      {NoNarrow: true},
 		"NoParts":       {NoParts: true},
 		"NoSharing":     {Env: eql.EnvOptions{NoSharing: true}},
 		"NoFolding":     {Env: eql.EnvOptions{NoFolding: true}},

@@ -74,6 +74,7 @@ const (
 // NewMeter returns a meter of s. now reads a clock.
 func NewMeter(s *Set, now func() time.Duration) *Meter {
 	m := &Meter{set: s, matcher: s.NewMatcher(), memo: s.env.NewMemo(), now: now, stages: make([]meteredStage, len(s.units))}
+	m.matcher.wide = true             // how often the index finds a stage is said whatever the gate leaves
 	next := make([]int, len(s.rules)) // the units of a rule come in the order of its stages
 	for u := range s.units {
 		c := s.rules[s.units[u].rule]

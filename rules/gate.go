@@ -3,6 +3,7 @@ package rules
 import (
 	"github.com/weir-eql/weir/eql"
 	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/textindex"
 )
 
 // A gate is what events of one data stream, category, type, operating system and action can satisfy at all. These fields
@@ -14,15 +15,19 @@ var gatePaths = [...]string{"event.type", "host.os.type", "event.action"}
 
 // gateField knows which units admit which values of a field. It is immutable.
 type gateField struct {
-	slot event.Slot
-	ids  map[string]uint16 // value in lower case → its index in admits
+	slot   event.Slot
+	values *textindex.Exact // those that some unit asks for; what it finds is an index in admits
 	// admits has a bit per unit: those that the value leaves possible. The first stands for values that no unit asks
 	// for, and for a field that is missing.
 	admits [][]uint64
 }
 
-// gateValues bounds the values of one field of an event that a gate looks at: an event with more passes the field.
-const gateValues = 4
+// gateValues bounds the values of one field of an event that a gate looks at: an event with more passes the field. gateLists bounds
+// the lists of several values that a matcher tells apart.
+const (
+	gateValues = 4
+	gateLists  = 4096
+)
 
 // anyValue stands for a field that doesn't gate the event.
 const anyValue = ^uint16(0)
@@ -45,7 +50,9 @@ func newGateFields(s *Set) []gateField {
 }
 
 func newGateField(units []unit, slot event.Slot) (f gateField, asked bool) {
-	f = gateField{slot: slot, ids: map[string]uint16{}, admits: [][]uint64{newBits(len(units))}}
+	f = gateField{slot: slot, admits: [][]uint64{newBits(len(units))}}
+	ids := map[string]uint16{} // by value in lower case
+	var values []textindex.Key
 	asks := make([][]eql.Need, len(units))
 	for u := range units {
 		if asks[u] = gateGroup(units[u].stage.Needs(), slot); asks[u] == nil {
@@ -54,17 +61,19 @@ func newGateField(units []unit, slot event.Slot) (f gateField, asked bool) {
 		}
 		asked = true
 		for _, need := range asks[u] {
-			if _, ok := f.ids[need.Text]; !ok && len(f.ids) < int(anyValue)-1 {
-				f.ids[need.Text] = uint16(len(f.ids) + 1)
+			if _, ok := ids[need.Text]; !ok && len(ids) < int(anyValue)-1-gateLists {
+				ids[need.Text] = uint16(len(ids) + 1)
+				values = append(values, textindex.Key{Text: need.Text, ID: int32(len(ids))})
 			}
 		}
 	}
-	for range f.ids {
+	f.values = textindex.NewExact(values)
+	for range ids {
 		f.admits = append(f.admits, append([]uint64(nil), f.admits[0]...))
 	}
 	for u, group := range asks {
 		for _, need := range group {
-			if id, ok := f.ids[need.Text]; ok {
+			if id, ok := ids[need.Text]; ok {
 				setBit(f.admits[id], int32(u))
 			} else {
 				setBit(f.admits[0], int32(u)) // there are too many values to tell them apart
@@ -98,11 +107,8 @@ func gated(fields []gateField, group []eql.Need) bool {
 	return false
 }
 
-// admitted narrows bits down to what the values with these ids leave possible. None is a missing field.
+// admitted narrows bits down to what the values with these ids leave possible.
 func (f *gateField) admitted(bits []uint64, ids []uint16) {
-	if len(ids) == 0 {
-		ids = []uint16{0}
-	}
 	for i := range bits {
 		var bit uint64
 		for _, id := range ids {
@@ -115,36 +121,79 @@ func (f *gateField) admitted(bits []uint64, ids []uint16) {
 	}
 }
 
-// gateKey appends what of the event decides its gate, field by field: the ids of its values.
-func (m *Matcher) gateKey(dst []byte, ev *event.Event) []byte {
-	for i := range m.set.gates {
-		f := &m.set.gates[i]
-		values := ev.Values(f.slot)
-		if len(values) > gateValues {
-			dst = append(dst, 1, byte(anyValue>>8), byte(anyValue&0xff))
-			continue
-		}
-		dst = append(dst, byte(len(values)))
-		for _, v := range values {
-			id := f.ids[m.fold(m.text(v))]
-			dst = append(dst, byte(id>>8), byte(id))
-		}
-	}
-	return dst
+// gateListsOf are the lists of values of one gate that a matcher has met: each has a number behind the ids of single values.
+type gateListsOf struct {
+	numbers map[[gateValues]uint16]uint16
+	lists   [][gateValues]uint16 // filled up with the first of their ids
 }
 
-// gateBits narrows bits down by the part of a key that gateKey made.
-func (s *Set) gateBits(bits []uint64, key []byte) {
-	var ids [gateValues]uint16
-	for i := range s.gates {
-		n := int(key[0])
-		key = key[1:]
-		for j := range n {
-			ids[j] = uint16(key[0])<<8 | uint16(key[1])
-			key = key[2:]
+// gateKey returns what of the event decides its gate: a number for each field. A value that no unit asks for may be taken for
+// another one, which only lets more units pass.
+func (m *Matcher) gateKey(ev *event.Event) uint64 {
+	key := uint64(0)
+	for i := range m.set.gates {
+		f := &m.set.gates[i]
+		var number uint16
+		switch values := ev.Values(f.slot); len(values) {
+		case 0: // as any other value that no unit asks for
+		case 1:
+			ids := f.values.Find(textindex.WordsOf(m.text(values[0])))
+			if len(ids) == 1 {
+				number = uint16(ids[0])
+			} else if len(ids) > 1 {
+				number = m.gateList(i, values)
+			}
+		default:
+			number = m.gateList(i, values)
 		}
-		s.gates[i].admitted(bits, ids[:n])
+		key |= uint64(number) << (16 * i)
 	}
+	return key
+}
+
+// gateList returns the number of the list of values that an event has in the field of a gate.
+func (m *Matcher) gateList(gate int, values []event.Value) uint16 {
+	f, known := &m.set.gates[gate], &m.views.gates[gate]
+	var list [gateValues]uint16
+	n := 0
+	for _, v := range values {
+		ids := f.values.Find(textindex.WordsOf(m.text(v)))
+		if len(ids) == 0 {
+			ids = []int32{0}
+		}
+		for _, id := range ids {
+			if n == gateValues {
+				return anyValue
+			}
+			list[n] = uint16(id)
+			n++
+		}
+	}
+	for ; n < gateValues; n++ {
+		list[n] = list[0]
+	}
+	number, ok := known.numbers[list]
+	if !ok {
+		if len(known.lists) >= gateLists {
+			m.views.full = true
+			return anyValue
+		}
+		number = uint16(len(f.admits) + len(known.lists))
+		if known.numbers == nil {
+			known.numbers = map[[gateValues]uint16]uint16{}
+		}
+		known.numbers[list] = number
+		known.lists = append(known.lists, list)
+	}
+	return number
+}
+
+// ids appends the ids of the values that a number of the gate stands for.
+func (f *gateField) ids(known *gateListsOf, number uint16) []uint16 {
+	if number == anyValue || int(number) < len(f.admits) {
+		return []uint16{number}
+	}
+	return known.lists[int(number)-len(f.admits)][:]
 }
 
 func newBits(n int) []uint64 { return make([]uint64, (n+63)/64) }

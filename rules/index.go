@@ -36,6 +36,7 @@ type fieldIndex struct {
 	suffix  *textindex.Trie
 	parts   *textindex.Parts
 	within  []int32 // the units that parts finds, sorted
+	keys    fieldKeys
 }
 
 // indexKey is the group of conditions that a unit is found by; none for a residual unit.
@@ -123,10 +124,14 @@ func (b *fieldBuilder) field(slot event.Slot) fieldIndex {
 		slot: slot, exact: b.exact,
 		prefix: textindex.NewTrie(b.prefix, false), rest: textindex.NewTrie(b.rest, false), suffix: textindex.NewTrie(b.suffix, true),
 		parts: textindex.NewParts(b.parts),
+		keys:  fieldKeys{prefix: b.prefix, rest: b.rest, suffix: b.suffix},
 	}
-	for text := range b.exact {
+	for text, units := range b.exact {
 		word, bit := lengthBit(len(text))
 		f.lengths[word] |= bit
+		for _, u := range units {
+			f.keys.exact = append(f.keys.exact, textindex.Key{Text: text, ID: u})
+		}
 	}
 	for _, key := range b.parts {
 		f.within = append(f.within, key.ID)

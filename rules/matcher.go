@@ -27,9 +27,10 @@ type SequenceHit struct {
 
 // Stats counts the work of a Matcher since it was made. The slices are by rule number and belong to the Matcher.
 type Stats struct {
-	// Candidates counts the events that the index found for a rule, once per stage.
+	// Candidates counts the events that the index found for a rule, once per stage, of those that the gate and its index
+	// patterns leave it.
 	Candidates []uint64
-	// Evaluations counts the predicates that were evaluated for a rule: its candidates within its index patterns.
+	// Evaluations counts the predicates that were evaluated for a rule: its candidates, unless it was left out.
 	Evaluations []uint64
 	// Excluded counts the candidates that were not evaluated because their rule was left out.
 	Excluded []uint64
@@ -50,7 +51,8 @@ type Matcher struct {
 
 	view  *view // of the event at hand
 	event *event.Event
-	views map[string]*view // by gate and data stream
+	views *views
+	wide  bool // the index isn't narrowed down to what the gate leaves
 
 	excluded []bool          // by rule; nil: none
 	times    []time.Duration // by rule; nil: nothing is measured
@@ -58,7 +60,6 @@ type Matcher struct {
 
 	visit  func(u int32) bool // consider, for searches that could end early
 	stats  Stats
-	key    []byte
 	folded []byte
 	digits []byte
 }
@@ -76,7 +77,8 @@ func (s *Set) NewMatcher() *Matcher {
 		memo:   s.env.NewMemo(),
 		visits: make([]visits, len(s.units)),
 		stages: make([]uint64, len(s.rules)),
-		views:  map[string]*view{},
+		views:  newViews(s),
+		wide:   s.opts.NoNarrow,
 		stats: Stats{
 			Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules)), Excluded: make([]uint64, len(s.rules)),
 		},
@@ -127,14 +129,28 @@ func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 				}
 			}
 		}
-		fields := m.set.index.bySlot
-		for _, slot := range ev.Touched() {
-			if int(slot) < len(fields) && fields[slot] != nil {
-				fields[slot].lookup(m, ev.Values(slot))
-			}
-		}
+		m.lookup(ev)
 	}
 	return m.collect()
+}
+
+// lookup calls consider for the units that the values of the event may satisfy.
+func (m *Matcher) lookup(ev *event.Event) {
+	if !m.wide {
+		for i := range m.view.probes {
+			p := &m.view.probes[i]
+			for _, v := range ev.Values(p.slot) {
+				p.lookup(m, v)
+			}
+		}
+		return
+	}
+	fields := m.set.index.bySlot
+	for _, slot := range ev.Touched() {
+		if int(slot) < len(fields) && fields[slot] != nil {
+			fields[slot].lookup(m, ev.Values(slot))
+		}
+	}
 }
 
 func (m *Matcher) reset() {
@@ -231,33 +247,16 @@ func splitStream(name string) (typ, dataset, namespace string) {
 
 // viewOf returns what of the set concerns the event: the rules that see its data stream, as far as the gate leaves them.
 func (m *Matcher) viewOf(ev *event.Event, typ, dataset, namespace string) *view {
-	m.key = m.gateKey(m.key[:0], ev)
-	gate := len(m.key)
-	known := !m.set.opts.AnyIndex
-	if known {
-		if known = dataset != ""; known {
-			m.key = appendStream(m.key, typ, dataset, namespace)
-		} else {
+	if m.views.full {
+		m.views.forget()
+	}
+	stream := int32(0)
+	if !m.set.opts.AnyIndex {
+		if dataset == "" {
 			m.stats.UnknownStream++
+		} else {
+			stream = m.views.stream(typ, dataset, namespace)
 		}
 	}
-	if v, ok := m.views[string(m.key)]; ok {
-		return v
-	}
-	if len(m.views) >= maxStreams {
-		clear(m.views)
-	}
-	visible := m.set.everything
-	if known {
-		visible = m.set.visible(string(m.key[gate:]))
-	}
-	v := m.set.view(visible, m.key[:gate])
-	m.views[string(m.key)] = v
-	return v
-}
-
-func appendStream(dst []byte, typ, dataset, namespace string) []byte {
-	dst = append(append(dst, typ...), '-')
-	dst = append(append(dst, dataset...), '-')
-	return append(dst, namespace...)
+	return m.views.of(viewKey{m.gateKey(ev), stream})
 }

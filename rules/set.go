@@ -38,6 +38,9 @@ type SetOptions struct {
 	// NoGate doesn't sort stages out by the event's category, type, operating system and action before anything
 	// else. For differential tests.
 	NoGate bool
+	// NoNarrow looks events up in the index of all units rather than of those that the gate and the index patterns leave. For
+	// differential tests.
+	NoNarrow bool
 	// NoParts doesn't look up texts that stand anywhere in a value. For differential tests.
 	NoParts bool
 	// Env configures the compilation of the queries.

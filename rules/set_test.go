@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func TestMatch(t *testing.T) {
 	s := newSet(t, rs, rules.SetOptions{})
 	indexed := newMatcher(s)
 	full := newMatcher(newSet(t, rs, rules.SetOptions{NoIndex: true}))
+	wide := newMatcher(newSet(t, rs, rules.SetOptions{NoNarrow: true}))
 	for _, tc := range []struct {
 		doc  string
 		want []string
@@ -56,7 +58,7 @@ func TestMatch(t *testing.T) {
 		{`{"event":{"category":"process"},"process":{"name":"stop","args":["a","--LISTEN","-l"]}}`, []string{"args", "seq " + string(rune('0'+63))}},
 		{`{}`, nil},
 	} {
-		for name, m := range map[string]matcher{"indexed": indexed, "one by one": full} {
+		for name, m := range map[string]matcher{"indexed": indexed, "not narrowed": wide, "one by one": full} {
 			if diff := cmp.Diff(tc.want, m.hits(t, []byte(tc.doc), "")); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", tc.doc, name, diff)
 			}
@@ -65,9 +67,15 @@ func TestMatch(t *testing.T) {
 	if got := indexed.Stats().UnknownStream; got != 13 {
 		t.Errorf("got %d events of unknown stream, want 13", got)
 	}
-	n, c := slices.IndexFunc(rs, func(r *rules.Rule) bool { return r.ID == "exact" }), indexed.Stats()
-	if c.Candidates[n] != 3 || c.Evaluations[n] != 2 {
-		t.Errorf("exact: got %d candidates, %d evaluations, want 3 and 2: the gate spares one", c.Candidates[n], c.Evaluations[n])
+	n := slices.IndexFunc(rs, func(r *rules.Rule) bool { return r.ID == "exact" })
+	for _, tc := range []struct {
+		name       string
+		m          matcher
+		candidates uint64
+	}{{"narrowed", indexed, 2}, {"not narrowed", wide, 3}} {
+		if c := tc.m.Stats(); c.Candidates[n] != tc.candidates || c.Evaluations[n] != 2 {
+			t.Errorf("exact, %s: got %d candidates, %d evaluations, want %d and 2: the gate spares one", tc.name, c.Candidates[n], c.Evaluations[n], tc.candidates)
+		}
 	}
 }
 
@@ -140,6 +148,32 @@ func TestManyStreams(t *testing.T) {
 				t.Fatalf("round %d, d%d: got hit %t, want %t", round, i, got, want)
 			}
 		}
+	}
+}
+
+// TestManyGateLists meets more lists of values of a field of the gate than a matcher tells apart, and some that are too long.
+func TestManyGateLists(t *testing.T) {
+	var rs []*rules.Rule
+	for i := range 12 {
+		rs = append(rs, rule(fmt.Sprint("r", i), fmt.Sprintf(`any where event.type == "t%d" and event.action : ("a%d", "b")`, i, i%3)))
+	}
+	m, full := newMatcher(newSet(t, rs, rules.SetOptions{})), newMatcher(newSet(t, rs, rules.SetOptions{NoIndex: true}))
+	r := rand.New(rand.NewPCG(1, 2))
+	hits := 0
+	for range 20_000 {
+		var types []string
+		for range r.IntN(6) {
+			types = append(types, fmt.Sprintf(`"t%d"`, r.IntN(14)))
+		}
+		doc := fmt.Appendf(nil, `{"event":{"type":[%s],"action":"A%d"}}`, strings.Join(types, ","), r.IntN(5))
+		want := full.hits(t, doc, "")
+		hits += len(want)
+		if got := m.hits(t, doc, ""); !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, want %v", doc, got, want)
+		}
+	}
+	if hits == 0 {
+		t.Error("nothing was hit")
 	}
 }
 

@@ -93,18 +93,6 @@ func wildcard(pattern, name string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// view is what a set is for the events of one data stream and one gate.
-type view struct {
-	rules    []uint64       // a bit per rule that sees the data stream
-	allowed  []uint64       // a bit per unit of these rules that the gate leaves
-	residual []int32        // the allowed units that no index key finds
-	present  []presentUnits // those that are found by the presence of a field
-	parts    []uint64       // a bit per slot whose values are searched for parts of text
-}
-
-// fewParts is how many units are rather evaluated wherever their field is there than to search the field for what they need.
-const fewParts = 2
-
 // visible returns a bit for each rule that sees a data stream.
 func (s *Set) visible(stream string) []uint64 {
 	bits := newBits(len(s.rules))
@@ -117,47 +105,4 @@ func (s *Set) visible(stream string) []uint64 {
 		}
 	}
 	return bits
-}
-
-// view returns the view of the rules that see a data stream behind a gate.
-func (s *Set) view(visible []uint64, gate []byte) *view {
-	v := &view{rules: visible, allowed: newBits(len(s.units))}
-	for u := range s.units {
-		if hasBit(visible, s.units[u].rule) {
-			setBit(v.allowed, int32(u))
-		}
-	}
-	s.gateBits(v.allowed, gate)
-	for _, u := range s.index.residual {
-		if hasBit(v.allowed, u) {
-			v.residual = append(v.residual, u)
-		}
-	}
-	for _, p := range s.index.present {
-		if units := v.only(p.units); units != nil {
-			v.present = append(v.present, presentUnits{p.slot, units})
-		}
-	}
-	v.parts = newBits(s.schema.Len())
-	for i := range s.index.fields {
-		f := &s.index.fields[i]
-		switch units := v.only(f.within); {
-		case len(units) > fewParts:
-			setBit(v.parts, int32(f.slot))
-		case units != nil:
-			v.present = append(v.present, presentUnits{f.slot, units})
-		}
-	}
-	return v
-}
-
-// only returns the units that are allowed, nil where there are none.
-func (v *view) only(units []int32) []int32 {
-	var own []int32
-	for _, u := range units {
-		if hasBit(v.allowed, u) {
-			own = append(own, u)
-		}
-	}
-	return own
 }

@@ -35,7 +35,7 @@ func TestAgainstStrings(t *testing.T) {
 	for range 3000 {
 		var keys, parts []textindex.Key
 		for i := range 1 + r.IntN(40) {
-			k := textindex.Key{Text: lowerASCII(word(1 + r.IntN(7))), ID: int32(i / 2)}
+			k := textindex.Key{Text: lowerASCII(word(1 + r.IntN(12))), ID: int32(i / 2)}
 			keys = append(keys, k)
 			if len(k.Text) >= textindex.MinPart {
 				parts = append(parts, k)
@@ -43,6 +43,7 @@ func TestAgainstStrings(t *testing.T) {
 		}
 		head, tail := textindex.NewTrie(keys, false), textindex.NewTrie(keys, true)
 		inside := textindex.NewParts(parts)
+		exact, begin, end := textindex.NewExact(keys), textindex.NewAffixes(keys, false), textindex.NewAffixes(keys, true)
 		for range 10 {
 			text := word(r.IntN(30))
 			want := func(keys []textindex.Key, is func(text, key string) bool) []int32 {
@@ -61,6 +62,11 @@ func TestAgainstStrings(t *testing.T) {
 					t.Fatalf("%s of %q in %q: got %v, want %v", what, text, keys, got, want)
 				}
 			}
+			w := textindex.WordsOf(text)
+			check("equal", found(func(v func(int32) bool) bool { return slices.ContainsFunc(exact.Find(w), v) }),
+				want(keys, func(text, key string) bool { return text == key }))
+			check("listed beginnings", found(func(v func(int32) bool) bool { return begin.Each(text, w, v) }), want(keys, strings.HasPrefix))
+			check("listed ends", found(func(v func(int32) bool) bool { return end.Each(text, w, v) }), want(keys, strings.HasSuffix))
 			check("beginnings", found(func(v func(int32) bool) bool { return head.Forward(text, v) }), want(keys, strings.HasPrefix))
 			check("ends", found(func(v func(int32) bool) bool { return tail.Backward(text, v) }), want(keys, strings.HasSuffix))
 			if inside != nil {
@@ -97,6 +103,32 @@ func TestLongAffixes(t *testing.T) {
 		}
 	}
 	if textindex.NewTrie(nil, false) != nil || textindex.NewParts(nil) != nil {
+		t.Error("got an index of nothing")
+	}
+}
+
+// TestWords pins that only ASCII letters are folded, that words of texts of any length say what they should, and that what
+// can't be seen in the words is found rather than missed.
+func TestWords(t *testing.T) {
+	text := "@AZ[`az{\x80\xc1\xda\xff\x00 Zz@"
+	for from := range text {
+		for to := from; to <= len(text); to++ {
+			got, want := textindex.WordsOf(text[from:to]), textindex.Words{Size: to - from}
+			folded := lowerASCII(text[from:to])
+			for i := range min(8, len(folded)) {
+				want.Head |= uint64(folded[i]) << (8 * i)
+				want.Tail |= uint64(folded[len(folded)-1-i]) << (56 - 8*i)
+			}
+			if got != want {
+				t.Errorf("%q: got %x, want %x", text[from:to], got, want)
+			}
+		}
+	}
+	long := "/usr/bin/one/usr/bin/two"
+	if got := textindex.NewExact([]textindex.Key{{long, 1}, {"/usr/bin/x", 2}}).Find(textindex.WordsOf("/usr/bin/xxx/usr/bin/two")); !slices.Equal(got, []int32{1}) {
+		t.Errorf("got %v", got)
+	}
+	if textindex.NewExact(nil) != nil || textindex.NewAffixes(nil, true) != nil || textindex.NewAffixes([]textindex.Key{{"", 1}}, false) != nil {
 		t.Error("got an index of nothing")
 	}
 }

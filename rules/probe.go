@@ -1,0 +1,99 @@
+package rules
+
+import (
+	"unicode/utf8"
+
+	"github.com/weir-eql/weir/event"
+	"github.com/weir-eql/weir/internal/textindex"
+)
+
+// A probe is the part of a field's index that finds the units that a gate and the index patterns leave. Behind most gates
+// that is a few texts of a few fields: an event isn't looked up in what nothing can come of.
+type probe struct {
+	slot                 event.Slot
+	exact                *textindex.Exact
+	prefix, rest, suffix affixes
+	parts                *textindex.Parts
+}
+
+// affixes are beginnings or ends of texts: a list while they are few.
+type affixes struct {
+	few  *textindex.Affixes
+	many *textindex.Trie // of the whole field
+}
+
+// fewAffixes is how many beginnings or ends are compared one after the other.
+const fewAffixes = 48
+
+// fieldKeys are the texts that a field is looked up for.
+type fieldKeys struct{ exact, prefix, rest, suffix []textindex.Key }
+
+// addProbe adds what of a field's index finds the allowed units, if there is any.
+func (v *view) addProbe(f *fieldIndex) {
+	p := probe{slot: f.slot, exact: textindex.NewExact(v.wanted(f.keys.exact))}
+	p.prefix = v.affixes(f.keys.prefix, f.prefix, false)
+	p.rest = v.affixes(f.keys.rest, f.rest, false)
+	p.suffix = v.affixes(f.keys.suffix, f.suffix, true)
+	if hasBit(v.parts, int32(f.slot)) {
+		p.parts = f.parts
+	}
+	if p != (probe{slot: f.slot}) {
+		v.probes = append(v.probes, p)
+	}
+}
+
+// wanted returns the keys of allowed units.
+func (v *view) wanted(keys []textindex.Key) []textindex.Key {
+	var own []textindex.Key
+	for _, k := range keys {
+		if hasBit(v.allowed, k.ID) {
+			own = append(own, k)
+		}
+	}
+	v.keys += len(own)
+	return own
+}
+
+func (v *view) affixes(keys []textindex.Key, many *textindex.Trie, backward bool) affixes {
+	own := v.wanted(keys)
+	few := textindex.NewAffixes(own, backward)
+	if few != nil && few.Len() > fewAffixes {
+		v.keys -= len(own)
+		return affixes{many: many}
+	}
+	return affixes{few: few}
+}
+
+// lookup calls the matcher for every unit that a value may satisfy.
+func (p *probe) lookup(m *Matcher, value event.Value) {
+	text := m.text(value)
+	w := textindex.WordsOf(text)
+	if p.exact != nil {
+		for _, u := range p.exact.Find(w) {
+			m.consider(u)
+		}
+	}
+	if p.prefix != (affixes{}) {
+		p.prefix.forward(m, text, w)
+	}
+	if p.rest != (affixes{}) && text != "" {
+		_, size := utf8.DecodeRuneInString(text)
+		p.rest.forward(m, text[size:], textindex.WordsOf(text[size:]))
+	}
+	if p.suffix.few != nil {
+		p.suffix.few.Each(text, w, m.visit)
+	} else if p.suffix.many != nil {
+		p.suffix.many.Backward(text, m.visit)
+	}
+	if p.parts != nil {
+		p.parts.Each(text, m.visit)
+	}
+}
+
+func (a *affixes) forward(m *Matcher, text string, w textindex.Words) {
+	if a.few != nil {
+		a.few.Each(text, w, m.visit)
+	} else {
+		a.many.Forward(text, m.visit)
+	}
+}
