@@ -106,6 +106,7 @@ type State struct {
 type Order struct {
 	Lateness        time.Duration `yaml:"lateness" doc:"how long a sequence waits for earlier events of its host"`
 	FutureTolerance time.Duration `yaml:"future_tolerance" doc:"how far an event's time may be ahead of the record's"`
+	TopicWait       time.Duration `yaml:"topic_wait" doc:"with several input topics: how long events of one wait for another that has unread records and brings none; one that brings some is waited for as long as it takes"`
 }
 
 // Commit configures commits.
@@ -189,7 +190,7 @@ func Default() *Config {
 		Group:  "weir",
 		Rules:  Rules{Reload: 5 * time.Second},
 		State:  State{Dir: "weir-state", MemtableMB: 32, CacheMB: 16},
-		Order:  Order{Lateness: 2 * time.Second, FutureTolerance: 5 * time.Minute},
+		Order:  Order{Lateness: 2 * time.Second, FutureTolerance: 5 * time.Minute, TopicWait: time.Minute},
 		Commit: Commit{Interval: 100 * time.Millisecond},
 
 		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second, Delivery: ExactlyOnce,

@@ -77,7 +77,7 @@ func TestEverything(t *testing.T) {
 		"topics.create": "false", "topics.replication_factor": "3", "group": "g", "instance": "i", "group_instance": "gi", "leave_group": "true",
 		"data_streams": "x=logs-a-b", "rules.paths": dir, "rules.shipped": "true", "rules.reload": "3s", "rules.host_keys": "a.b",
 		"state.dir": dir, "state.memtable_mb": "8", "state.cache_mb": "9", "state.standby": "1",
-		"order.lateness": "3s", "order.future_tolerance": "1m", "commit.interval": "1s",
+		"order.lateness": "3s", "order.future_tolerance": "1m", "order.topic_wait": "4s", "commit.interval": "1s",
 		"session_timeout": "11s", "transaction_timeout": "12s", "delivery": "exactly_once",
 		"limits.event_bytes": "10_000", "limits.partials_per_rule": "1", "limits.partials": "2", "limits.buffered": "3", "limits.buffered_bytes": "9",
 		"dedupe.window": "4s", "dedupe.ids": "8", "limits.hosts": "4", "limits.per_key": "5", "limits.matches_per_event": "6",
@@ -101,7 +101,7 @@ func TestEverything(t *testing.T) {
 	file.WriteString("group: g\ninstance: i\ngroup_instance: gi\nleave_group: true\ndata_streams:\n  x: logs-a-b\n")
 	fmt.Fprintf(&file, "fields: {a.b: version}\nfields_files: [%s]\n", mapping)
 	fmt.Fprintf(&file, "rules:\n  paths: %s\n  shipped: true\n  reload: 3s\n  host_keys:\n    - a.b\nstate: {dir: %s, memtable_mb: 8, cache_mb: 9, standby: 1}\n", dir, dir)
-	file.WriteString(`order: {lateness: 3s, future_tolerance: 1m}
+	file.WriteString(`order: {lateness: 3s, future_tolerance: 1m, topic_wait: 4s}
 commit: {interval: 1s}
 session_timeout: 11s
 transaction_timeout: 12s

@@ -219,6 +219,7 @@ func (l *loader) validateTimes() {
 	}{
 		{"order.lateness", c.Order.Lateness, time.Millisecond, 24 * time.Hour},
 		{"order.future_tolerance", c.Order.FutureTolerance, time.Millisecond, 24 * time.Hour},
+		{"order.topic_wait", c.Order.TopicWait, time.Second, 24 * time.Hour},
 		{"commit.interval", c.Commit.Interval, time.Millisecond, time.Minute},
 		{"session_timeout", c.SessionTimeout, time.Second, 30 * time.Minute},
 		{"transaction_timeout", c.TransactionTimeout, time.Second, 15 * time.Minute},

@@ -34,6 +34,12 @@ func (s *Service) batch(ctx context.Context) error {
 			break
 		}
 	}
+	if len(s.cfg.Topics) > 1 {
+		s.align(ctx, true)
+		if err := s.process(); err != nil {
+			return err
+		}
+	}
 	if err := s.idle(ctx); err != nil {
 		return err
 	}
@@ -83,6 +89,7 @@ func (s *Service) poll(ctx context.Context, until time.Time) error {
 	if len(strays) > 0 {
 		return fmt.Errorf("records of partitions %v came before they were assigned", strays)
 	}
+	s.align(ctx, false)
 	return s.process()
 }
 
@@ -110,19 +117,19 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 
 // take notes fetched records for the worker. Transaction markers only move the position.
 func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
+	if l := m.lane(p.Topic); l != nil {
+		m.hold(l, p)
+		return
+	}
 	m.noteRead(p)
-	records := 0
+	before := len(m.records)
 	for _, r := range p.Records {
 		if !r.Attrs.IsControl() {
 			m.records = append(m.records, toRecord(r))
 			m.fetched = append(m.fetched, r)
-			m.newest = max(m.newest, r.Timestamp.UnixMilli())
-			records++
 		}
 	}
-	if records > 0 {
-		m.lastSeen = now
-	}
+	m.took(m.records[before:], now)
 }
 
 // forget gives up the records that were processed, and their memory back to the client.
@@ -152,7 +159,7 @@ func toRecord(r *kgo.Record) pipeline.Record {
 	return rec
 }
 
-// process lets the workers run what was fetched for them. Records of several topics are merged by record time.
+// process lets the workers run what was fetched for them.
 func (s *Service) process() error {
 	var busy []*member
 	for _, m := range s.members {
@@ -164,9 +171,6 @@ func (s *Service) process() error {
 		return nil
 	}
 	err := eachWorker(busy, func(m *member) error {
-		if len(s.cfg.Topics) > 1 {
-			mergeTopics(m.records)
-		}
 		before := m.worker.RecordClock()
 		err := s.preparers.process(m.worker, m.records)
 		if m.worker.RecordClock() != before {

@@ -58,6 +58,8 @@ type Config struct {
 	// IdleAfter is how long a partition has to be silent and caught up before the wall clock moves its
 	// watermarks; default 500 ms.
 	IdleAfter time.Duration
+	// TopicWait is how long records of one input topic wait for another one that has unread records and brings none; default 1 min.
+	TopicWait time.Duration
 
 	FetchMaxBytes          int32 // per broker and fetch; default 32 MiB
 	FetchMaxPartitionBytes int32 // default 1 MiB
@@ -76,6 +78,7 @@ func (c *Config) EnsureDefaults() {
 	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, 10*time.Second)
 	c.StandbyGrace = cmp.Or(c.StandbyGrace, 5*time.Minute)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 500*time.Millisecond)
+	c.TopicWait = cmp.Or(c.TopicWait, time.Minute)
 	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 32<<20)
 	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 1<<20)
 	c.BatchRecords = cmp.Or(c.BatchRecords, 20_000)

@@ -27,6 +27,8 @@ type Metrics struct {
 	sinkErrors    *prometheus.CounterVec
 	sinkHeld      prometheus.Gauge
 	lost          *prometheus.CounterVec
+	held          *prometheus.GaugeVec
+	topicWait     *prometheus.CounterVec
 	stateSize     *prometheus.GaugeVec
 	sized         time.Time
 }
@@ -86,12 +88,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_input_records_lost_total", Help: "Offsets of the input that were deleted before they were read.",
 		}, []string{"topic", "partition"}),
+		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_input_held_records", Help: "Records of an input topic that wait for another one to catch up; none with one topic.",
+		}, []string{"topic", "partition"}),
+		topicWait: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_topic_wait_exceeded_total",
+			Help: "Times that an input topic had unread records and brought none for order.topic_wait, so that the others went on without it.",
+		}, []string{"topic", "partition"}),
 		stateSize: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
 	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.standby, m.standbyBehind, m.rebalances, m.takenOver, m.restored, m.restarts,
-		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.stateSize)
+		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.held, m.topicWait, m.stateSize)
 	for _, sink := range []string{"alerts", "dead_letters", "changelog", "rekey", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
 			m.sinkErrors.WithLabelValues(sink, reason)
@@ -155,6 +164,23 @@ func (m *Metrics) inputLost(topic string, partition int32, offsets int64) {
 	}
 }
 
+func (m *Metrics) inputHeld(members map[int32]*member) {
+	if m == nil {
+		return
+	}
+	for n, mem := range members {
+		for _, l := range mem.lanes {
+			m.held.WithLabelValues(l.topic, strconv.Itoa(int(n))).Set(float64(l.len()))
+		}
+	}
+}
+
+func (m *Metrics) topicWaitExceeded(topic string, partition int32) {
+	if m != nil {
+		m.topicWait.WithLabelValues(topic, strconv.Itoa(int(partition))).Inc()
+	}
+}
+
 func (m *Metrics) sinkFailed(cause *SinkError) {
 	if m != nil {
 		m.sinkErrors.WithLabelValues(cause.Sink, cause.Reason).Inc()
@@ -213,6 +239,7 @@ func (m *Metrics) forget(partition int32) {
 	}
 	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
 	m.lag.DeletePartialMatch(label)
+	m.held.DeletePartialMatch(label)
 	m.recordLag.DeletePartialMatch(label)
 	m.restore.DeletePartialMatch(label)
 }

@@ -76,13 +76,10 @@ func (s *Service) orphaned(partitions []int32, newest time.Time) error {
 		strings.Join(s.cfg.Brokers, ","), s.cfg.Group, newest.Format("2006-01-02T15:04:05.000"), s.cfg.ChangelogTopic)
 }
 
-// noteLost counts and reports the records of a topic that were deleted before they were read: those from the member's
-// position up to the start of the log.
+// noteLost counts and reports the records of a topic that were deleted before they were read: those from where the member
+// has read to, up to the start of the log.
 func (s *Service) noteLost(m *member, topic string, start int64) {
-	from, ok := m.positions[topic]
-	if !ok {
-		from, ok = m.committed[topic]
-	}
+	from, ok := m.fetchedTo(topic)
 	if !ok {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -35,14 +34,15 @@ type RangeOptions struct {
 // Range reads a part of topics from beginning to end, as it was when it was opened. It commits nothing and joins
 // no group. It is a replay.Source, for one goroutine.
 type Range struct {
-	ctx    context.Context //nolint:containedctx // a source is read without a context; this one ends it
-	cl     *kgo.Client
-	queue  []pipeline.Record
-	next   int
-	parts  map[topicPartition]*rangePart
-	topics int
-	open   int
-	total  int64
+	ctx     context.Context //nolint:containedctx // a source is read without a context; this one ends it
+	cl      *kgo.Client
+	queue   []pipeline.Record
+	next    int
+	parts   map[topicPartition]*rangePart
+	topics  []string // ascending
+	numbers []int32  // of the partitions, ascending
+	open    int
+	total   int64
 }
 
 // topicPartition names a partition of a topic.
@@ -55,8 +55,7 @@ type topicPartition struct {
 type rangePart struct {
 	warm, from, to int64
 	next           int64
-	held           []pipeline.Record // fetched, not released yet
-	newest         int64             // newest record time so far; math.MinInt64 before the first record
+	held           lane // fetched, not released yet
 	paused         bool
 	done           bool
 }
@@ -75,7 +74,7 @@ func OpenRange(ctx context.Context, cfg Config, o RangeOptions, log *slog.Logger
 	}
 	admin := kadm.NewClient(base)
 	defer admin.Close()
-	r := &Range{ctx: ctx, parts: map[topicPartition]*rangePart{}, topics: len(o.Topics)}
+	r := &Range{ctx: ctx, parts: map[topicPartition]*rangePart{}, topics: slices.Sorted(slices.Values(o.Topics))}
 	if err := r.resolve(ctx, admin, o); err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func (r *Range) resolve(ctx context.Context, admin *kadm.Client, o RangeOptions)
 		tp := topicPartition{end.Topic, end.Partition}
 		start, _ := starts.Lookup(end.Topic, end.Partition)
 		clamp := func(at int64) int64 { return min(max(at, start.Offset), end.Offset) }
-		p := &rangePart{newest: math.MinInt64, from: clamp(from[tp]), to: clamp(to[tp]), warm: clamp(min(warm[tp], from[tp]))}
+		p := &rangePart{held: lane{topic: end.Topic}, from: clamp(from[tp]), to: clamp(to[tp]), warm: clamp(min(warm[tp], from[tp]))}
 		if o.From.ByOffset && o.WarmUp > 0 { // how far back a time lies is not known: begin at the start
 			p.warm = start.Offset
 		}
@@ -139,7 +138,11 @@ func (r *Range) resolve(ctx context.Context, admin *kadm.Client, o RangeOptions)
 			r.total += p.to - p.warm
 		}
 		r.parts[tp] = p
+		if !slices.Contains(r.numbers, tp.partition) {
+			r.numbers = append(r.numbers, tp.partition)
+		}
 	})
+	slices.Sort(r.numbers)
 	return nil
 }
 
@@ -221,8 +224,7 @@ func (r *Range) fetch() error {
 			}
 			p.next = rec.Offset + 1
 			if !rec.Attrs.IsControl() {
-				p.held = append(p.held, toRecord(rec))
-				p.newest = max(p.newest, rec.Timestamp.UnixMilli())
+				p.held.add(rec)
 			}
 		}
 		last := f.Records
@@ -235,46 +237,34 @@ func (r *Range) fetch() error {
 	return nil
 }
 
-// release moves what may be processed now into the queue. With several topics a partition's records wait until
-// the same partition of the other topics has passed their record time.
+// release moves what may be processed now into the queue. With several topics a partition's records wait until it is known that
+// those of the same partition of other topics come later.
 func (r *Range) release() {
-	if r.topics == 1 {
-		for _, p := range r.parts {
-			r.queue = append(r.queue, p.held...)
-			p.held = nil
+	for _, n := range r.numbers {
+		var lanes []*lane
+		for _, topic := range r.topics {
+			p := r.parts[topicPartition{topic, n}]
+			if p == nil {
+				continue
+			}
+			p.held.waits = !p.done && len(r.topics) > 1
+			lanes = append(lanes, &p.held)
 		}
-		return
-	}
-	limits := map[int32]int64{}
-	for tp, p := range r.parts {
-		at := p.newest
-		if p.done {
-			at = math.MaxInt64
-		}
-		if old, ok := limits[tp.partition]; !ok || at < old {
-			limits[tp.partition] = at
-		}
+		release(lanes, func(h laneRecord) { r.queue = append(r.queue, h.Record) })
 	}
 	for tp, p := range r.parts {
-		n := 0
-		for n < len(p.held) && p.held[n].Time < limits[tp.partition] {
-			n++
-		}
-		r.queue = append(r.queue, p.held[:n]...)
-		p.held = p.held[n:]
-		r.throttle(tp, p, limits[tp.partition])
+		r.throttle(tp, p)
 	}
-	mergeTopics(r.queue)
 }
 
-// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up. The one that
-// sets the limit is never paused.
-func (r *Range) throttle(tp topicPartition, p *rangePart, limit int64) {
+// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up. One that the others wait for is never paused:
+// it holds nothing.
+func (r *Range) throttle(tp topicPartition, p *rangePart) {
 	if p.done {
 		return
 	}
 	which := map[string][]int32{tp.topic: {tp.partition}}
-	switch ahead := len(p.held) > maxHeld && p.newest > limit; {
+	switch ahead := p.held.len() > maxHeld; {
 	case ahead && !p.paused:
 		p.paused = true
 		r.cl.PauseFetchPartitions(which)

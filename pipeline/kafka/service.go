@@ -31,6 +31,7 @@ type Service struct {
 	seen    *hostTable
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
+	askedAt time.Time // when it was last asked which topics that hold others up are at their ends
 	served  bool      // something was committed since the start of the process
 	leave   bool      // the group is to be left with the client
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
@@ -60,7 +61,8 @@ type member struct {
 	worker    *pipeline.Worker
 	records   []pipeline.Record
 	fetched   []*kgo.Record    // those that records came from, whose memory they share
-	positions map[string]int64 // by topic: the next offset to read; none where nothing was read since it was assigned or set back
+	lanes     []*inputLane     // what is held back, by topic; none where there is one input topic
+	positions map[string]int64 // by topic: the next offset to process; none where nothing was read since it was assigned or set back
 	committed map[string]int64 // by topic: the committed offset; none where there is none
 	starts    map[string]int64 // by topic: the start of the log when the partition was taken over
 	ends      map[string]int64 // by topic: the end of the log when it was last fetched

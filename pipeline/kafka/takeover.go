@@ -273,6 +273,7 @@ func (s *Service) rewind() {
 			set[topic][n] = kgo.EpochOffset{Epoch: -1, Offset: m.restart(topic)}
 		}
 		m.forget()
+		s.clearLanes(m)
 		m.rekey.rewind()
 		clear(m.positions)
 		clear(m.ends)
@@ -330,7 +331,7 @@ func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) 
 	now := s.deps.Now()
 	m := &member{
 		number: n, worker: w, positions: map[string]int64{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
-		lastSeen: now, clockSeen: now, seek: map[string]int64{},
+		lastSeen: now, clockSeen: now, seek: map[string]int64{}, lanes: newLanes(s.cfg.Topics),
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {
 		m.changelog = cp.Changelog
@@ -338,10 +339,13 @@ func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) 
 	return m
 }
 
+// resume has a partition fetched, but for topics that are ahead of others.
 func (s *Service) resume(n int32) {
 	topics := map[string][]int32{}
 	for _, t := range s.cfg.consumed() {
-		topics[t] = []int32{n}
+		if l := s.members[n].lane(t); l == nil || !l.paused {
+			topics[t] = []int32{n}
+		}
 	}
 	s.cl.ResumeFetchPartitions(topics)
 }

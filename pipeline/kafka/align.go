@@ -1,0 +1,244 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-eql/weir/pipeline"
+)
+
+// Where there are several input topics, records of the one that is ahead are held back until the others have brought theirs, or are known
+// to be at their ends. What is held back isn't processed, so its offsets aren't committed. See docs/adr/0015.
+
+// inputLane is the lane of one input topic on a partition of ours.
+type inputLane struct {
+	lane
+	fetched bool
+	next    int64         // the offset to be fetched next
+	paused  bool          // too much is held back: it isn't fetched
+	asked   time.Time     // when others were last seen to wait for it, and it had more to bring; zero where they don't
+	waited  time.Duration // how long they have waited so
+	givenUp bool          // they don't any more, until it brings something
+}
+
+// position returns the offset up to which all was handed on.
+func (l *inputLane) position() int64 {
+	if l.len() > 0 {
+		return l.records[l.first].Offset
+	}
+	return l.next
+}
+
+// brought notes that others need not wait: there are records, or there are none to come.
+func (l *inputLane) brought() { l.asked, l.waited, l.givenUp = time.Time{}, 0, false }
+
+// newLanes returns the lanes of a partition, none where there is one topic.
+func newLanes(topics []string) (lanes []*inputLane) {
+	if len(topics) < 2 {
+		return nil
+	}
+	for _, topic := range slices.Sorted(slices.Values(topics)) {
+		lanes = append(lanes, &inputLane{lane: lane{topic: topic}})
+	}
+	return lanes
+}
+
+func (m *member) lane(topic string) *inputLane {
+	i := slices.IndexFunc(m.lanes, func(l *inputLane) bool { return l.topic == topic })
+	if i < 0 {
+		return nil
+	}
+	return m.lanes[i]
+}
+
+// hold notes fetched records in their lane.
+func (m *member) hold(l *inputLane, p kgo.FetchTopicPartition) {
+	l.brought()
+	for _, r := range p.Records {
+		if !r.Attrs.IsControl() {
+			l.add(r)
+		}
+	}
+	l.fetched, l.next = true, p.Records[len(p.Records)-1].Offset+1
+	m.ends[p.Topic] = max(p.HighWatermark, l.next)
+}
+
+// fetchedTo returns the offset up to which a topic was read, false where that isn't known.
+func (m *member) fetchedTo(topic string) (int64, bool) {
+	if l := m.lane(topic); l != nil && l.fetched {
+		return l.next, true
+	}
+	if at, ok := m.positions[topic]; ok {
+		return at, true
+	}
+	at, ok := m.committed[topic]
+	return at, ok
+}
+
+// handOn moves what may be processed from the lanes to the worker's records. atEnd says of an empty lane that nothing is there to be fetched.
+func (m *member) handOn(now time.Time, atEnd func(*inputLane) bool) {
+	lanes := make([]*lane, 0, len(m.lanes))
+	for _, l := range m.lanes {
+		l.waits = !l.givenUp && (atEnd == nil || !atEnd(l))
+		lanes = append(lanes, &l.lane)
+	}
+	before := len(m.records)
+	release(lanes, func(h laneRecord) {
+		m.records = append(m.records, h.Record)
+		m.fetched = append(m.fetched, h.from)
+	})
+	m.took(m.records[before:], now)
+	for _, l := range m.lanes {
+		if l.fetched {
+			m.positions[l.topic] = l.position()
+		}
+	}
+}
+
+// blocked reports whether records are held back.
+func (m *member) blocked() bool {
+	return slices.ContainsFunc(m.lanes, func(l *inputLane) bool { return l.len() > 0 })
+}
+
+// clearLanes forgets what is held back.
+func (s *Service) clearLanes(m *member) {
+	for _, l := range m.lanes {
+		l.clear()
+		l.brought()
+		l.fetched = false
+		s.pauseLane(m, l, false)
+	}
+}
+
+// longestAsk bounds how long the ends of topics are asked for: the group waits for us meanwhile.
+const longestAsk = 2 * time.Second
+
+// align hands on what was fetched of several topics, as far as its order is known. last says that the batch ends with it.
+func (s *Service) align(ctx context.Context, last bool) {
+	if len(s.cfg.Topics) < 2 {
+		return
+	}
+	now := s.deps.Now()
+	share := s.laneShare()
+	ask := last || now.Sub(s.askedAt) >= s.cfg.CommitInterval/4
+	var blocked []*member
+	for _, m := range s.members {
+		m.handOn(now, nil)
+		if m.blocked() {
+			blocked = append(blocked, m)
+			ask = ask || slices.ContainsFunc(m.lanes, func(l *inputLane) bool { return !l.paused && l.bytes > share/2 })
+		}
+	}
+	if len(blocked) > 0 && ask && ctx.Err() == nil && !s.pendingChange() {
+		s.awaitSlower(ctx, blocked, now)
+	}
+	for _, m := range s.members {
+		for _, l := range m.lanes {
+			s.pauseLane(m, l, l.bytes > share || l.paused && l.bytes > share/2)
+		}
+	}
+	if last {
+		s.deps.Metrics.inputHeld(s.members)
+	}
+}
+
+// laneShare is how much one lane may hold before it isn't fetched any more.
+func (s *Service) laneShare() int {
+	lanes := max(1, len(s.members)*len(s.cfg.Topics))
+	return max(2*int(s.cfg.FetchMaxBytes)/lanes, 64<<10)
+}
+
+// pauseLane stops or resumes fetching a topic's partition.
+func (s *Service) pauseLane(m *member, l *inputLane, pause bool) {
+	if l.paused == pause {
+		return
+	}
+	l.paused = pause
+	which := map[string][]int32{l.topic: {m.number}}
+	if pause {
+		s.cl.PauseFetchPartitions(which)
+	} else {
+		s.cl.ResumeFetchPartitions(which)
+	}
+}
+
+// waitFor counts the time in which others wait for a topic, up to longest between two calls: more means that we stood still, not the topic.
+func (l *inputLane) waitFor(now time.Time, longest time.Duration) {
+	if !l.asked.IsZero() {
+		l.waited += min(now.Sub(l.asked), longest)
+	}
+	l.asked = now
+}
+
+// awaitSlower finds out which of the topics that hold others up are at their ends, and which bring nothing though they aren't.
+func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.Time) {
+	s.askedAt = now
+	var topics []string
+	for _, m := range blocked {
+		for _, l := range m.lanes {
+			if l.len() == 0 && !l.givenUp && !slices.Contains(topics, l.topic) {
+				topics = append(topics, l.topic)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, longestAsk)
+	defer cancel()
+	ends, err := s.admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		s.log.Debug("the ends of input topics are not known", slog.Any("error", err))
+	}
+	for _, m := range blocked {
+		atEnd := map[*inputLane]bool{}
+		for _, l := range m.lanes {
+			switch {
+			case l.len() > 0 || l.givenUp:
+			case m.isAtEnd(l, ends):
+				l.brought()
+				atEnd[l] = true
+			default:
+				l.waitFor(now, max(longestAsk, 2*s.cfg.CommitInterval))
+				if l.waited >= s.cfg.TopicWait {
+					s.giveUp(m, l)
+				}
+			}
+		}
+		m.handOn(now, func(l *inputLane) bool { return atEnd[l] })
+	}
+}
+
+// isAtEnd reports whether all of a topic's partition was fetched. What was not read since the assignment stands where it is committed.
+func (m *member) isAtEnd(l *inputLane, ends kadm.ListedOffsets) bool {
+	end, ok := ends.Lookup(l.topic, m.number)
+	if !ok || end.Err != nil {
+		return false
+	}
+	at := m.restart(l.topic)
+	if l.fetched {
+		at = l.next
+	}
+	return at >= end.Offset
+}
+
+// giveUp lets others go on without a topic that has records and brings none.
+func (s *Service) giveUp(m *member, l *inputLane) {
+	l.givenUp = true
+	s.deps.Metrics.topicWaitExceeded(l.topic, m.number)
+	s.log.Warn("an input topic brings no records though there are some: events of the other topics don't wait for it any longer, "+
+		"and its own are late when they come", slog.String("topic", l.topic), slog.Int("partition", int(m.number)),
+		slog.Duration("topic_wait", s.cfg.TopicWait))
+}
+
+// took notes that records go to the worker.
+func (m *member) took(records []pipeline.Record, now time.Time) {
+	for i := range records {
+		m.newest = max(m.newest, records[i].Time)
+	}
+	if len(records) > 0 {
+		m.lastSeen = now
+	}
+}
