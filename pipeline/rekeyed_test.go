@@ -285,6 +285,41 @@ func TestBacktestJoinsPartitions(t *testing.T) {
 	}
 }
 
+// TestEndedPartitionHoldsNothingUp: in a replay, a partition that ends long before the others doesn't make the joining worker wait for the end of
+// the input with what they send. What is decided by the clock of the others has no open end.
+func TestEndedPartitionHoldsNothingUp(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{
+		"stays": `sequence by user.name with maxspan=1s [process where process.name == "sudo"] ![process where process.name == "logout"]`,
+	}, nil)
+	const t0 = 1_790_000_000_000
+	var records []pipeline.Record
+	add := func(partition int32, user, process string, at int64) {
+		records = append(records, pipeline.Record{
+			Topic: "t", Partition: partition, Offset: int64(len(records)), Time: t0 + at, Clock: pipeline.ClockLogAppend,
+			Value: fmt.Appendf(nil, `{"@timestamp":%d,"event":{"category":"process"},"host":{"id":"h%d"},"user":{"name":%q},"process":{"name":%q}}`,
+				t0+at, partition, user, process),
+		})
+	}
+	add(0, "early", "sudo", 0)
+	for i := range 20_000 {
+		add(1, fmt.Sprint("u", i), "sudo", int64(i)*100)
+	}
+	ends := map[bool]int{}
+	_, err := replay.Backtest(t.Context(), replay.FromRecords(records), replay.Options{
+		Config: config(set),
+		Alert: func(a pipeline.Alert) error {
+			ends[strings.Contains(string(a.Body), `"open_end":true`)]++
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open := ends[true]; ends[true]+ends[false] != len(records) || open == 0 || open > 100 {
+		t.Errorf("%d alerts of %d have an open end, want those of the last seconds", open, ends[true]+ends[false])
+	}
+}
+
 // TestTargetIsAFunctionOfItsLog: with late events too, what a target makes of its log of the re-key topic doesn't depend on batches,
 // aborts and kills.
 func TestTargetIsAFunctionOfItsLog(t *testing.T) {

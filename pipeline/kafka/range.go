@@ -43,6 +43,15 @@ type Range struct {
 	numbers []int32  // of the partitions, ascending
 	open    int
 	total   int64
+
+	released, returned int64 // records that went to the queue, and from it
+	ends               []rangeEnd
+}
+
+// rangeEnd is a partition that ends with the records that were released before it.
+type rangeEnd struct {
+	partition int32
+	released  int64
 }
 
 // topicPartition names a partition of a topic.
@@ -204,7 +213,17 @@ func (r *Range) Next() (pipeline.Record, error) {
 		}
 	}
 	r.next++
+	r.returned++
 	return r.queue[r.next-1], nil
+}
+
+// Ended returns the partitions of which Next has returned the last record since the last call.
+func (r *Range) Ended() (partitions []int32) {
+	for len(r.ends) > 0 && r.ends[0].released <= r.returned {
+		partitions = append(partitions, r.ends[0].partition)
+		r.ends = r.ends[1:]
+	}
+	return partitions
 }
 
 // fetch polls once and holds what came.
@@ -240,8 +259,9 @@ func (r *Range) fetch() error {
 // release moves what may be processed now into the queue. With several topics a partition's records wait until it is known that
 // those of the same partition of other topics come later.
 func (r *Range) release() {
-	for _, n := range r.numbers {
+	for _, n := range slices.Clone(r.numbers) {
 		var lanes []*lane
+		left := false
 		for _, topic := range r.topics {
 			p := r.parts[topicPartition{topic, n}]
 			if p == nil {
@@ -250,7 +270,18 @@ func (r *Range) release() {
 			p.held.waits = !p.done && len(r.topics) > 1
 			lanes = append(lanes, &p.held)
 		}
-		release(lanes, func(h laneRecord) { r.queue = append(r.queue, h.Record) })
+		release(lanes, func(h laneRecord) {
+			r.queue = append(r.queue, h.Record)
+			r.released++
+		})
+		for _, topic := range r.topics {
+			p := r.parts[topicPartition{topic, n}]
+			left = left || p != nil && (!p.done || p.held.len() > 0)
+		}
+		if !left {
+			r.ends = append(r.ends, rangeEnd{n, r.released})
+			r.numbers = slices.DeleteFunc(r.numbers, func(o int32) bool { return o == n })
+		}
 	}
 	for tp, p := range r.parts {
 		r.throttle(tp, p)

@@ -24,6 +24,7 @@ type chunk struct {
 	lines  int64  // in raw, and blank ones before them
 	batch  pipeline.Batch
 	groups []group // the records by partition, where the stream has several
+	ended  []int32 // partitions that end with the chunk
 	ready  chan struct{}
 	err    error // what came behind the records; io.EOF at the end
 	next   int   // the record that is consumed next

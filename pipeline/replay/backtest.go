@@ -73,7 +73,7 @@ func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	}
 	o.Config = joined(o.Config, src)
 	b := &backtest{
-		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{},
+		o: o, store: state.OpenMemory(), workers: map[int32]*pipeline.Worker{}, ended: map[int32]bool{},
 		result: &Result{DeadLetters: map[string]int{}},
 	}
 	for _, c := range o.Config.Set.Rules() {
@@ -90,6 +90,7 @@ type backtest struct {
 	order   []int32
 	target  *pipeline.Worker // joins the events of all partitions; nil where nothing has to be joined
 	passed  int64            // records that were passed to it
+	ended   map[int32]bool   // partitions that have no more records
 	held    int              // records since the last commit
 	bytes   int
 	result  *Result

@@ -173,6 +173,9 @@ func (b *backtest) runRecords(ctx context.Context, src Source) error {
 				return err
 			}
 		}
+		if err := b.passEnded(c.ended); err != nil {
+			return err
+		}
 		if b.target != nil {
 			if err := b.reportOutput(b.target); err != nil {
 				return err
@@ -201,6 +204,9 @@ func fillRecords(c *chunk, src Source) error {
 		}
 		size += len(r.Value)
 		records = append(records, r)
+	}
+	if p, ok := src.(Partitioned); ok {
+		c.ended = p.Ended()
 	}
 	c.batch.Records = records
 	slices.SortStableFunc(records, func(a, b pipeline.Record) int { return cmp.Compare(a.Partition, b.Partition) })

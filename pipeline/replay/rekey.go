@@ -1,6 +1,9 @@
 package replay
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/pipeline/rekey"
 )
@@ -10,6 +13,8 @@ import (
 type Partitioned interface {
 	// Partitions returns the partitions that have records.
 	Partitions() []int32
+	// Ended returns the partitions of which Next has returned the last record since the last call.
+	Ended() []int32
 }
 
 // targetNumber is the number of the worker that joins the events of all partitions. No partition has it.
@@ -58,6 +63,39 @@ func (b *backtest) pass(n int32) error {
 		return err
 	}
 	return b.reportOutput(b.target) // its batch has to end too: it lists everything that came
+}
+
+// passEnded tells the joining worker that partitions have ended, so that it doesn't hold the others' events until all have: an ended one is as far as
+// the one that is furthest.
+func (b *backtest) passEnded(partitions []int32) error {
+	for _, n := range partitions {
+		b.ended[n] = true
+	}
+	if b.target == nil || len(b.ended) == 0 {
+		return nil
+	}
+	var newest int64
+	for n, w := range b.workers {
+		if p, settled := w.Progress(); (settled || b.ended[n]) && !p.Empty {
+			newest = max(newest, p.Clock)
+		}
+	}
+	if newest == 0 {
+		return nil
+	}
+	var report rekey.Report
+	for _, n := range slices.Sorted(maps.Keys(b.ended)) {
+		p := rekey.Progress{Source: n, Empty: true}
+		if w := b.workers[n]; w != nil {
+			p, _ = w.Progress()
+			report.Progress = append(report.Progress, p) // it may have been unsettled up to its end
+		}
+		p.Clock = max(p.Clock, newest)
+		report.Progress = append(report.Progress, p)
+	}
+	record := pipeline.Record{Partition: targetNumber, Offset: b.passed, Value: report.Append(nil)}
+	b.passed++
+	return b.target.ProcessRekeyed([]pipeline.Record{record})
 }
 
 // finishJoined ends the input of the joining worker.

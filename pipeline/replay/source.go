@@ -231,6 +231,7 @@ func Sorted(src Source) (Source, error) {
 type sliceSource struct {
 	records []pipeline.Record
 	next    int
+	last    map[int32]int // of the partitions that haven't ended; nil before the first look
 	close   func() error
 }
 
@@ -252,6 +253,23 @@ func (s *sliceSource) Partitions() (partitions []int32) {
 	for i := range s.records {
 		if n := s.records[i].Partition; !slices.Contains(partitions, n) {
 			partitions = append(partitions, n)
+		}
+	}
+	return partitions
+}
+
+// Ended returns the partitions whose last record was returned since the last call.
+func (s *sliceSource) Ended() (partitions []int32) {
+	if s.last == nil {
+		s.last = map[int32]int{}
+		for i := range s.records {
+			s.last[s.records[i].Partition] = i
+		}
+	}
+	for n, i := range s.last {
+		if i < s.next {
+			partitions = append(partitions, n)
+			delete(s.last, n)
 		}
 	}
 	return partitions
