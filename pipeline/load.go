@@ -15,6 +15,7 @@ import (
 func (w *Worker) Reload() error {
 	w.counts.reset()
 	w.forget()
+	w.loading = true
 	if err := w.load(); err != nil {
 		return fmt.Errorf("partition %d: load state: %w", w.number, err)
 	}
@@ -74,6 +75,7 @@ func (w *Worker) loaded() error {
 		}
 	}
 	w.newHosts = nil
+	w.loading = false
 	return nil
 }
 

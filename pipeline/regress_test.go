@@ -117,3 +117,21 @@ func TestHostAtHandIsNotForgotten(t *testing.T) {
 	wantMatches(t, w, "aa", "A1 B2")
 	wantMatches(t, w, "zz", "A1 B2")
 }
+
+// A worker that begins with a lower cap on waiting events than the one before had gives none of them to its machines early, in whatever order they
+// are read again.
+func TestLowerCapAfterARestart(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, timeQueries, nil)
+	records := timedRecords(pipeline.ClockLogAppend,
+		timed{host: "h", tag: "B", event: 1500, record: 1500}, timed{host: "h", tag: "C", event: 1600, record: 1600},
+		timed{host: "h", tag: "A", event: 1000, record: 1700}, timed{host: "h", tag: "X", event: 90_000, record: 90_000})
+	store := state.OpenMemory()
+	w := workerOf(t, set, store, func(*pipeline.Limits) {})
+	process(t, w, records[:3]...)
+	commit(t, w)
+	w = workerOf(t, set, store, func(l *pipeline.Limits) { l.Buffered = 1 }, records[:3]...)
+	process(t, w, records[3])
+	if got := ruleMatches(w, "pair"); !slices.Equal(got, []string{"A2 B0"}) {
+		t.Errorf("matches %q, want A2 B0", got)
+	}
+}

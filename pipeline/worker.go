@@ -34,6 +34,8 @@ type Worker struct {
 	// The version of the quarantine that resting is of; 0: of none.
 	quarantined uint64
 
+	loading bool // the state isn't complete: between Reload and, where it asks for records, Refilled
+
 	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
 	clockStored  recordClock // as committed

@@ -203,7 +203,7 @@ func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.T
 			default:
 				l.waitFor(now, max(longestAsk, 2*s.cfg.CommitInterval))
 				if l.waited >= s.cfg.TopicWait {
-					s.giveUp(m, l)
+					s.goOnWithout(m, l)
 				}
 			}
 		}
@@ -224,8 +224,8 @@ func (m *member) isAtEnd(l *inputLane, ends kadm.ListedOffsets) bool {
 	return at >= end.Offset
 }
 
-// giveUp lets others go on without a topic that has records and brings none.
-func (s *Service) giveUp(m *member, l *inputLane) {
+// goOnWithout lets others go on without a topic that has records and brings none.
+func (s *Service) goOnWithout(m *member, l *inputLane) {
 	l.givenUp = true
 	s.deps.Metrics.topicWaitExceeded(l.topic, m.number)
 	s.log.Warn("an input topic brings no records though there are some: events of the other topics don't wait for it any longer, "+

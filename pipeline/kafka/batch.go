@@ -316,6 +316,7 @@ func (s *Service) aborted(ctx context.Context, cause error) error {
 	default:
 		s.log.Info("transaction aborted by a rebalance", slog.Any("cause", cause))
 	}
+	s.giveUp()
 	reloaded := make([]*pipeline.Worker, 0, len(s.members))
 	for n, m := range s.members {
 		if err := s.reload(m.worker, s.deps.Store.Partition(n)); err != nil {

@@ -3,11 +3,15 @@ package kafka_test
 import (
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-eql/weir/pipeline"
 )
@@ -56,4 +60,50 @@ func TestWaitingEventsDeleted(t *testing.T) {
 	rec := httptest.NewRecorder()
 	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 	expectText(t, rec.Body.String, `weir_reorder_buffer_lost_total{partition="0"} 1`)
+}
+
+// TestLostPartitionsAreNotReadAgain: a member that the group has thrown out doesn't read again what waited on the partitions that it is about to give up. The
+// group waits for it meanwhile, for as long as it takes to read what came within the lateness.
+func TestLostPartitionsAreNotReadAgain(t *testing.T) {
+	c := fakeCluster(t, 2)
+	c.pipeline = func() *pipeline.Config {
+		p := pipelineConfig(t)
+		p.Order.Lateness = time.Hour
+		return p
+	}
+	log := &logLines{t: t}
+	cfg := c.config()
+	cfg.CommitInterval = time.Second
+	m := c.startDeps(t, cfg, t.TempDir(), log.deps(time.Now))
+	c.produce(t, "h1", story("h1")...)
+	c.awaitRead(t, c.input)
+	var expel, told atomic.Bool
+	c.fake.ControlKey(int16(kmsg.Heartbeat), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if !expel.Load() || told.Load() {
+			return nil, nil, false
+		}
+		resp := kreq.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.UnknownMemberID.Code
+		told.Store(true)
+		return resp, nil, true
+	})
+	c.fake.ControlKey(int16(kmsg.TxnOffsetCommit), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if !expel.Load() {
+			return nil, nil, false
+		}
+		expel.Store(false)
+		return unknownMember(kreq.(*kmsg.TxnOffsetCommitRequest)), nil, true
+	})
+	c.produce(t, "h1", story("h1")...) // in a batch that lasts until the group has said that it goes on without us
+	expel.Store(true)
+	c.awaitRead(t, c.input)
+	m.stop()
+	if lines := log.find("transaction aborted by a rebalance"); len(lines) != 1 {
+		t.Errorf("%d transactions were aborted, want one", len(lines))
+	}
+	if lines := log.find("waiting events read again"); len(lines) != 1 {
+		t.Errorf("what waited was read again %d times, want once, by who took over: %q", len(lines), lines)
+	}
 }

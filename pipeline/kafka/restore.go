@@ -205,7 +205,9 @@ func (r *restorer) run(ctx context.Context) error {
 		}
 		r.noteWaiting()
 	}
-	s.log.Info("state restored", slog.Int("changelog_records", r.records))
+	if r.records > 0 { // else there were but markers
+		s.log.Info("state restored", slog.Int("changelog_records", r.records))
+	}
 	return nil
 }
 

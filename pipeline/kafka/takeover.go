@@ -22,11 +22,7 @@ import (
 // are new the state is restored on other goroutines, while the rest goes on; those whose state is there begin to work.
 // Nothing is uncommitted when it is called.
 func (s *Service) syncAssignment(ctx context.Context) error {
-	s.give(func(partitions []int32) {
-		for _, n := range partitions {
-			s.drop(n)
-		}
-	})
+	s.giveUp()
 	s.mu.Lock()
 	rebalanced, arrived := s.rebalanced, s.arrived
 	s.rebalanced, s.arrived = false, nil
@@ -51,6 +47,15 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 		s.noteProgress(len(assigned))
 	}
 	return nil
+}
+
+// giveUp drops the partitions that were taken away, and lets the group go on. Nothing of them is uncommitted when it is called, or that was aborted.
+func (s *Service) giveUp() {
+	s.give(func(partitions []int32) {
+		for _, n := range partitions {
+			s.drop(n)
+		}
+	})
 }
 
 // missing returns the assigned partitions that nobody works on or restores.
