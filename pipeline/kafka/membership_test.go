@@ -132,6 +132,34 @@ func TestStaticMemberRestarts(t *testing.T) {
 	}
 }
 
+// TestNobodysPartitions has a static member come back to a group that has two partitions which are nobody's, as where it was killed
+// when it was to give them up: the first plan of the group is cut to that. It has them shared out again.
+func TestNobodysPartitions(t *testing.T) {
+	c := fakeCluster(t, 4)
+	var cut atomic.Bool
+	c.fake.ControlKey(int16(kmsg.SyncGroup), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req, ok := kreq.(*kmsg.SyncGroupRequest)
+		if !ok || len(req.GroupAssignment) != 1 || !cut.CompareAndSwap(false, true) {
+			return nil, nil, false
+		}
+		var a kmsg.ConsumerMemberAssignment
+		if err := a.ReadFrom(req.GroupAssignment[0].MemberAssignment); err != nil {
+			t.Error(err)
+		}
+		for i := range a.Topics {
+			a.Topics[i].Partitions = []int32{2, 3}
+		}
+		req.GroupAssignment[0].MemberAssignment = a.AppendTo(nil)
+		return nil, nil, false
+	})
+	a := c.startStatic(t, "a", t.TempDir(), time.Minute, false)
+	until(t, "all partitions are assigned", func() bool { return a.metric(t, "weir_assigned_partitions", "") == 4 })
+	if !cut.Load() {
+		t.Fatal("no plan was cut: the test shows nothing")
+	}
+}
+
 // TestStaticMemberLeaves stops a static member for good: others take over long before its session is over.
 func TestStaticMemberLeaves(t *testing.T) {
 	c := fakeCluster(t, 4)

@@ -40,6 +40,8 @@ type Service struct {
 	loading  map[int32]*loader        // partitions whose state is being restored
 	standby  *standby                 // nil: no copies are kept
 
+	orphanSearch orphanSearch
+
 	preparers *preparers // of the rule set that runs
 	restores  *progress  // of what is in loading
 
@@ -178,6 +180,7 @@ func (s *Service) isHeld(cause *SinkError) bool {
 func (s *Service) runClient(ctx context.Context) (err error) {
 	s.members, s.loading = map[int32]*member{}, map[int32]*loader{}
 	s.restores.clear()
+	s.orphanSearch = orphanSearch{}
 	s.mu.Lock()
 	s.membership, s.rebalanced, s.arrived, s.warm = newMembership(), false, nil, map[int32]int64{}
 	s.mu.Unlock()

@@ -46,6 +46,7 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	if rebalanced || len(arrived) > 0 {
 		s.noteProgress(len(assigned))
 	}
+	s.seekOrphans(ctx)
 	return nil
 }
 
