@@ -15,12 +15,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline/kafka"
+	"github.com/weir-eql/weir/state"
 )
 
 // plantedFaults returns functions that end or stop the process at a point of a commit, and that err in what commits write to
-// the topics of alerts and of the changelog, as the environment says.
-func plantedFaults(alerts, changelog string) (at func(kafka.Point), tamper func([]*kgo.Record) []*kgo.Record) {
-	f := &faults{path: os.Getenv("CHAOS_FAULT"), plant: os.Getenv("CHAOS_PLANT"), alerts: alerts, changelog: changelog}
+// the topics of alerts and of the changelog, and to the local store, as the environment says.
+func plantedFaults(alerts, changelog string, store *state.Store) (at func(kafka.Point), tamper func([]*kgo.Record) []*kgo.Record) {
+	f := &faults{
+		path: os.Getenv("CHAOS_FAULT"), plant: os.Getenv("CHAOS_PLANT"), process: os.Getenv("CHAOS_PROCESS"),
+		alerts: alerts, changelog: changelog, store: store,
+	}
 	if f.path == "" {
 		return nil, nil
 	}
@@ -29,11 +33,14 @@ func plantedFaults(alerts, changelog string) (at func(kafka.Point), tamper func(
 
 type faults struct {
 	path, plant       string
+	process           string // names this start of a member
 	alerts, changelog string // topics
+	store             *state.Store
 
-	mu     sync.Mutex // a point may be passed by several goroutines at once
-	passed int
-	alert  bool // the commit holds one
+	mu      sync.Mutex // a point may be passed by several goroutines at once
+	passed  int
+	alert   bool            // the commit holds one
+	changes map[int32]int64 // records of the commit for the changelog, by partition
 }
 
 // at ends or stops the process at a point, as the file at path says: "POINT N SIGNAL" sends the process that signal when it
@@ -42,6 +49,9 @@ type faults struct {
 func (f *faults) at(p kafka.Point) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if p == kafka.PointFlushed && f.plant == "checkpoint" {
+		f.runAhead()
+	}
 	raw, err := os.ReadFile(f.path)
 	fields := bytes.Fields(raw)
 	if err != nil || len(fields) < 3 || string(fields[0]) != string(p) || len(fields) > 3 && !f.alert {
@@ -57,11 +67,31 @@ func (f *faults) at(p kafka.Point) {
 	_ = syscall.Kill(os.Getpid(), syscall.Signal(signal))
 }
 
-// tamper notes whether a commit holds an alert, and errs: "alerts" loses one alert in four and doubles another, "state" loses
-// one change of the state in four.
+// runAhead is the error "checkpoint": before the commit the local store is told that it has all changes of it, of which it has none.
+func (f *faults) runAhead() {
+	for n, count := range f.changes {
+		part := f.store.Partition(n)
+		if cp, ok, err := part.Checkpoint(); err == nil && ok {
+			cp.Changelog += count
+			_ = part.Apply(nil, cp)
+		}
+	}
+}
+
+// tamper notes what a commit holds, and errs: "alerts" loses one alert in four and doubles another, "state" loses one change of the
+// state in four. Each alert says which process wrote it.
 func (f *faults) tamper(records []*kgo.Record) []*kgo.Record {
 	f.mu.Lock()
-	f.alert = slices.ContainsFunc(records, func(r *kgo.Record) bool { return r.Topic == f.alerts })
+	f.alert, f.changes = false, map[int32]int64{}
+	for _, r := range records {
+		switch r.Topic {
+		case f.alerts:
+			f.alert = true
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: "chaos.process", Value: []byte(f.process)})
+		case f.changelog:
+			f.changes[r.Partition]++
+		}
+	}
 	f.mu.Unlock()
 	topic := map[string]string{"alerts": f.alerts, "state": f.changelog}[f.plant]
 	if topic == "" {

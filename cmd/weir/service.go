@@ -310,7 +310,7 @@ func (a *app) newEngine(
 	quarantine := pipeline.NewQuarantine(pipeline.QuarantineOptions{
 		CPU: c.Limits.RuleCPU, Partials: c.Limits.RulePartials, Hold: c.Limits.Quarantine, Now: a.now, Logger: log,
 	}, registry)
-	at, tamper := plantedFaults(cfg.AlertTopic, cfg.ChangelogTopic)
+	at, tamper := plantedFaults(cfg.AlertTopic, cfg.ChangelogTopic, store)
 	service := kafka.New(cfg, kafka.Deps{
 		Pipeline: &pipeline.Config{
 			Set: set, Alerts: alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes}), Streams: c.DataStreams,

@@ -21,7 +21,13 @@ type published struct {
 	id   string
 	at   time.Time // when it was seen
 	from string    // partition and offset
+
+	writer process
 }
+
+// writerHeader is the header in which members say which process wrote an alert, as "member/start". The program that is built with the
+// tag chaos has it from CHAOS_PROCESS.
+const writerHeader = "chaos.process"
 
 // alertReader reads the committed alerts while they come.
 type alertReader struct {
@@ -61,12 +67,21 @@ func (a *alertReader) run(ctx context.Context) {
 			}
 			p, err := parseAlert(rec.Value)
 			a.err = errors.Join(a.err, err)
-			p.at, p.from = now, fmt.Sprintf("%d/%d", rec.Partition, rec.Offset)
+			p.at, p.from, p.writer = now, fmt.Sprintf("%d/%d", rec.Partition, rec.Offset), writerOf(rec)
 			a.alerts = append(a.alerts, p)
 			a.lines[p.line] = true
 		}
 		a.mu.Unlock()
 	}
+}
+
+func writerOf(rec *kgo.Record) (p process) {
+	for _, h := range rec.Headers {
+		if h.Key == writerHeader {
+			_, _ = fmt.Sscanf(string(h.Value), "%d/%d", &p.member, &p.start) // else none is known
+		}
+	}
+	return p
 }
 
 func parseAlert(raw []byte) (published, error) {

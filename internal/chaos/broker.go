@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // broker is one node of Apache Kafka that can be killed and started again on its data. Besides the listener of the harness it
@@ -22,6 +26,7 @@ import (
 type broker struct {
 	dir        string // holds data, settings and log
 	libs       string // folder with Kafka's jars
+	id         string // of its cluster
 	port       int    // of the harness's listener
 	controller int
 	members    []int // ports of the members' listeners
@@ -30,12 +35,8 @@ type broker struct {
 	ended      chan struct{}
 }
 
-// newBroker chooses ports and formats the data folder. Links are made by the caller for the ports in members.
-func newBroker(ctx context.Context, dir, libs string, links []*link) (*broker, error) {
-	ports, err := freePorts(2 + len(links))
-	if err != nil {
-		return nil, err
-	}
+// newBroker formats the data folder. It needs two ports, and one for each link.
+func newBroker(ctx context.Context, dir, libs string, ports []int, links []*link) (*broker, error) {
 	b := &broker{dir: dir, libs: libs, port: ports[0], controller: ports[1], members: ports[2:]}
 	for i, l := range links {
 		l.target = b.address(b.members[i])
@@ -48,32 +49,13 @@ func newBroker(ctx context.Context, dir, libs string, links []*link) (*broker, e
 	if _, err := rand.Read(raw); err != nil {
 		return nil, err
 	}
-	id := strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(raw))
+	b.id = strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(raw))
 	format := exec.CommandContext(ctx, "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", libs+"/*",
-		"kafka.tools.StorageTool", "format", "-t", id, "-c", b.settings())
+		"kafka.tools.StorageTool", "format", "-t", b.id, "-c", b.settings())
 	if out, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format the broker's storage: %w\n%s", err, out)
 	}
 	return b, nil
-}
-
-// freePorts returns ports that nobody listens on, below the range of outgoing connections.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for p := 20_000 + os.Getpid()*7%8_000; len(ports) < n; p++ {
-		if p > 32_000 {
-			return nil, fmt.Errorf("no %d free ports", n)
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p)) //nolint:noctx // it ends at once
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
-		ports = append(ports, p)
-	}
-	return ports, nil
 }
 
 func (b *broker) settings() string { return filepath.Join(b.dir, "server.properties") }
@@ -128,7 +110,17 @@ broker.heartbeat.interval.ms=500
 `, b.controller, strings.Join(protocols, ","), strings.Join(listeners, ","), strings.Join(advertised, ","), filepath.Join(b.dir, "data"))
 }
 
-// start starts the broker and waits until it listens. What it writes goes to its log.
+// startAgain starts the broker on the ports that it had. Somebody who looks for free ports may just hold one of them.
+func (b *broker) startAgain(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := b.start(ctx)
+		if attempt == 5 || !errors.Is(err, errEnded) || !pause(ctx, time.Second) {
+			return err
+		}
+	}
+}
+
+// start starts the broker and waits until it listens. What it writes goes to its log. It is errEnded where the broker ends.
 func (b *broker) start(ctx context.Context) error {
 	out, err := os.OpenFile(b.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -165,14 +157,39 @@ func (b *broker) await(ctx context.Context) error {
 			}
 			select {
 			case <-b.ended:
-				return fmt.Errorf("the broker has ended; its log is %s", b.log())
+				return fmt.Errorf("%w; its log is %s", errEnded, b.log())
 			case <-ctx.Done():
 				return fmt.Errorf("the broker doesn't listen: %w; its log is %s", ctx.Err(), b.log())
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}
-	return nil
+	return b.identify(ctx)
+}
+
+// identify waits until the broker says that it is ours: another process may listen on a port that it was to have.
+func (b *broker) identify(ctx context.Context) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.bootstrap()), kgo.ClientID("chaos-broker"), kgo.RetryTimeout(2*time.Second))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for {
+		meta, err := kadm.NewClient(cl).BrokerMetadata(ctx)
+		select {
+		case <-b.ended:
+			return fmt.Errorf("%w; its log is %s", errEnded, b.log())
+		default:
+		}
+		switch {
+		case err == nil && meta.Cluster == b.id:
+			return nil
+		case err == nil:
+			return fmt.Errorf("%w: another cluster is at %s", errEnded, b.bootstrap())
+		case !pause(ctx, 100*time.Millisecond):
+			return fmt.Errorf("the broker doesn't answer: %w; its log is %s", err, b.log())
+		}
+	}
 }
 
 // stop ends the broker: with SIGTERM it closes its logs, with SIGKILL it doesn't.

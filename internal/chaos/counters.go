@@ -24,23 +24,23 @@ type counters struct {
 	last map[string]map[string]float64 // by start of a member, by series
 }
 
-// look reads a process's metrics.
-func (c *counters) look(ctx context.Context, m *member) {
+// look reads a process's metrics. An error says that it doesn't run, or stands still.
+func (c *counters) look(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	start := fmt.Sprintf("%d/%d", m.number, m.startCount())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", m.http), http.NoBody)
 	if err != nil {
-		return
+		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return // it doesn't run, or stands still
+		return err
 	}
 	defer resp.Body.Close()
 	series, err := readMetrics(resp.Body)
 	if err != nil || fmt.Sprintf("%d/%d", m.number, m.startCount()) != start {
-		return
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,6 +48,7 @@ func (c *counters) look(ctx context.Context, m *member) {
 		c.last = map[string]map[string]float64{}
 	}
 	c.last[start] = series
+	return nil
 }
 
 func readMetrics(r io.Reader) (map[string]float64, error) {

@@ -19,24 +19,24 @@ type wanted struct {
 
 // expect finds the alerts that follow from what was sent, by search over all events. It knows the events as they are on the
 // topic: their times and positions, but nothing of members, commits or faults.
-func expect(events []*Event, lateness time.Duration) []wanted {
+func expect(rules []detection, events []*Event, lateness time.Duration) []wanted {
 	events = inOrder(events)
 	var out []wanted
-	for _, d := range detections() {
+	for _, d := range rules {
 		out = append(out, d.expect(events, lateness)...)
 	}
 	return out
 }
 
 // inOrder returns the events, one of each id, in the order that rules see: time in milliseconds, event.sequence with none
-// last, the rest of the time, position. Events of one sequence come from one host, so that its skew doesn't matter.
+// last, the rest of the time, position.
 func inOrder(events []*Event) []*Event {
 	out := slices.Clone(events)
 	slices.SortStableFunc(out, func(a, b *Event) int {
 		return cmp.Or(
-			cmp.Compare(a.stamp.UnixMilli(), b.stamp.UnixMilli()),
+			cmp.Compare(a.time().UnixMilli(), b.time().UnixMilli()),
 			cmp.Compare(uint(a.sequence-1), uint(b.sequence-1)), // none is the largest
-			cmp.Compare(a.stamp.UnixMicro(), b.stamp.UnixMicro()),
+			cmp.Compare(a.time().UnixMicro(), b.time().UnixMicro()),
 			cmp.Compare(a.partition, b.partition),
 			cmp.Compare(a.offset, b.offset),
 		)
@@ -109,7 +109,7 @@ func (s *bracket) key(d *detection, e *Event) string {
 func (d *detection) search(group []*Event) *oracle.Search {
 	s := &oracle.Search{Maxspan: d.maxspan.Milliseconds()}
 	for at, e := range group {
-		s.Times = append(s.Times, e.stamp.UnixMilli())
+		s.Times = append(s.Times, e.time().UnixMilli())
 		if d.until != nil && d.until(e) {
 			s.Untils = append(s.Untils, at)
 		}

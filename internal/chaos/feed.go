@@ -78,7 +78,7 @@ func (f *feed) send(ctx context.Context, e *Event) bool {
 		return true
 	}
 	f.stamps[e.id] = e.stamp
-	rec := &kgo.Record{Key: []byte(e.host), Value: e.document(f.script.skew[e.host])}
+	rec := &kgo.Record{Key: []byte(f.script.key(e)), Value: e.document()}
 	f.cl.Produce(ctx, rec, func(r *kgo.Record, err error) {
 		f.done.Lock()
 		defer f.done.Unlock()

@@ -4,10 +4,14 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/weir-eql/weir/pipeline/kafka"
 )
@@ -41,12 +45,17 @@ func (r *run) inject(ctx context.Context, f fault, turn int) {
 		r.killOne(ctx, m, f)
 	case killAt, stopAt:
 		r.atPoint(ctx, m, f)
+	case cutAt:
+		r.cutAtPoint(ctx, m, f)
 	case killAll:
 		r.killAll(ctx, f)
 	case stopNow:
+		defer r.upsets.begin(f.member)()
 		m.signal(syscall.SIGSTOP)
 		pause(ctx, f.length)
 		m.signal(syscall.SIGCONT)
+	case stopJoin:
+		r.stopWhileJoining(ctx, m, f)
 	case fullDisk:
 		r.fillDisk(ctx, m, f)
 	case rolling:
@@ -60,12 +69,13 @@ func (r *run) inject(ctx context.Context, f fault, turn int) {
 		if f.kind == stuckLink {
 			mode = linkStuck
 		}
-		r.links[f.member].set(mode, 0)
-		pause(ctx, f.length)
-		r.links[f.member].set(linkUp, 0)
+		r.cut(ctx, f, mode)
 	case slowLinks:
 		r.slow(ctx, f)
+	case refusal:
+		r.refuse(ctx, f)
 	case frozen:
+		defer r.upsets.begin(everybody)()
 		r.broker.signal(syscall.SIGSTOP)
 		pause(ctx, f.length)
 		r.broker.signal(syscall.SIGCONT)
@@ -95,6 +105,9 @@ func (r *run) atPoint(ctx context.Context, m *member, f fault) {
 		m.clear()
 		m.start()
 	}
+	if f.kind == stopAt {
+		defer r.upsets.begin(f.member)()
+	}
 	within := 4 * time.Second
 	if f.point == kafka.PointRestored {
 		within = 8 * time.Second // it has to start and to join
@@ -118,6 +131,80 @@ func (r *run) atPoint(ctx context.Context, m *member, f fault) {
 	m.start()
 }
 
+// cut takes the network away from a member for a while.
+func (r *run) cut(ctx context.Context, f fault, mode linkMode) {
+	defer r.upsets.begin(f.member)()
+	r.links[f.member].set(mode, 0)
+	pause(ctx, f.length)
+	r.links[f.member].set(linkUp, 0)
+}
+
+// cutAtPoint takes the network away from a member in the middle of a commit.
+func (r *run) cutAtPoint(ctx context.Context, m *member, f fault) {
+	defer r.upsets.begin(f.member)()
+	if !m.killAt(f, 4*time.Second) {
+		r.count("points not reached")
+		r.log("not reached: %v", f)
+		m.signal(syscall.SIGCONT) // it may have come there now
+		return
+	}
+	mode := linkCut
+	if f.seed%2 == 0 {
+		mode = linkStuck
+	}
+	r.links[f.member].set(mode, 0)
+	m.signal(syscall.SIGCONT)
+	pause(ctx, f.length)
+	r.links[f.member].set(linkUp, 0)
+}
+
+// stopWhileJoining stops a member while the group waits for its answer, because another one joins. Where it was to share out the
+// partitions the others have none of the group's generations to commit under, for as long as its session lasts; they keep what they
+// have, and have to begin their batch again.
+func (r *run) stopWhileJoining(ctx context.Context, m *member, f fault) {
+	joining := r.extra()[f.member%len(r.extra())]
+	joining.start()
+	for deadline := time.Now().Add(4 * time.Second); !joining.running() && time.Now().Before(deadline); {
+		if !pause(ctx, 20*time.Millisecond) {
+			break
+		}
+	}
+	pause(ctx, time.Duration(f.seed%1200)*time.Millisecond)
+	end := r.upsets.begin(f.member)
+	m.signal(syscall.SIGSTOP)
+	pause(ctx, f.length)
+	m.signal(syscall.SIGCONT)
+	end()
+	joining.end(syscall.SIGTERM, 20*time.Second)
+}
+
+// refuse has the broker take no records on one of the topics that members write to. They have to give up the batch, keep their
+// partitions, and try again.
+func (r *run) refuse(ctx context.Context, f fault) {
+	defer r.upsets.begin(everybody)()
+	topics := []string{r.alertTopic(), r.alertTopic(), r.changelogTopic()}
+	if r.settings.across() {
+		topics = append(topics, r.rekeyTopic())
+	}
+	topic := topics[f.seed%uint64(len(topics))]
+	r.log("refused: %s", topic)
+	r.limitRecords(topic, 150) // the markers that end transactions have to go through: Kafka waits for ever where they don't
+	pause(ctx, f.length)
+	r.limitRecords(topic, 2<<20)
+}
+
+// limitRecords sets the size of the largest batch of records that a topic takes.
+func (r *run) limitRecords(topic string, size int) {
+	value := strconv.Itoa(size)
+	resp, err := r.admin.AlterTopicConfigs(r.ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, topic)
+	for _, topic := range resp {
+		err = errors.Join(err, topic.Err)
+	}
+	if err != nil {
+		r.trouble("max.message.bytes of %s: %v", topic, err)
+	}
+}
+
 func (r *run) killAll(ctx context.Context, f fault) {
 	var all sync.WaitGroup
 	for _, m := range r.regular() {
@@ -132,6 +219,7 @@ func (r *run) killAll(ctx context.Context, f fault) {
 
 // fillDisk runs a member on a disk that is soon full, again and again.
 func (r *run) fillDisk(ctx context.Context, m *member, f fault) {
+	defer r.upsets.begin(f.member)()
 	sizes := []string{"300k", "500k", "1m"}
 	m.excuse(f.length + 5*time.Second)
 	m.kill()
@@ -182,7 +270,7 @@ func (r *run) rebalanceStorm(ctx context.Context, f fault) {
 // reload writes the rules anew, each with the same meaning but one that nothing concerns. Members that don't look at their files
 // are told.
 func (r *run) reload(turn int) {
-	if err := writeRules(r.rules, turn); err != nil {
+	if err := writeRules(r.rules, detections(r.settings.joins), turn); err != nil {
 		r.trouble("%v", err)
 	}
 	for _, m := range r.members {
@@ -205,6 +293,7 @@ func (r *run) slow(ctx context.Context, f fault) {
 
 // restartBroker ends the broker and starts it on the same data. The feed waits.
 func (r *run) restartBroker(f fault) {
+	defer r.upsets.begin(everybody)()
 	if err := r.feed.hold(r.ctx); err != nil {
 		r.trouble("feed: %v", err)
 	}
@@ -214,7 +303,7 @@ func (r *run) restartBroker(f fault) {
 		signal = syscall.SIGKILL
 	}
 	r.broker.stop(signal)
-	if err := r.broker.start(r.ctx); err != nil {
+	if err := r.broker.startAgain(r.ctx); err != nil {
 		r.trouble("broker: %v", err)
 	}
 	if err := r.awaitBroker(); err != nil {

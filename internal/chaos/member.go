@@ -63,6 +63,8 @@ topics:
   dead_letters: %s
   changelog: %s-changelog
   replication_factor: 1
+delivery: %s
+rekey: %v
 rules:
   paths: [%s]
   reload: %v
@@ -83,8 +85,8 @@ session_timeout: %v
 transaction_timeout: %v
 http:
   address: 127.0.0.1:%d
-`, r.links[m.number].address(), r.prefix, m.number, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.prefix, r.rules, s.reload, m.state(),
-		s.standby, s.lateness, s.commit, window, s.batch, s.session, s.transaction, m.http)
+`, r.links[m.number].address(), r.prefix, m.number, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.prefix,
+		s.delivery(), s.joins == joinsAnyKey, r.rules, s.reload, m.state(), s.standby, s.lateness, s.commit, window, s.batch, s.session, s.transaction, m.http)
 }
 
 // start starts the process if it doesn't run.
@@ -109,7 +111,8 @@ func (m *member) launch() error {
 	fmt.Fprintf(out, "--- %s start %d\n", time.Now().Format(time.StampMilli), m.starts)
 	cmd := exec.Command(m.run.o.Weir, "run", "-c", m.settings()) //nolint:noctx // signals end it
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(append(os.Environ(), "CHAOS_FAULT="+m.faultFile(), "CHAOS_PLANT="+m.run.o.Plant), m.env...)
+	cmd.Env = append(append(os.Environ(), "CHAOS_FAULT="+m.faultFile(), "CHAOS_PLANT="+m.run.o.Plant,
+		fmt.Sprintf("CHAOS_PROCESS=%d/%d", m.number, m.starts)), m.env...)
 	cmd.SysProcAttr = childAttributes()
 	if m.mounts {
 		ownMounts(cmd.SysProcAttr)
@@ -137,6 +140,7 @@ func (m *member) over(cmd *exec.Cmd) {
 	if expected {
 		return
 	}
+	m.run.upsets.died(m.number, time.Now())
 	if excused {
 		m.run.count("ended by themselves after their store was damaged or full")
 	} else {
@@ -161,14 +165,19 @@ func (m *member) end(signal syscall.Signal, within time.Duration) bool {
 		return true
 	}
 	m.note(signal.String())
+	from := time.Now()
 	_ = cmd.Process.Signal(signal) // it may have ended
 	select {
 	case <-ended:
+		if signal == syscall.SIGKILL {
+			m.run.upsets.died(m.number, from)
+		}
 		return true
 	case <-time.After(within):
 	}
 	_ = cmd.Process.Kill()
 	<-ended
+	m.run.upsets.died(m.number, from)
 	return false
 }
 
@@ -183,7 +192,7 @@ func (m *member) signal(signal syscall.Signal) {
 }
 
 // killAt has the process send itself a signal at a point of a commit, and reports whether it came there in time.
-func (m *member) killAt(f fault, within time.Duration) bool {
+func (m *member) killAt(f fault, within time.Duration) (reached bool) {
 	m.mu.Lock()
 	cmd, ended := m.cmd, m.ended
 	m.expected = f.signal() == syscall.SIGKILL
@@ -203,6 +212,11 @@ func (m *member) killAt(f fault, within time.Duration) bool {
 		m.run.trouble("%v", err)
 	}
 	defer os.Remove(m.faultFile())
+	defer func(from time.Time) {
+		if reached && f.signal() == syscall.SIGKILL {
+			m.run.upsets.died(m.number, from)
+		}
+	}(time.Now())
 	deadline := time.After(within)
 	for {
 		select {

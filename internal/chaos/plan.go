@@ -5,6 +5,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,31 @@ type settings struct {
 	skewed      bool // some hosts' clocks are off
 	standby     int  // state.standby
 	dense       bool // members are killed one beside another, and most of the time
+	joins       joins
+	atLeastOnce bool // delivery: at_least_once
+}
+
+// joins is what the rules of a run join, and how.
+type joins string
+
+const (
+	joinsHosts  joins = "within hosts"                  // each rule's keys imply the host
+	joinsAcross joins = "across hosts"                  // some don't: their events go by way of the re-key topic
+	joinsAnyKey joins = "across hosts, keyed otherwise" // rekey: true, and a host's records are on all partitions
+)
+
+// across reports whether there are rules that join events of several hosts.
+func (s settings) across() bool { return s.joins != joinsHosts }
+
+// drift is by how much hosts' clocks may be off whose events are joined with those of others.
+const drift = 300 * time.Millisecond
+
+// drift is how much later than it was sent an event of a run may be by another host's clock.
+func (s settings) drift() time.Duration {
+	if s.across() {
+		return 2 * drift
+	}
+	return 0
 }
 
 func newSettings(seed uint64) settings {
@@ -48,12 +74,20 @@ func newSettings(seed uint64) settings {
 		skewed:      rnd.IntN(2) == 0,
 	}
 	s.standby, s.dense = rnd.IntN(2), rnd.IntN(3) > 0
+	if rnd.IntN(3) == 0 { // batches so large that much of the state changes in each
+		s.commit = time.Duration(300+rnd.IntN(900)) * time.Millisecond
+	}
+	s.joins = []joins{joinsHosts, joinsHosts, joinsHosts, joinsAcross, joinsAcross, joinsAnyKey}[rnd.IntN(6)]
+	s.atLeastOnce = rnd.IntN(3) == 0 && !s.across() // what is right then isn't settled for rules of several hosts
+	if s.joins == joinsAnyKey {                     // all rules compare hosts then
+		s.skewed = false
+	}
 	return s
 }
 
 func (s settings) script(length time.Duration) *script {
 	return newScript(s.seed, scriptOptions{
-		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 20, noise: 40, copies: s.dedupe, skewed: s.skewed,
+		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 20, noise: 40, copies: s.dedupe, skewed: s.skewed, joins: s.joins,
 	})
 }
 
@@ -62,8 +96,18 @@ func (s settings) String() string {
 	if s.logAppend {
 		times = "LogAppendTime"
 	}
-	return fmt.Sprintf("%d members, %d partitions, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, copies and dedupe %v, skew %v, standby %d, dense %v",
-		s.members, s.partitions, s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times, s.dedupe, s.skewed, s.standby, s.dense)
+	return fmt.Sprintf("%d members, %d partitions, %s, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, "+
+		"copies and dedupe %v, skew %v, standby %d, dense %v, rules %s",
+		s.members, s.partitions, s.delivery(), s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times,
+		s.dedupe, s.skewed, s.standby, s.dense, s.joins)
+}
+
+// delivery is the setting of this name.
+func (s settings) delivery() string {
+	if s.atLeastOnce {
+		return "at_least_once"
+	}
+	return "exactly_once"
 }
 
 // The kinds of faults.
@@ -82,6 +126,9 @@ const (
 	reloadRules = "reload"
 	cutLink     = "network cut"
 	stuckLink   = "network stuck"
+	cutAt       = "network cut at"
+	stopJoin    = "SIGSTOP while another joins"
+	refusal     = "records refused"
 	slowLinks   = "slow broker"
 	frozen      = "frozen broker"
 	killBroker  = "kill -9 of broker"
@@ -109,7 +156,7 @@ func (f fault) String() string {
 		}
 	}
 	switch f.kind {
-	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm:
+	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm, refusal:
 	default:
 		s += fmt.Sprintf(", member %d", f.member)
 	}
@@ -145,12 +192,12 @@ func newPlan(s settings, mounts bool) lanes {
 	p := planner{rnd: rnd, s: s}
 	kinds := []string{
 		killNow, killNow, killAt, killAt, killAt, killAt, killAt, killAt, killAll, stopNow, stopNow, stopAt, stopAt,
-		corrupt, corrupt, wipe, rolling, storm,
+		corrupt, corrupt, wipe, rolling, storm, cutAt, stopJoin,
 	}
 	if mounts {
 		kinds = append(kinds, fullDisk)
 	}
-	world := []string{reloadRules, reloadRules, reloadRules, cutLink, cutLink, stuckLink, slowLinks, frozen}
+	world := []string{reloadRules, reloadRules, reloadRules, cutLink, cutLink, stuckLink, slowLinks, frozen, refusal, refusal}
 	l := lanes{{name: "members"}, {name: "world"}}
 	for range 24 {
 		l[0].faults = append(l[0].faults, p.fault(kinds[rnd.IntN(len(kinds))]))
@@ -175,14 +222,16 @@ func newPlan(s settings, mounts bool) lanes {
 // dense returns a lane for each member, in which it is killed all the time, most often in commits that hold alerts: errors in
 // the order of a commit show in those only, and errors of a restore only where sequences wait whose state isn't on the disk.
 func (p *planner) dense() lanes {
-	kinds := []string{killAt, killAt, killAt, killAt, killAt, killAt, killNow, wipe, wipe, stopAt, stopAt, corrupt}
+	kinds := []string{
+		killAt, killAt, killAt, killAt, killAt, killAt, killAt, killNow, wipe, wipe, stopAt, stopAt, corrupt, cutAt, stopJoin,
+	}
 	var l lanes
 	for m := range p.s.members {
 		row := lane{name: fmt.Sprintf("member %d", m)}
 		for range 60 {
 			f := p.fault(kinds[p.rnd.IntN(len(kinds))])
 			f.member, f.after = m, p.between(50*time.Millisecond, time.Second)
-			if f.kind == killAt && f.point != kafka.PointRestored {
+			if (f.kind == killAt || f.kind == cutAt) && f.point != kafka.PointRestored {
 				f.nth, f.alert = 1, p.rnd.IntN(4) > 0
 			}
 			if f.kind == stopAt && p.rnd.IntN(2) == 0 {
@@ -209,7 +258,7 @@ func (l lanes) only(kinds []string, s settings) lanes {
 	for range 24 {
 		switch f := p.fault(kinds[p.rnd.IntN(len(kinds))]); f.kind {
 		case none:
-		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker:
+		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker, refusal:
 			world.faults = append(world.faults, f)
 		default:
 			members.faults = append(members.faults, f)
@@ -240,10 +289,16 @@ func (p *planner) fault(kind string) fault {
 	expired := p.s.session + time.Second
 	switch kind {
 	case killAt, stopAt:
-		f.point, f.nth = points[p.rnd.IntN(len(points))], 1+p.rnd.IntN(3)
+		at := points
+		if p.s.atLeastOnce {
+			at = append(slices.Clone(at), kafka.PointCheckpointed, kafka.PointCheckpointed)
+		}
+		f.point, f.nth = at[p.rnd.IntN(len(at))], 1+p.rnd.IntN(3)
 		if f.point == kafka.PointRestored { // a member may have one partition, whose changelog is read at once
 			f.nth = 1
 		}
+	case cutAt: // what it began can neither go on nor be ended
+		f.point, f.nth = []kafka.Point{kafka.PointBegun, kafka.PointProduced, kafka.PointFlushed}[p.rnd.IntN(3)], 1+p.rnd.IntN(3)
 	}
 	switch kind {
 	case killNow, killAt, killAll, corrupt, wipe:
@@ -251,7 +306,7 @@ func (p *planner) fault(kind string) fault {
 		if p.rnd.IntN(3) == 0 { // long enough for another to take over
 			f.length += expired
 		}
-	case stopNow, stopAt:
+	case stopNow, stopAt, stopJoin:
 		f.length = expired + p.between(0, 1500*time.Millisecond)
 		if p.rnd.IntN(4) == 0 { // not long enough
 			f.length = p.between(100*time.Millisecond, p.s.session-time.Second)
@@ -260,8 +315,10 @@ func (p *planner) fault(kind string) fault {
 		f.length = p.between(4*time.Second, 7*time.Second)
 	case storm:
 		f.length = p.between(3*time.Second, 6*time.Second)
-	case cutLink, stuckLink:
+	case cutLink, stuckLink, cutAt:
 		f.length = p.between(100*time.Millisecond, 2*expired)
+	case refusal:
+		f.length = p.between(100*time.Millisecond, 1500*time.Millisecond)
 	case slowLinks:
 		f.length = p.between(time.Second, 5*time.Second)
 	case frozen: // the producer waits for it too: events must not become late
@@ -272,7 +329,7 @@ func (p *planner) fault(kind string) fault {
 
 // signal is what a process is sent at a point.
 func (f fault) signal() syscall.Signal {
-	if f.kind == stopAt {
+	if f.kind == stopAt || f.kind == cutAt {
 		return syscall.SIGSTOP
 	}
 	return syscall.SIGKILL

@@ -13,6 +13,7 @@ import (
 func TestDensePlans(t *testing.T) {
 	const seeds = 60
 	dense, standby := 0, 0
+	kinds := map[string]int{}
 	points := map[kafka.Point]int{}
 	for seed := range uint64(seeds) {
 		s := newSettings(seed)
@@ -30,10 +31,20 @@ func TestDensePlans(t *testing.T) {
 				if f.member != n {
 					t.Fatalf("seed %d: lane %d has %v", seed, n, f)
 				}
+				kinds[f.kind]++
 				if f.kind == killAt && f.alert {
 					points[f.point]++
 				}
+				if f.kind == cutAt && f.point == kafka.PointRestored {
+					t.Fatalf("seed %d: %v is no point of a commit", seed, f)
+				}
 			}
+		}
+	}
+	// What aborts a commit of a member that keeps its state.
+	for _, kind := range []string{cutAt, stopJoin, stopAt} {
+		if kinds[kind] < 2*dense {
+			t.Errorf("%d of %s in %d runs", kinds[kind], kind, dense)
 		}
 	}
 	if dense < seeds/2 || dense == seeds || standby < seeds/4 || standby > seeds*3/4 {

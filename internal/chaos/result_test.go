@@ -42,7 +42,10 @@ func TestCompare(t *testing.T) {
 		{
 			"one doubled",
 			[]published{seen("a e1", "0/2", 0), seen("b e1 e2", "1/1", 0), seen("c e3", "0/3", 0), seen("a e1", "1/7", 0)},
-			Result{Verdict: Failed, Expected: 3, Published: 4, Doubled: []string{"a e1 at 0/2, 1/7"}},
+			Result{Verdict: Failed, Expected: 3, Published: 4, Doubled: []string{
+				"a e1 at 0/2 (seen " + at.Format("15:04:05.000") + ", written by start 0 of member 0), " +
+					"1/7 (seen " + at.Format("15:04:05.000") + ", written by start 0 of member 0)",
+			}},
 		},
 		{
 			"one with another event",

@@ -72,9 +72,13 @@ func byHostAndEntity(e *Event) string { return e.host + " " + e.entity }
 
 func byParent(e *Event) string { return e.parent }
 
-// detections are the rules of the runs. Each query stands beside what it means; the two share nothing.
-func detections() []detection {
-	return append(simpleDetections(), awkwardDetections()...)
+// detections are the rules of a run. Each query stands beside what it means; the two share nothing.
+func detections(j joins) []detection {
+	all := append(simpleDetections(), awkwardDetections()...)
+	if j != joinsHosts {
+		all = append(all, travelDetections()...)
+	}
+	return all
 }
 
 func simpleDetections() []detection {
@@ -174,10 +178,10 @@ func writeRule(dir, id, query string) error {
 	return os.Rename(name+".new", name)
 }
 
-// writeRules writes all rules, and one that no event of the script concerns and that is another at each turn: with the
+// writeRules writes all rules, and one that no event of the script completes and that is another at each turn: with the
 // change of any file the members load all of them again.
-func writeRules(dir string, turn int) error {
-	for _, d := range detections() {
+func writeRules(dir string, rules []detection, turn int) error {
+	for _, d := range rules {
 		if err := writeRule(dir, d.id, fmt.Sprintf("%s // %d", d.query, turn)); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type Options struct {
 	Dir      string        // for state and logs; what a failed run leaves stays there
 	Duration time.Duration // of the scripts
 	Only     []string      // kinds of faults; all where it is empty
-	Plant    string        // error that the members have, to see that it is found: alerts or state; empty for none
+	Plant    string        // error that the members have, to see that it is found: alerts, state or checkpoint; empty for none
 	Log      func(format string, args ...any)
 
 	proof bool // the run is to fail: it waits for nothing that is lost
@@ -40,6 +40,8 @@ type Harness struct {
 	o      Options
 	broker *broker
 	links  []*link
+	folder *os.File // locked
+	block  *portBlock
 	ports  []int // of the members' metrics
 	mounts bool
 	runs   int
@@ -50,11 +52,14 @@ func Start(ctx context.Context, o Options) (*Harness, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	h := &Harness{o: o, mounts: mountsAllowed()}
+	folder, err := lockFolder(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	h := &Harness{o: o, folder: folder, mounts: mountsAllowed()}
 	if !h.mounts {
 		o.Log("this system lets nobody mount without privileges: no full disks")
 	}
-	var err error
 	for range mostMembers {
 		l, err := newLink(ctx)
 		if err != nil {
@@ -63,17 +68,11 @@ func Start(ctx context.Context, o Options) (*Harness, error) {
 		l.run()
 		h.links = append(h.links, l)
 	}
-	for range 3 { // somebody may take a port in between
-		if h.broker, err = newBroker(ctx, o.Dir, o.Libs, h.links); err == nil {
-			err = h.broker.start(ctx)
-		}
-		if err == nil {
+	for range 5 {
+		if err = h.startBroker(ctx); !errors.Is(err, errEnded) {
 			break
 		}
-		_ = os.RemoveAll(filepath.Join(o.Dir, "data"))
-	}
-	if err == nil {
-		h.ports, err = freePorts(mostMembers)
+		o.Log("the broker is started again on other ports: %v", err)
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -81,11 +80,51 @@ func Start(ctx context.Context, o Options) (*Harness, error) {
 	return h, nil
 }
 
+// lockFolder makes sure that the folder's broker is ours until the file is closed.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another run of the harness is at work in %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// startBroker starts a broker on ports that were free a moment ago. It is errEnded where somebody took one of them in between.
+func (h *Harness) startBroker(ctx context.Context) (err error) {
+	if h.block != nil {
+		h.block.close()
+	}
+	own := 2 + len(h.links)
+	if h.block, err = reservePorts(own + mostMembers); err != nil {
+		return err
+	}
+	ports := h.block.ports(own + mostMembers)
+	h.ports = ports[own:]
+	if err := os.RemoveAll(filepath.Join(h.o.Dir, "data")); err != nil {
+		return err
+	}
+	if h.broker, err = newBroker(ctx, h.o.Dir, h.o.Libs, ports[:own], h.links); err != nil {
+		return err
+	}
+	if err := h.broker.start(ctx); err != nil {
+		h.broker.stop(syscall.SIGKILL)
+		return err
+	}
+	return nil
+}
+
 // Close ends the broker and removes its data.
 func (h *Harness) Close() error {
 	for _, l := range h.links {
 		l.close()
 	}
+	if h.block != nil {
+		h.block.close()
+	}
+	defer h.folder.Close()
 	if h.broker == nil {
 		return nil
 	}
@@ -109,6 +148,7 @@ type run struct {
 	reader   *alertReader
 	admin    *kadm.Client
 	counters counters
+	upsets   upsets
 	work     sync.WaitGroup // of the members' processes
 	began    time.Time
 	journal  *os.File
@@ -146,6 +186,9 @@ func (h *Harness) Prove(ctx context.Context, seed uint64) error {
 func (h *Harness) run(ctx context.Context, seed uint64, o Options) (*Result, error) {
 	h.runs++
 	s := newSettings(seed)
+	if o.proof { // what is doubled has no excuse
+		s.atLeastOnce = false
+	}
 	r := &run{
 		o: o, ctx: ctx, settings: s, script: s.script(o.Duration), prefix: fmt.Sprintf("chaos-%d-%d", seed, h.runs),
 		dir: filepath.Join(h.o.Dir, fmt.Sprintf("seed-%d-%d", seed, h.runs)), broker: h.broker, links: h.links, faults: map[string]int{},
@@ -172,7 +215,7 @@ func (h *Harness) run(ctx context.Context, seed uint64, o Options) (*Result, err
 
 // prepare makes topics, rules, members, feed and reader.
 func (r *run) prepare(ports []int) error {
-	if err := writeRules(r.rules, 0); err != nil {
+	if err := writeRules(r.rules, detections(r.settings.joins), 0); err != nil {
 		return err
 	}
 	var err error
@@ -211,6 +254,10 @@ func (r *run) prepare(ports []int) error {
 func (r *run) alertTopic() string { return r.prefix + "-alerts" }
 
 func (r *run) deadLetterTopic() string { return r.prefix + "-dead" }
+
+func (r *run) changelogTopic() string { return r.prefix + "-changelog" }
+
+func (r *run) rekeyTopic() string { return r.prefix + "-rekey" }
 
 // regular are the members that are there all the time, but for faults.
 func (r *run) regular() []*member { return r.members[:r.settings.members] }
@@ -278,7 +325,10 @@ func (r *run) ready(ctx context.Context, m *member) bool {
 
 // watch looks at the members' counters until ctx ends.
 func (r *run) watch(ctx context.Context) {
-	for pause(ctx, 250*time.Millisecond) {
+	for began := time.Now(); pause(ctx, 250*time.Millisecond); began = time.Now() {
+		if time.Since(began) > time.Second { // the machine stood still, and so may the members have
+			r.upsets.stalled(everybody, began)
+		}
 		r.look(ctx)
 	}
 }
@@ -286,7 +336,12 @@ func (r *run) watch(ctx context.Context) {
 func (r *run) look(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, m := range r.members {
-		all.Go(func() { r.counters.look(ctx, m) })
+		all.Go(func() {
+			began := time.Now()
+			if err := r.counters.look(ctx, m); errors.Is(err, context.DeadlineExceeded) {
+				r.upsets.stalled(m.number, began)
+			}
+		})
 	}
 	all.Wait()
 }
@@ -310,7 +365,7 @@ const plantAlerts = "alerts"
 
 // settle waits for the expected alerts, ends the members in order, and compares what is on the topic then.
 func (r *run) settle(ctx context.Context) (*Result, error) {
-	want := expect(r.script.events, r.settings.lateness)
+	want := expect(detections(r.settings.joins), r.script.events, r.settings.lateness)
 	deadline := time.Now().Add(r.patience())
 	for r.reader.missing(want) > 0 && time.Now().Before(deadline) {
 		if !pause(ctx, 100*time.Millisecond) {
@@ -360,7 +415,7 @@ func (r *run) logTransactions(ctx context.Context) {
 	}
 	topics := kadm.TopicsSet{}
 	for n := range r.settings.partitions {
-		topics.Add(r.prefix+"-changelog", n)
+		topics.Add(r.changelogTopic(), n)
 	}
 	topics.Add(r.alertTopic(), 0, 1)
 	producers, err := r.admin.DescribeProducers(ctx, topics)
@@ -378,7 +433,7 @@ func (r *run) keepEvents(want []wanted) error {
 	var sent, expected strings.Builder
 	for _, e := range r.script.events {
 		if !e.stamp.IsZero() {
-			fmt.Fprintf(&sent, "%d/%d %s %s\n", e.partition, e.offset, e.acked.UTC().Format(time.RFC3339Nano), e.document(r.script.skew[e.host]))
+			fmt.Fprintf(&sent, "%d/%d %s %s\n", e.partition, e.offset, e.acked.UTC().Format(time.RFC3339Nano), e.document())
 		}
 	}
 	for _, w := range want {
@@ -411,7 +466,7 @@ func (r *run) close() error {
 	if r.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		_, err := r.admin.DeleteTopics(ctx, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.prefix+"-changelog")
+		_, err := r.admin.DeleteTopics(ctx, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.changelogTopic(), r.rekeyTopic())
 		if err != nil {
 			r.log("topics not deleted: %v", err)
 		}

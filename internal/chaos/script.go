@@ -27,10 +27,11 @@ type Event struct {
 	port     int
 	sequence int // event.sequence, 0 for none
 	copyOf   *Event
-	once     bool // no copy is made: only its position tells its place, and a copy would have another
+	once     bool          // no copy is made: only its position tells its place, and a copy would have another
+	skew     time.Duration // how far its host's clock is off
 
 	// What the feed notes. All of it is written before the run compares.
-	stamp     time.Time // its @timestamp; zero where it wasn't sent
+	stamp     time.Time // when it happened; zero where it wasn't sent
 	offset    int64     // on its partition
 	partition int32
 	acked     time.Time
@@ -41,7 +42,11 @@ type script struct {
 	events []*Event // in the order of sending
 	length time.Duration
 	skew   map[string]time.Duration // by host: how far its clock is off
+	joins  joins
 }
+
+// time is what an event has as its @timestamp: when it happened, by the clock of its host.
+func (e *Event) time() time.Time { return e.stamp.Add(e.skew) }
 
 // scriptOptions say what a script is made of.
 type scriptOptions struct {
@@ -52,6 +57,7 @@ type scriptOptions struct {
 	noise    float64 // events per second
 	copies   bool    // some records are on the topic twice
 	skewed   bool    // some hosts' clocks are wrong
+	joins    joins   // what stories of several hosts there are
 }
 
 // writer makes a script from stories, each a process on one host, or a few.
@@ -59,20 +65,26 @@ type writer struct {
 	rnd    *rand.Rand
 	opts   scriptOptions
 	hosts  []string
-	count  int // of stories
+	steady []string // those whose clocks are good enough to compare them with others
+	count  int      // of stories
 	script script
 }
 
 // newScript makes the script of a seed.
 func newScript(seed uint64, o scriptOptions) *script {
 	w := &writer{rnd: rand.New(rand.NewPCG(seed, 1)), opts: o}
-	w.script.skew = map[string]time.Duration{}
+	w.script.skew, w.script.joins = map[string]time.Duration{}, o.joins
 	for i := range o.hosts {
 		host := fmt.Sprintf("host-%x-%d", seed, i)
 		w.hosts = append(w.hosts, host)
-		if o.skewed && w.rnd.IntN(3) == 0 {
+		switch {
+		case o.skewed && w.rnd.IntN(3) == 0 && i >= 4: // some are left to compare
 			w.script.skew[host] = time.Duration(w.rnd.IntN(240_000)-120_000) * time.Millisecond
+			continue
+		case o.joins != joinsHosts:
+			w.script.skew[host] = time.Duration(w.rnd.Int64N(int64(2*drift))) - drift
 		}
+		w.steady = append(w.steady, host)
 	}
 	w.spread(o.stories, w.story)
 	w.spread(o.noise, w.noise)
@@ -113,7 +125,7 @@ func (w *writer) anyHost() string { return w.hosts[w.rnd.IntN(len(w.hosts))] }
 // add adds an event at the story's time. Most are sent at once, some late, and of some a copy follows.
 func (s *story) add(e Event) {
 	w := s.w
-	e.at, e.host, e.entity = s.at, s.host, s.marker
+	e.at, e.host, e.entity, e.skew = s.at, s.host, s.marker, w.script.skew[s.host]
 	e.user = cmp.Or(e.user, s.user)
 	e.id = fmt.Sprintf("%s-%d", s.marker, s.events)
 	s.events++
@@ -169,6 +181,10 @@ func (w *writer) between(least, most int) time.Duration {
 }
 
 func (w *writer) story(at time.Duration) {
+	if w.opts.joins != joinsHosts && w.rnd.IntN(2) == 0 {
+		w.travel(at)
+		return
+	}
 	s := w.begin(at, w.anyHost())
 	stories := []func(*story){
 		w.single, w.pair, w.pair, w.pair, w.triple, w.triple, w.triple, w.triple, w.sshKey, w.sshKey, w.guess, w.guess,
@@ -302,12 +318,12 @@ func (w *writer) noise(at time.Duration) {
 }
 
 // document is the event as it stands on the topic, with the time of its host's clock.
-func (e *Event) document(skew time.Duration) []byte {
+func (e *Event) document() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"@timestamp":%q,"ecs":{"version":"8.11.0"},"agent":{"id":"agent-%s","type":"endpoint","version":"8.15.0"},`+
 		`"data_stream":{"type":"logs","dataset":"endpoint.events.%s","namespace":"default"},`+
 		`"event":{"id":%q,"kind":"event","category":[%q],"type":[%q],"module":"endpoint"`,
-		e.stamp.Add(skew).UTC().Format("2006-01-02T15:04:05.000000Z"), e.host, e.category, e.id, e.category, e.kind)
+		e.time().UTC().Format("2006-01-02T15:04:05.000000Z"), e.host, e.category, e.id, e.category, e.kind)
 	if e.sequence > 0 {
 		fmt.Fprintf(&b, `,"sequence":%d`, e.sequence)
 	}

@@ -25,17 +25,17 @@ func (s *script) records(began time.Time) []pipeline.Record {
 	for i, e := range s.events {
 		e.stamp, e.acked, e.offset = began.Add(e.at), began.Add(e.sent), int64(i)
 		out = append(out, pipeline.Record{
-			Topic: "events", Offset: e.offset, Key: []byte(e.host), Value: e.document(s.skew[e.host]),
+			Topic: "events", Offset: e.offset, Key: []byte(e.host), Value: e.document(),
 			Time: e.acked.UnixMilli(), Clock: pipeline.ClockLogAppend,
 		})
 	}
 	return out
 }
 
-func ruleSet(t *testing.T) *rules.Set {
+func ruleSet(t *testing.T, j joins) *rules.Set {
 	t.Helper()
 	dir := t.TempDir()
-	if err := writeRules(dir, 0); err != nil {
+	if err := writeRules(dir, detections(j), 0); err != nil {
 		t.Fatal(err)
 	}
 	collection, err := rules.Load([]string{dir}, rules.LoadOptions{})
@@ -61,14 +61,17 @@ func wantedLines(want []wanted) []string {
 // TestExpectedAlerts shows that what a script is expected to give is what a backtest finds in it: where a run differs, it
 // is not for the expectation.
 func TestExpectedAlerts(t *testing.T) {
-	set := ruleSet(t)
+	sets := map[joins]*rules.Set{}
+	for _, j := range []joins{joinsHosts, joinsAcross, joinsAnyKey} {
+		sets[j] = ruleSet(t, j)
+	}
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	byRule := map[string]int{}
 	for seed := range uint64(15) {
 		s := newSettings(seed)
 		script := s.script(20 * time.Second)
 		cfg := &pipeline.Config{
-			Set: set, Alerts: alert.NewECS(alert.Options{}), Order: pipeline.Order{Lateness: s.lateness},
+			Set: sets[s.joins], Rekey: pipeline.Rekey{All: s.joins == joinsAnyKey}, Alerts: alert.NewECS(alert.Options{}), Order: pipeline.Order{Lateness: s.lateness},
 			Dedupe: pipeline.Dedupe{Window: 10 * time.Minute, IDs: 100_000},
 		}
 		var got []string
@@ -85,7 +88,7 @@ func TestExpectedAlerts(t *testing.T) {
 			t.Fatal(err)
 		}
 		slices.Sort(got)
-		want := wantedLines(expect(script.events, s.lateness))
+		want := wantedLines(expect(detections(s.joins), script.events, s.lateness))
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("seed %d, %v, %+v: alerts (-want +got):\n%s", seed, s, result, diff)
 		}
@@ -94,7 +97,7 @@ func TestExpectedAlerts(t *testing.T) {
 			byRule[rule]++
 		}
 	}
-	for _, d := range detections() {
+	for _, d := range detections(joinsAcross) {
 		if byRule[d.id] < 4 {
 			t.Errorf("rule %s is expected %d times in 15 scripts: too seldom to show anything", d.id, byRule[d.id])
 		}
@@ -108,7 +111,7 @@ func TestSeedChoosesAll(t *testing.T) {
 		script.records(time.Unix(1_800_000_000, 0))
 		all := []string{s.String(), newPlan(s, true).String()}
 		for _, e := range script.events {
-			all = append(all, string(e.document(script.skew[e.host])))
+			all = append(all, string(e.document()))
 		}
 		return strings.Join(all, "\n")
 	}
@@ -143,7 +146,11 @@ func TestScripts(t *testing.T) {
 				copies++
 			}
 		}
-		skewed += len(script.skew)
+		for _, off := range script.skew {
+			if off > drift || off < -drift {
+				skewed++
+			}
+		}
 	}
 	if disorder < 100 || copies < 100 || skewed < 10 {
 		t.Errorf("20 scripts have %d events out of order, %d copies, %d hosts with a wrong clock", disorder, copies, skewed)
@@ -157,7 +164,7 @@ func TestUnsentCopies(t *testing.T) {
 	unsent := *first
 	unsent.copyOf, unsent.stamp = first, time.Time{}
 	want := []string{"shell-over-network m1-0"}
-	if diff := gocmp.Diff(want, wantedLines(expect([]*Event{first, &unsent}, time.Second))); diff != "" {
+	if diff := gocmp.Diff(want, wantedLines(expect(detections(joinsHosts), []*Event{first, &unsent}, time.Second))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 }

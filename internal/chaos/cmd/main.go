@@ -53,7 +53,7 @@ func parse(args []string) (o options, err error) {
 	flags.IntVar(&o.runs, "runs", 1, "number of runs, with one seed after the other")
 	only := flags.String("only", "", "kinds of faults, separated by commas, as results name them; default: all")
 	flags.StringVar(&o.Plant, "plant", "", "an error that the members have: alerts (one in four is lost, one in four doubled) or "+
-		"state (a change in four is lost)")
+		"state (a change in four is lost) or checkpoint (the local store says before a commit that it has it)")
 	flags.BoolVar(&o.prove, "prove", false, "first a short run without faults, but with -plant alerts, that must not pass")
 	output := flags.String("o", "text", "output: text, or json for one line per run")
 	if err := flags.Parse(args); err != nil {
