@@ -15,7 +15,7 @@ func (b *Batch) Unhit() []Record {
 func (w *Worker) Due() int { return w.due.Len() }
 
 // Hosts returns the number of hosts that are remembered.
-func (w *Worker) Hosts() int { return len(w.hosts) }
+func (w *Worker) Hosts() int { return w.hosts.len() }
 
 // Evidence returns the number of events whose documents are referred to.
 func (w *Worker) Evidence() int { return len(w.evidence) }

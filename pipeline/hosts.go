@@ -12,21 +12,31 @@ import (
 // partials that it drives. Clocks differ between hosts, so each has a watermark of its own.
 type host struct {
 	name     string
-	newest   int64                    // newest event time, clamped; milliseconds
-	clockAt  int64                    // record clock when the newest event came
-	mark     int64                    // watermark: all events with a time up to it are taken to have come; never goes back
-	buffer   minheap.Queue[*buffered] // by ordinal
-	timers   partialID                // top of the heap of the partials that have deadlines; 0: none has one
-	deadline int64                    // the earliest of them; math.MaxInt64: none
-	partials int                      // live partials that this host drives
-	due      int64                    // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
-	place    int32                    // in the due heap
-	counted  bool                     // it is among the worker's pending hosts
-	page     *hostPage                // where the store has it; nil: nowhere
-	slot     int                      // its place there
+	newest   int64         // newest event time, clamped; milliseconds
+	clockAt  int64         // record clock when the newest event came
+	mark     int64         // watermark: all events with a time up to it are taken to have come; never goes back
+	deadline int64         // the earliest of its partials; math.MaxInt64: none
+	due      int64         // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
+	buffer   *waitingQueue // what waits, by ordinal; nil: nothing, as for most hosts
+	page     *hostPage     // where the store has it; nil: nowhere
+	slot     int32         // its place there
+	place    int32         // in the due heap
+	timers   partialID     // top of the heap of the partials that have deadlines; 0: none has one
+	partials int32         // live partials that this host drives
+	hash     uint32        // of its name, in the table of hosts
+	counted  bool          // it is among the worker's pending hosts
 	dirty    bool
 	shared   bool // it stands for all hosts, in a shared order
 }
+
+// waitingQueue holds the events of a host that wait for its watermark.
+type waitingQueue = minheap.Queue[*buffered]
+
+// sparedQueues is the number of empty queues that a worker keeps for the next hosts that need one.
+const sparedQueues = 1024
+
+// sparedEvents is the room above which a queue is left to the garbage collector.
+const sparedEvents = 256
 
 // minMark is the watermark before the first event.
 const minMark = math.MinInt64 / 4
@@ -126,10 +136,38 @@ func (h *host) Place() *int32 { return &h.place }
 
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
-	return &host{
-		name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64,
-		buffer: minheap.NewQueue((*buffered).before),
+	return &host{name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64}
+}
+
+// push puts an event into the host's queue.
+func (w *Worker) push(h *host, b *buffered) {
+	if h.buffer == nil {
+		if n := len(w.queues); n > 0 {
+			h.buffer, w.queues = w.queues[n-1], w.queues[:n-1]
+		} else {
+			q := minheap.NewQueue((*buffered).before)
+			h.buffer = &q
+		}
 	}
+	h.buffer.Push(b)
+}
+
+// pop takes the earliest event out of the host's queue, which isn't empty.
+func (w *Worker) pop(h *host) *buffered {
+	b := h.buffer.Pop()
+	w.spareQueue(h)
+	return b
+}
+
+// spareQueue takes the queue from a host that has nothing left in it.
+func (w *Worker) spareQueue(h *host) {
+	if h.buffer == nil || h.buffer.Len() > 0 {
+		return
+	}
+	if len(w.queues) < sparedQueues && h.buffer.Cap() <= sparedEvents {
+		w.queues = append(w.queues, h.buffer)
+	}
+	h.buffer = nil
 }
 
 // displayName is the host's name without the timestamp field that orders its events.
@@ -140,11 +178,11 @@ func (h *host) displayName() string {
 
 // hostOf returns the host of a name, made where it is new. The name is copied then.
 func (w *Worker) hostOf(name string) *host {
-	if h, ok := w.hosts[name]; ok {
+	if h := w.hosts.get(name); h != nil {
 		return h
 	}
 	h := newHost(strings.Clone(name))
-	w.hosts[h.name] = h
+	w.hosts.put(h)
 	if !strings.Contains(h.name, "\x00") { // a host, not its order by another timestamp field
 		w.newHosts = append(w.newHosts, h.name)
 	}
@@ -153,14 +191,15 @@ func (w *Worker) hostOf(name string) *host {
 
 // forgetIdleHosts drops the hosts that nothing waits for: their next event starts them afresh.
 func (w *Worker) forgetIdleHosts() {
-	for name, h := range w.hosts {
-		if !h.pending() && h.page == nil {
-			w.due.Remove(h)
-			delete(w.hosts, name)
-			w.counts.hostsForgotten++
+	w.hosts.retain(func(h *host) bool {
+		if h.pending() || h.page != nil {
+			return true
 		}
-	}
-	w.forgetAt = len(w.hosts) + w.cfg.Limits.Hosts/8 + 1
+		w.due.Remove(h)
+		w.counts.hostsForgotten++
+		return false
+	})
+	w.forgetAt = w.hosts.len() + w.cfg.Limits.Hosts/8 + 1
 }
 
 // recount brings the number of pending hosts in line with a host that may have changed.

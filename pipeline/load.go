@@ -66,7 +66,7 @@ func (w *Worker) loaded() error {
 	}
 	w.dirtyHosts = w.dirtyHosts[:0]
 	w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(b *buffered) bool { return b.page != nil })
-	for _, h := range w.hosts {
+	for h := range w.hosts.all() {
 		if h.pending() {
 			w.schedule(h)
 		}
@@ -113,7 +113,7 @@ func (w *Worker) loadMarks() error {
 		r := readValue(value)
 		for r.err == nil && len(r.rest) > 0 {
 			h := r.host()
-			w.hosts[h.name] = h
+			w.hosts.put(h)
 			w.pages.placeHost(page, h)
 		}
 		return r.err

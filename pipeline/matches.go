@@ -122,7 +122,7 @@ func (w *Worker) sortedBuffers() []*host {
 		b *buffered
 	}
 	var all []waiting
-	for _, h := range w.hosts {
+	for h := range w.hosts.all() {
 		for b := range h.buffer.All() {
 			all = append(all, waiting{h, b})
 		}

@@ -227,7 +227,7 @@ func (c *counts) flush(w *Worker) {
 		m.alerts.WithLabelValues(p, w.out.Alerts[i].Severity).Inc()
 	}
 	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
-	m.hosts.WithLabelValues(p).Set(float64(len(w.hosts)))
+	m.hosts.WithLabelValues(p).Set(float64(w.hosts.len()))
 	m.ids.WithLabelValues(p).Set(float64(len(w.published.at)))
 	if c.newest > 0 {
 		m.eventLag.WithLabelValues(p).Set(float64(c.clock-c.newest) / 1000)

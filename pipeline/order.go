@@ -27,7 +27,7 @@ func (w *Worker) place(b *buffered, h *host, came arrival) {
 // enqueue puts an event into the reorder buffer of its host.
 func (w *Worker) enqueue(h *host, b *buffered) {
 	b.host = h
-	h.buffer.Push(b)
+	w.push(h, b)
 	w.buffered++
 	w.addedBuffers = append(w.addedBuffers, b)
 	w.recount(h)
@@ -42,7 +42,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 
 // dequeue feeds the earliest event of the host's buffer to its machines.
 func (w *Worker) dequeue(h *host) {
-	b := h.buffer.Pop()
+	b := w.pop(h)
 	w.buffered--
 	w.feed(b, h)
 	w.leave(b)

@@ -198,7 +198,7 @@ func (w *Worker) drop(p *partial) {
 
 // drives counts a partial among those that live by its host's watermark. One that waits for the end of the input doesn't: the
 // watermark of a host that nothing else waits for is the same with and without it.
-func (w *Worker) drives(p *partial, n int) {
+func (w *Worker) drives(p *partial, n int32) {
 	if w.cfg.searches(w.partials.ruleOf(p)) {
 		return
 	}

@@ -231,7 +231,7 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 	if b.field != "" {
 		name += "\x00" + b.field
 	}
-	h := w.hosts[name]
+	h := w.hosts.get(name)
 	if h == nil {
 		return false
 	}

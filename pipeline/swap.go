@@ -28,7 +28,7 @@ func (w *Worker) Swap(cfg *Config) error {
 		dropped++
 		w.discard(p)
 	})
-	for _, h := range w.hosts {
+	for h := range w.hosts.all() {
 		w.swapBuffer(h, next)
 	}
 	w.swapShared(next)
@@ -84,6 +84,7 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 	})
 	if n := waiting - h.buffer.Len(); n > 0 {
 		w.buffered -= n
+		w.spareQueue(h)
 		w.recount(h)
 		w.touch(h)
 	}

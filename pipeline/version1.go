@@ -13,7 +13,7 @@ func (w *Worker) loadHostsVersion1() error {
 		r := readValue(value)
 		h := newHost(r.name())
 		h.newest, h.clockAt, h.mark = r.varint(), r.varint(), r.varint()
-		w.hosts[h.name] = h
+		w.hosts.put(h)
 		w.overlay.Delete(key)
 		return r.err
 	})

@@ -39,10 +39,11 @@ type Worker struct {
 	// The state of the partition. What isn't rebuilt from other state is in the store after each commit.
 	clock        recordClock
 	clockStored  recordClock // as committed
-	hosts        map[string]*host
+	hosts        *hostTable
 	due          minheap.Placed[*host] // those that have something to do at some record clock
 	pendingHosts int
-	forgetAt     int // number of hosts from which on idle ones are looked for again
+	queues       []*waitingQueue // empty ones, for the next hosts that need one
+	forgetAt     int             // number of hosts from which on idle ones are looked for again
 	newHosts     []string
 	partials     *partialTable
 	begun        int64  // partials begun, to number them
@@ -107,7 +108,7 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 // forget drops all state in memory.
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, recordClock{}
-	w.hosts = map[string]*host{}
+	w.hosts = newHostTable()
 	w.due, w.forgetAt = minheap.Placed[*host]{}, 0
 	w.pendingHosts = 0
 	w.newHosts = nil
@@ -198,7 +199,7 @@ func (w *Worker) process(r *Record, p *prepared) {
 	if p.host == "" {
 		w.counts.hostless++
 	}
-	if n := len(w.hosts); n >= w.cfg.Limits.Hosts+w.pendingHosts && n >= w.forgetAt { // here, where nobody holds a host
+	if n := w.hosts.len(); n >= w.cfg.Limits.Hosts+w.pendingHosts && n >= w.forgetAt { // here, where nobody holds a host
 		w.forgetIdleHosts()
 	}
 	w.take(r, p)

@@ -10,12 +10,14 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/weir-eql/weir/internal/config"
+	"github.com/weir-eql/weir/internal/pacing"
 	"github.com/weir-eql/weir/internal/term"
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/pipeline/alert"
@@ -180,7 +182,7 @@ func (a *app) replay(
 	if alerts != "" {
 		builder = alert.NewECS(alert.Options{MaxBytes: c.Alerts.MaxBytes})
 	}
-	defer lessCollection()()
+	defer paced(ctx)()
 	began := a.now()
 	report.result, err = replay.Backtest(ctx, src.Source, replay.Options{
 		Config: &pipeline.Config{
@@ -213,8 +215,19 @@ func sampleMode(text string) (pipeline.SampleMode, error) {
 	}
 }
 
-// batchGC is the GOGC of replays and of loading rules, where the environment says nothing: what they keep is small beside
-// what they allocate.
+// paced lets the heap grow by little until the function that it returns is called: a replay allocates little for each event.
+func paced(ctx context.Context) (end func()) {
+	p := pacing.Pace{Headroom: 32 << 20, Least: 10, Most: 400}
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() { pacing.Keep(ctx, p) })
+	return func() {
+		cancel()
+		wait.Wait()
+	}
+}
+
+// batchGC is the GOGC of loading rules, where the environment says nothing: what that keeps is small beside what it allocates.
 const batchGC = 400
 
 // lessCollection lets the garbage collector run more rarely; the function that it returns restores it.

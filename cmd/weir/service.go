@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-eql/weir/internal/config"
+	"github.com/weir-eql/weir/internal/pacing"
 	"github.com/weir-eql/weir/internal/telemetry"
 	"github.com/weir-eql/weir/internal/term"
 	"github.com/weir-eql/weir/pipeline"
@@ -349,6 +350,10 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 		g.Go(func() error { return server.Run(ctx) })
 	}
 	g.Go(func() error { return e.maintain(ctx) })
+	g.Go(func() error {
+		pacing.Keep(ctx, pacing.Pace{Headroom: 96 << 20, Least: 25, Most: 400})
+		return nil
+	})
 	if e.reloads != nil {
 		g.Go(func() error { return e.reloads.run(ctx, e.hup) })
 	}

@@ -14,8 +14,16 @@ type Queue[T any] struct {
 // NewQueue returns an empty queue.
 func NewQueue[T any](less func(a, b T) bool) Queue[T] { return Queue[T]{late: New(less)} }
 
-// Len returns the number of items.
-func (q *Queue[T]) Len() int { return len(q.run) - q.head + len(q.late.items) }
+// Len returns the number of items, 0 for nil.
+func (q *Queue[T]) Len() int {
+	if q == nil {
+		return 0
+	}
+	return len(q.run) - q.head + len(q.late.items)
+}
+
+// Cap returns for how many items the queue has memory.
+func (q *Queue[T]) Cap() int { return cap(q.run) + cap(q.late.items) }
 
 // Top returns the smallest item of a queue that isn't empty.
 func (q *Queue[T]) Top() T {
@@ -66,9 +74,12 @@ func (q *Queue[T]) Pop() T {
 	return top
 }
 
-// All yields all items in no particular order.
+// All yields all items in no particular order, none for nil.
 func (q *Queue[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
+		if q == nil {
+			return
+		}
 		for _, items := range [...][]T{q.run[q.head:], q.late.items} {
 			for _, item := range items {
 				if !yield(item) {
