@@ -47,6 +47,8 @@ type Checkpoint struct {
 	Changelog int64
 	// At is when the checkpoint was written, in milliseconds since the epoch, by the clock of the caller.
 	At int64
+	// Epoch is that of the owner of the last whole batch of at-least-once delivery that the state has seen, 0 where there is none.
+	Epoch uint64
 }
 
 func (c Checkpoint) append(dst []byte) []byte {
@@ -59,6 +61,9 @@ func (c Checkpoint) append(dst []byte) []byte {
 	for _, topic := range slices.Sorted(maps.Keys(c.Inputs)) {
 		dst = appendText(dst, topic)
 		dst = binary.AppendVarint(dst, c.Inputs[topic])
+	}
+	if c.Epoch > 0 {
+		dst = binary.AppendUvarint(dst, c.Epoch)
 	}
 	return dst
 }
@@ -84,6 +89,9 @@ func decodeCheckpoint(b []byte) (Checkpoint, error) {
 			topic := r.text()
 			c.Inputs[topic] = r.varint()
 		}
+	}
+	if !r.bad && len(r.rest) > 0 {
+		c.Epoch = r.uvarint()
 	}
 	if r.bad || len(r.rest) > 0 {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint ends early or late", ErrCorrupt)

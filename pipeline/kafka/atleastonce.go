@@ -25,6 +25,7 @@ type batches struct {
 	// overwrote after it had been replaced.
 	pending changes
 	old     map[uint64]slots // journals of earlier owners
+	floor   uint64           // epoch of the last whole batch, 0 where there is none
 	next    int64            // offset that the next record has to get, -1 where it isn't known
 	at      *attempt         // the batch that is being written
 }
@@ -69,7 +70,7 @@ func (s *Service) inherit(m *member, t *restoring) error {
 // that is replaced before it wrote anything has another epoch: the nonce sees to that.
 func newBatches(t *restoring, nonce uint16) (*batches, error) {
 	j := t.journal
-	b := &batches{id: batchID{epoch: (j.newest>>16+1)<<16 | uint64(nonce)}, old: j.old, pending: changes{}, next: t.next}
+	b := &batches{id: batchID{epoch: (j.newest>>16+1)<<16 | uint64(nonce)}, old: j.old, floor: j.floor, pending: changes{}, next: t.next}
 	if j.last != nil {
 		maps.Copy(b.pending, j.last.changes)
 	}
@@ -159,6 +160,7 @@ func (b *batches) end(inputs map[string]inputMark, add adder) error {
 // ended notes that the batch is written, and counts.
 func (b *batches) ended() {
 	b.id.seq++
+	b.floor = b.id.epoch
 	b.pending, b.slots, b.old, b.at = b.at.changes, b.at.slots, nil, nil
 }
 

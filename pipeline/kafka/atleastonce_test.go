@@ -285,3 +285,52 @@ func TestAtLeastOnceZombie(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestAtLeastOnceZombiesState has a member that was replaced write state late, under the keys of the state: a partial that its successor has completed since. Whoever takes over leaves
+// it out, says so, and writes over it: the partial doesn't come back.
+func TestAtLeastOnceZombiesState(t *testing.T) {
+	c := fakeCluster(t, 1)
+	step := func(docs ...string) {
+		t.Helper()
+		c.produce(t, "h1", docs...)
+		c.awaitRead(t, c.input)
+	}
+	m := c.start(t, c.leastOnce(), t.TempDir())
+	step(doc("h1", "1", "process", "curl", 7, 0))
+	for i := range 3 { // the first begins the partial, and the next batch writes it under its own key
+		step(doc("h1", fmt.Sprint("x", i), "process", "true", 8, 5000+int64(i)*1000))
+	}
+	m.stop()
+	var late []*kgo.Record
+	for _, r := range c.committed(t, c.prefix+"-changelog") {
+		if r.Value != nil && (len(r.Key) == 0 || r.Key[0] != byte(state.FamilyJournal)) {
+			late = append(late, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers})
+		}
+	}
+	if !slices.ContainsFunc(late, func(r *kgo.Record) bool { return r.Key[0] == byte(state.FamilyPartial) }) {
+		t.Fatal("the partial was never written under its own key: the test proves nothing")
+	}
+	next := c.start(t, c.leastOnce(), t.TempDir())
+	step(doc("h1", "2", "network", "curl", 7, 8000))
+	step(doc("h1", "y", "process", "true", 8, 12_000)) // completes the sequence
+	step(doc("h1", "z", "process", "true", 8, 13_000)) // and this batch takes it away under its own key
+	next.stop()
+	manual, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manual.Close()
+	if err := manual.ProduceSync(t.Context(), late...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	log := &logLines{t: t}
+	last := c.startDeps(t, c.leastOnce(), t.TempDir(), log.deps(time.Now))
+	step(doc("h1", "3", "network", "curl", 7, 14_000), doc("h1", "4", "process", "true", 8, 19_000))
+	last.stop()
+	if lines := log.find("a member that had been replaced wrote to the changelog late"); len(lines) != 1 {
+		t.Errorf("it is told %d times, want once: %q", len(lines), lines)
+	}
+	if diff := cmp.Diff([]string{"chain h1"}, c.alerts(t)); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}

@@ -366,7 +366,11 @@ func (s *Service) committed(changelog map[int32]int64) error {
 		maps.Copy(m.committed, m.positions)
 		m.rekey.committed()
 		m.differs = false
-		err := m.worker.Committed(s.checkpoint(m.committed, m.changelog))
+		cp := s.checkpoint(m.committed, m.changelog)
+		if m.batches != nil {
+			cp.Epoch = m.batches.floor
+		}
+		err := m.worker.Committed(cp)
 		s.deps.at(PointStored)
 		return err
 	})

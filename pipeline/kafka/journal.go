@@ -174,6 +174,7 @@ type journal struct {
 	open   map[batchID]*openBatch
 	old    map[uint64]slots    // journals on the changelog, by their owner's epoch
 	newest uint64              // greatest epoch that was seen
+	floor  uint64              // epoch of the last whole batch: also where that lies before what is read; 0 where there is none
 	stale  map[string]struct{} // keys of the state that a member wrote after it had been replaced
 }
 
@@ -192,8 +193,9 @@ type openBatch struct {
 	chunks map[int][]byte
 }
 
-func newJournal() *journal {
-	return &journal{open: map[batchID]*openBatch{}, old: map[uint64]slots{}, stale: map[string]struct{}{}}
+// newJournal begins to read where a copy of the state ends that has seen a whole batch of an owner of the epoch floor.
+func newJournal(floor uint64) *journal {
+	return &journal{floor: floor, newest: floor, open: map[batchID]*openBatch{}, old: map[uint64]slots{}, stale: map[string]struct{}{}}
 }
 
 // take looks at a record of the changelog. It returns whether the record is a change of the state that counts.
@@ -202,7 +204,7 @@ func (j *journal) take(r *kgo.Record) bool {
 	if batched {
 		j.newest = max(j.newest, id.epoch)
 	}
-	replaced := batched && j.last != nil && id.epoch < j.last.id.epoch
+	replaced := batched && id.epoch < j.floor
 	epoch, slot, chunk, ok := journalKey(r.Key)
 	switch {
 	case !ok && replaced:
@@ -237,6 +239,9 @@ func (j *journal) erased(epoch uint64, chunk int) {
 		return
 	}
 	delete(j.old, epoch)
+	if j.floor == epoch {
+		j.floor = 0
+	}
 	if j.last != nil && j.last.id.epoch == epoch {
 		j.last = nil // the partition is written in transactions from here on
 	}
@@ -277,7 +282,7 @@ func (j *journal) end(id batchID, r *kgo.Record) {
 		s[i] = max(s[i], w.record.Slots[i])
 	}
 	j.old[id.epoch] = s
-	j.last = w
+	j.last, j.floor = w, id.epoch
 	for other := range j.open {
 		if !other.after(id) {
 			delete(j.open, other)

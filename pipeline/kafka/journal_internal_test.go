@@ -49,7 +49,7 @@ type copyOf struct {
 // restore brings a copy up to the end of a log.
 func (c *copyOf) restore(t *testing.T, l *fakeLog) *restoring {
 	t.Helper()
-	r := &restoring{part: c.part, next: c.from, end: l.next, journal: newJournal()}
+	r := &restoring{part: c.part, next: c.from, end: l.next, journal: newJournal(epochOf(c.part))}
 	for _, rec := range l.records {
 		if rec.Offset >= c.from {
 			r.add(kgo.FetchTopicPartition{FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{rec}}})
@@ -59,13 +59,13 @@ func (c *copyOf) restore(t *testing.T, l *fakeLog) *restoring {
 	if err := r.journal.finish(&r.overlay); err != nil {
 		t.Fatal(err)
 	}
-	c.apply(t, &r.overlay, r.journal.safe(r.next))
+	c.apply(t, &r.overlay, r.journal.safe(r.next), r.journal.floor)
 	return r
 }
 
-func (c *copyOf) apply(t *testing.T, o *state.Overlay, from int64) {
+func (c *copyOf) apply(t *testing.T, o *state.Overlay, from int64, epoch uint64) {
 	t.Helper()
-	if err := c.part.Apply(o, state.Checkpoint{Changelog: from}); err != nil {
+	if err := c.part.Apply(o, state.Checkpoint{Changelog: from, Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	c.from = from
@@ -181,7 +181,7 @@ func step(t *testing.T, rnd *rand.Rand, l *fakeLog, b *batches, own *copyOf, mod
 			o.Put([]byte(key), value)
 		}
 	}
-	own.apply(t, &o, first)
+	own.apply(t, &o, first, b.floor)
 	return true
 }
 
@@ -229,6 +229,54 @@ func TestJournalReplaced(t *testing.T) {
 	}
 }
 
+// TestJournalReplacedWithinABatch: what a replaced member writes late, between the records of its successor's batch, isn't taken for valid by a reader that begins with
+// that batch: its copy of the state knows of the successor.
+func TestJournalReplacedWithinABatch(t *testing.T) {
+	store, err := state.Open(state.Options{Dir: t.TempDir(), MemTableSize: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	l := &fakeLog{}
+	begin := func(b *batches, c changes) { l.append(gather(func(add adder) { b.begin(c, add) })) }
+	end := func(b *batches) {
+		l.append(gather(func(add adder) { _ = b.end(nil, add) }))
+		b.ended()
+	}
+	owner := func(n int32) *batches {
+		b, err := newBatches((&copyOf{part: store.Partition(n)}).restore(t, l), uint16(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	slow := owner(1)
+	begin(slow, changes{"pa": []byte("1")})
+	end(slow)
+	next := owner(2)
+	begin(next, changes{"pa": []byte("2")})
+	end(next)
+	begin(next, changes{"pc": []byte("2")})
+	begin(slow, changes{"pd": []byte("late")}) // with pa under its own key
+	end(next)
+	copied := &copyOf{part: store.Partition(3)}
+	want := map[string]string{"pa": "2", "pc": "2"}
+	for n := range 3 { // each goes on where the one before ended: at the beginning of the last batch
+		copied.restore(t, l)
+		if diff := cmp.Diff(want, copied.content(t)); diff != "" {
+			t.Errorf("copy %d (-want +got):\n%s", n, diff)
+		}
+	}
+	// Whoever takes the copy over writes over what came late.
+	b, err := newBatches(copied.restore(t, l), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(b.pending["pa"]) != "2" {
+		t.Errorf("pa is to be written as %q, want 2", b.pending["pa"])
+	}
+}
+
 // TestJournalDamaged: a last batch that lacks a chunk, or says nonsense, is an error, not a guess.
 func TestJournalDamaged(t *testing.T) {
 	b := &batches{id: batchID{epoch: 1}}
@@ -237,7 +285,7 @@ func TestJournalDamaged(t *testing.T) {
 		_ = b.end(nil, add)
 	})
 	var o state.Overlay
-	j := newJournal()
+	j := newJournal(0)
 	j.take(records[1])
 	if err := j.finish(&o); !errors.Is(err, errChunk) {
 		t.Errorf("without its chunk: %v", err)

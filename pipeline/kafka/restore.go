@@ -116,15 +116,25 @@ func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restor
 	start, _ := starts.Lookup(s.cfg.ChangelogTopic, n)
 	now := s.deps.Now()
 	from, asOf, reason := s.trusted(part, end.Offset)
+	floor := epochOf(part)
 	if reason != "" {
 		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
 		if err := part.Wipe(); err != nil {
 			return nil, fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
-		from, asOf = start.Offset, now
+		from, asOf, floor = start.Offset, now, 0
 	}
 	from = max(from, start.Offset)
-	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(), began: now, asOf: asOf, moved: now}, nil
+	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(floor), began: now, asOf: asOf, moved: now}, nil
+}
+
+// epochOf returns the epoch that the checkpoint of a partition's local state has.
+func epochOf(part *state.Partition) uint64 {
+	cp, ok, err := part.Checkpoint()
+	if err != nil || !ok {
+		return 0
+	}
+	return cp.Epoch
 }
 
 // trusted returns the changelog offset up to which the local state is good and since when it may be behind, or the reason why it isn't.
@@ -298,6 +308,7 @@ func (t *restoring) apply(s *Service) error {
 		t.asOf = t.began
 	}
 	cp := s.checkpoint(nil, t.journal.safe(t.next))
+	cp.Epoch = t.journal.floor
 	cp.At = t.asOf.UnixMilli()
 	if err := t.part.Apply(&t.overlay, cp); err != nil {
 		return fmt.Errorf("%w: partition %d: %w", errStore, t.part.Number(), err)

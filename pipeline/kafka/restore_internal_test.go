@@ -22,7 +22,7 @@ func TestCheckpointOfACopyThatIsBehind(t *testing.T) {
 	ends := func(at int64) kadm.ListedOffsets {
 		return kadm.ListedOffsets{"changelog": {0: {Topic: "changelog", Offset: at}}}
 	}
-	r := &restoring{part: store.Partition(0), next: 10, end: 100, journal: newJournal(), began: now, asOf: now}
+	r := &restoring{part: store.Partition(0), next: 10, end: 100, journal: newJournal(0), began: now, asOf: now}
 	k := &standby{service: s, parts: map[int32]*restoring{0: r}, stamped: map[int32]time.Time{}}
 	trusted := func(when string, want bool) {
 		t.Helper()
