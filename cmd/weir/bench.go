@@ -66,7 +66,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	}
 	f := benchFlags{rules: addRuleFlags(cmd)}
 	fl := cmd.Flags()
-	fl.IntSliceVar(&f.counts, "count", nil, "numbers of rules to run with, separated by commas (default: all)")
+	numbers := fl.StringSlice("count", nil, "numbers of rules to run with, separated by commas (default: all)")
 	fl.StringVar(&f.events, "events", "", "file of events to fill the topic with, plain or .gz or .zst (default: generated ones)")
 	fl.IntVarP(&f.n, "number", "n", 1_000_000, "number of events; of a file, at most")
 	fl.IntVar(&f.options.Size, "size", 2068, "mean size of a generated event in bytes")
@@ -89,6 +89,10 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	fl.StringVar(&f.write, "write", "", "only write the generated events to this file, as weir backtest reads them")
 	format := outputFlag(cmd, "table", "json", "csv")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if f.counts, err = ruleNumbers(*numbers); err != nil {
+			return err
+		}
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -111,8 +115,30 @@ func (f *benchFlags) check() error {
 		return errors.New("--warmup is a share of the events, at least 0 and below 1")
 	case f.rate < 0 || f.rate > 0 && (f.length <= 0 || f.events != ""):
 		return errors.New("--rate and --for must be positive, and --rate is for generated events")
-	case slices.ContainsFunc(f.counts, func(n int) bool { return n < 2 }):
-		return errors.New("--count: the two planted rules are counted too: at least 2")
+	}
+	return nil
+}
+
+// ruleNumbers reads --count.
+func ruleNumbers(texts []string) (numbers []int, err error) {
+	for _, text := range texts {
+		n, err := strconv.Atoi(text)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("--count: %q is no number of rules, such as 100 or 10,100,300", text)
+		case n < 2:
+			return nil, errors.New("--count: the two planted rules are counted too: at least 2")
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
+// checkSettings reports what is wrong with --set before anything is written.
+func (b *benchRun) checkSettings(rules []string) error {
+	o := append(b.overrides("check", rules), config.Override{Flag: "bench", Path: "topics.input", Value: "events"})
+	if _, err := config.Load(config.Source{Overrides: o}); err != nil {
+		return fmt.Errorf("the settings have problems:\n%w", err)
 	}
 	return nil
 }
@@ -143,6 +169,9 @@ func (a *app) bench(ctx context.Context, f benchFlags, format string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, b.topic.close()) }()
+	if err := b.checkSettings(counts[0]); err != nil {
+		return err
+	}
 	if f.rate == 0 {
 		if err := b.topic.create(ctx, b.name); err != nil {
 			return err

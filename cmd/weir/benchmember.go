@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,10 +77,13 @@ func startMember(ctx context.Context, spec *memberSpec, stderr io.Writer) (*benc
 }
 
 func (m *benchMember) read() (r memberReport, err error) {
-	if err = m.out.Decode(&r); err != nil {
-		return r, fmt.Errorf("the measured process ended: %w", errors.Join(err, m.stop()))
+	if err = m.out.Decode(&r); err == nil {
+		return r, nil
 	}
-	return r, nil
+	if errors.Is(err, io.EOF) { // why is on its standard error, which is ours
+		err = errors.New("it said nothing")
+	}
+	return r, fmt.Errorf("the measured process ended: %w", cmp.Or(m.stop(), err))
 }
 
 // ready waits until the service has its partitions.

@@ -65,6 +65,9 @@ func (b *benchRun) renderTables() error {
 			latency.rows = append(latency.rows, quantiles(rules, "single event", l.Single), quantiles(rules, "sequence", l.Sequence))
 		}
 	}
+	if len(stages.rows) == 0 && !b.f.noSplit {
+		b.warn("no split by stage: the runs were too short for the CPU profile to see anything; take more events")
+	}
 	for _, t := range []benchTable{main, stages, latency} {
 		if err := b.renderTable(t); err != nil {
 			return err

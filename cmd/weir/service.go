@@ -171,22 +171,22 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set, rekeyAll bo
 		logFile(log, f, twice[f])
 	}
 	for _, compiled := range set.Rules() {
-		rule := slog.Group("rule", slog.String("id", compiled.Rule.ID), slog.String("name", compiled.Rule.Name))
+		ruleLog := log.With(slog.String("rule_id", compiled.Rule.ID), slog.String("rule_name", compiled.Rule.Name))
 		if keys := compiled.Rule.Unhonoured(); len(keys) > 0 {
-			log.Warn("rule asks for what is not honoured yet", rule, slog.String("keys", strings.Join(keys, ", ")))
+			ruleLog.Warn("rule asks for what is not honoured yet", slog.String("keys", strings.Join(keys, ", ")))
 		}
-		logRekeying(log, compiled, rule, rekeyAll)
+		logRekeying(ruleLog, compiled, rekeyAll)
 	}
 }
 
 // logRekeying says where a rule is matched whose events aren't matched where they arrive.
-func logRekeying(log *slog.Logger, c *rules.Compiled, rule slog.Attr, all bool) {
+func logRekeying(log *slog.Logger, c *rules.Compiled, all bool) {
 	switch {
 	case c.HostLocal && !all || !c.Joins():
 	case c.Rule.TimestampField != "":
-		log.Warn("a rule with a timestamp_field is never re-keyed: only events of one partition are joined", rule)
+		log.Warn("a rule with a timestamp_field is never re-keyed: only events of one partition are joined")
 	case !c.HostLocal:
-		log.Info("rule is matched by way of the re-key topic: its join keys don't imply the host", rule)
+		log.Info("rule is matched by way of the re-key topic: its join keys don't imply the host")
 	}
 }
 

@@ -255,7 +255,7 @@ func (l *loader) validateSizes() {
 		{"limits.per_key", c.Limits.PerKey, 1, most},
 		{"limits.matches_per_event", c.Limits.MatchesPerEvent, 1, most},
 		{"limits.buffered", c.Limits.Buffered, 1, most},
-		{"limits.buffered_bytes", c.Limits.BufferedBytes, 1, most},
+		{"limits.buffered_bytes", c.Limits.BufferedBytes, 64 << 10, most},
 		{"limits.hosts", c.Limits.Hosts, 1, most},
 		{"limits.rule_partials", c.Limits.RulePartials, 0, most},
 		{"dedupe.ids", c.Dedupe.IDs, 1, most},
