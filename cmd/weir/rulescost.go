@@ -126,7 +126,7 @@ func (a *app) costTable(events uint64, costs []rules.StageCost) error {
 	for i := range costs {
 		c := &costs[i]
 		t.Row(c.Name, c.Stage, share(c.Candidates, events), share(c.Evaluations, events), strconv.FormatUint(c.Matches, 10),
-			fmt.Sprintf("%.0f", c.NanosPerEvaluation), fmt.Sprintf("%.1f", c.NanosPerEvent), dearest(c))
+			fmt.Sprintf("%.0f", c.NanosPerEvaluation), fmt.Sprintf("%.1f", c.NanosPerEvent), term.Shorten(dearest(c), 100))
 	}
 	if err := t.Write(a.stdout); err != nil {
 		return err

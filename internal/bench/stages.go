@@ -53,10 +53,9 @@ func entries() []entry {
 		{"kafka.(*Service).commit", "commit"},
 		{"kgo.(*sink)", "commit"},
 		{"kgo.(*decompressor)", "decompress"},
-		{"pierrec/lz4", "decompress"},
-		{"compress/zstd", "decompress"},
-		{"compress/s2", "decompress"},
-		{"compress/gzip", "decompress"},
+		{"kafka.(*buffers).Decompress", "decompress"},
+		{"kgo.(*compressor)", "commit"},
+		{"kgo.(*streamCompressor)", "commit"},
 		{"franz-go/pkg/kgo.", "fetch"},
 		{"kafka.(*Service).poll", "fetch"},
 	}
