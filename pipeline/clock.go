@@ -24,11 +24,14 @@ type recordClock struct {
 	jump      int64
 	jumpHost  string
 	jumpCount int32
+	// wall is what the wall clock was when now was last moved, 0 where nobody said so. It decides nothing by itself: the time since then is what the wall
+	// clock may move now by, when the partition is silent, also after a restart.
+	wall int64
 }
 
 // storedAlike reports whether two clocks are the same in the store.
 func (c *recordClock) storedAlike(d recordClock) bool {
-	d.log = c.log
+	d.log, d.wall = c.log, c.wall
 	return *c == d
 }
 

@@ -178,7 +178,11 @@ func (c *recordClock) value() []byte {
 	dst = binary.AppendVarint(dst, c.now)
 	dst = binary.AppendVarint(dst, c.jump)
 	dst = binary.AppendVarint(dst, int64(c.jumpCount))
-	return binary.AppendVarint(dst, int64(c.young))
+	dst = binary.AppendVarint(dst, int64(c.young))
+	if c.wall != 0 {
+		dst = binary.AppendVarint(dst, c.wall)
+	}
+	return dst
 }
 
 func (c *recordClock) decode(value []byte) error {
@@ -186,6 +190,8 @@ func (c *recordClock) decode(value []byte) error {
 	c.started = true
 	c.jumpHost = r.name()
 	c.now, c.jump, c.jumpCount, c.young = r.varint(), r.varint(), int32(r.varint()), int32(r.varint())
-	c.log = c.now
+	if c.log = c.now; len(r.rest) > 0 {
+		c.wall = r.varint()
+	}
 	return r.err
 }

@@ -369,3 +369,9 @@ func (w *Worker) Partials() int { return w.partials.len() }
 
 // RecordClock returns the record clock of the partition in milliseconds since the epoch, 0 before the first record.
 func (w *Worker) RecordClock() int64 { return w.clock.now }
+
+// NoteWallClock says what the wall clock was when the record clock was last moved. It is stored with the record clock.
+func (w *Worker) NoteWallClock(at int64) { w.clock.wall = at }
+
+// WallClock returns what NoteWallClock last said, also before a restart; 0 where it wasn't called.
+func (w *Worker) WallClock() int64 { return w.clock.wall }

@@ -36,8 +36,15 @@ func newLagging(t *testing.T) *lagging {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	c := &lagging{cluster: newCluster(t, fake.ListenAddrs(), "t", 1)}
+	c := newCluster(t, fake.ListenAddrs(), "t", 1)
 	c.fake = fake
+	return lag(t, c)
+}
+
+// lag makes the topics, on a cluster of two brokers.
+func lag(t *testing.T, on *cluster) *lagging {
+	t.Helper()
+	c, fake := &lagging{cluster: on}, on.fake
 	c.input = "proc"
 	for node, topic := range []string{c.input, slowTopic} {
 		if err := fake.CreateTopic(topic, 1, map[string]string{"message.timestamp.type": "CreateTime", "max.message.bytes": "10000000"}); err != nil {

@@ -174,7 +174,7 @@ func (s *Service) process() error {
 		before := m.worker.RecordClock()
 		err := s.preparers.process(m.worker, m.records)
 		if m.worker.RecordClock() != before {
-			m.clockSeen = m.lastSeen
+			m.seeClock(m.lastSeen)
 		} // else the silence before these records still counts: they were not believed yet
 		if err != nil {
 			return err
@@ -227,12 +227,27 @@ func (s *Service) idle(ctx context.Context) error {
 		if !due {
 			continue
 		}
-		m.clockSeen = now
+		m.seeClock(now)
 		if err := m.worker.Idle(clock); err != nil {
 			return fmt.Errorf("%w: %w", errStore, err)
 		}
 	}
 	return nil
+}
+
+// seeClock notes up to when the wall clock has moved the record clock, or a record did.
+func (m *member) seeClock(at time.Time) {
+	m.clockSeen = at
+	m.worker.NoteWallClock(at.UnixMilli())
+}
+
+// begin has the time of a worker whose state was loaded go on: silence counts from now. The record clock is as old as its last move, before a
+// restart too: records that came since, and weren't believed, don't say how much time has passed.
+func (m *member) begin(now time.Time) {
+	m.lastSeen, m.clockSeen = now, now
+	if at := time.UnixMilli(m.worker.WallClock()); at.UnixMilli() > 0 && at.Before(now) {
+		m.clockSeen = at
+	}
 }
 
 // idleClock returns what the record clock would be by the wall clock, and whether something is due then.

@@ -5,8 +5,10 @@ package kafka
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,6 +24,8 @@ type Config struct {
 	TLS      *tls.Config    // nil: plain text
 	SASL     sasl.Mechanism // nil: none
 	ClientID string         // default "weir"
+	// Dial connects to brokers in place of TCP, with or without TLS; nil for that.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	Topics []string // input; all with the same number of partitions, keyed by host.id
 	Group  string
@@ -107,7 +111,10 @@ func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
 		kgo.RetryTimeout(30 * time.Second),
 		kgo.WithPools(memory), kgo.WithDecompressor(memory),
 	}
-	if c.TLS != nil {
+	switch {
+	case c.Dial != nil:
+		opts = append(opts, kgo.Dialer(c.Dial))
+	case c.TLS != nil:
 		opts = append(opts, kgo.DialTLSConfig(c.TLS))
 	}
 	if c.SASL != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +63,8 @@ type cluster struct {
 	admin   *kadm.Client
 	cl      *kgo.Client
 	fake    *kfake.Cluster
-	dedupe  time.Duration // window; 0, so that no test sees less alerts than are made
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
+	dedupe  time.Duration                                                        // window; 0, so that no test sees less alerts than are made
 	// pipeline makes the configuration of the workers; nil: pipelineConfig.
 	pipeline func() *pipeline.Config
 }
@@ -81,15 +83,31 @@ func fakeCluster(t *testing.T, partitions int32) *cluster {
 
 func newCluster(t *testing.T, brokers []string, prefix string, partitions int32) *cluster {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000),
-		kgo.ProducerBatchMaxBytes(9_000_000), kgo.RecordPartitioner(keyedOrManual()))
+	c := &cluster{brokers: brokers, prefix: prefix, input: prefix + "-events"}
+	c.connect(t)
+	c.createTopic(t, c.input, partitions)
+	return c
+}
+
+// connect makes the client that produces and asks.
+func (c *cluster) connect(t *testing.T) {
+	t.Helper()
+	c.cl = c.client(t, kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000), kgo.ProducerBatchMaxBytes(9_000_000), kgo.RecordPartitioner(keyedOrManual()))
+	c.admin = kadm.NewClient(c.cl)
+	t.Cleanup(c.cl.Close)
+}
+
+// client makes a client of the cluster.
+func (c *cluster) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	if opts = append(opts, kgo.SeedBrokers(c.brokers...)); c.dial != nil {
+		opts = append(opts, kgo.Dialer(c.dial))
+	}
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cl.Close)
-	c := &cluster{brokers: brokers, prefix: prefix, input: prefix + "-events", admin: kadm.NewClient(cl), cl: cl}
-	c.createTopic(t, c.input, partitions)
-	return c
+	return cl
 }
 
 // keyedOrManual goes by the key, and by the record's partition where there is no key.
@@ -126,7 +144,7 @@ func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
 
 func (c *cluster) config() kafka.Config {
 	return kafka.Config{
-		Brokers: c.brokers, Topics: []string{c.input}, Group: c.prefix, Instance: "a",
+		Brokers: c.brokers, Dial: c.dial, Topics: []string{c.input}, Group: c.prefix, Instance: "a",
 		AlertTopic: c.prefix + "-alerts", DeadLetterTopic: c.prefix + "-dead", ChangelogTopic: c.prefix + "-changelog",
 		CreateTopics: true, CommitInterval: 20 * time.Millisecond, ReplicationFactor: 1,
 		SessionTimeout: 1500 * time.Millisecond, IdleAfter: 200 * time.Millisecond,
@@ -167,9 +185,12 @@ func (c *cluster) startWith(t *testing.T, cfg kafka.Config, dir string, metrics 
 // startDeps runs a service with some of its dependencies given.
 func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kafka.Deps) *member {
 	t.Helper()
-	store, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
-	if err != nil {
-		t.Fatal(err)
+	store, given := deps.Store, deps.Store != nil
+	if !given {
+		var err error
+		if store, err = state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p := deps.Pipeline
 	switch {
@@ -192,6 +213,9 @@ func (c *cluster) startDeps(t *testing.T, cfg kafka.Config, dir string, deps kaf
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("run: %v", err)
+		}
+		if given {
+			return
 		}
 		if err := store.Close(); err != nil {
 			t.Errorf("close store: %v", err)
@@ -268,11 +292,8 @@ func (c *cluster) committed(t *testing.T, topic string) []*kgo.Record {
 			starts[end.Partition], left[end.Partition] = kgo.NewOffset().At(0), end.Offset
 		}
 	})
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}),
+	cl := c.client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

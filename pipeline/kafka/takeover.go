@@ -254,7 +254,7 @@ func (s *Service) arrive(a arrival) error {
 		}
 	}
 	s.members[n] = a.member
-	a.member.lastSeen, a.member.clockSeen = s.deps.Now(), s.deps.Now()
+	a.member.begin(s.deps.Now())
 	if err := s.checkPositions(a.member, a.at); err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (s *Service) rewind() {
 		clear(m.positions)
 		clear(m.ends)
 		m.newest = 0
-		m.lastSeen, m.clockSeen = now, now
+		m.begin(now)
 	}
 	s.cl.SetOffsets(set)
 }

@@ -1,0 +1,243 @@
+package kafka_test
+
+import (
+	"fmt"
+	"log/slog"
+
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/weir-eql/weir/pipeline/kafka"
+	"github.com/weir-eql/weir/state"
+)
+
+// These tests run the service and the broker in a bubble of testing/synctest: time is virtual there, and goes on when all goroutines wait for it. So minutes of silence cost
+// nothing, and when something happens is exact. The connections are pipes in memory. The state is in memory too, since a bubble doesn't see disks.
+
+// bubbleStart is the time in a bubble when a test begins: that of doc.
+const bubbleStart = 1_790_000_000_000
+
+// bubble is a cluster of two brokers in virtual time. It is called within synctest.Test.
+func bubble(t *testing.T, partitions int32) *cluster {
+	t.Helper()
+	time.Sleep(time.Until(time.UnixMilli(bubbleStart)))
+	network := new(kfake.VirtualNetwork)
+	fake, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(19092, 19093), kfake.ListenFn(network.Listen),
+		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	c := &cluster{brokers: fake.ListenAddrs(), dial: network.DialContext, prefix: "t", input: "t-events", fake: fake}
+	c.connect(t)
+	c.createTopic(t, c.input, partitions)
+	return c
+}
+
+// runIn starts a service with a store in memory.
+func (c *cluster) runIn(t *testing.T, cfg kafka.Config, store *state.Store) *member {
+	t.Helper()
+	return c.startDeps(t, cfg, "", kafka.Deps{Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: store})
+}
+
+// variant is a way to run the same script.
+type variant struct {
+	commit   time.Duration
+	members  int
+	restarts bool // at random, half of them without the local state
+	swaps    bool // the rules are loaded again at random
+	batch    int
+	seed     uint64
+}
+
+// scriptStep is an event of a script, and how long nothing happens before it.
+type scriptStep struct {
+	gap           time.Duration
+	host, process string
+	category      string
+}
+
+// script makes up events of some hosts with silences between.
+func script(rnd *rand.Rand, n int) (steps []scriptStep) {
+	for range n {
+		s := scriptStep{gap: time.Duration(rnd.IntN(300)) * time.Millisecond, host: fmt.Sprint("h", rnd.IntN(3)), category: "process"}
+		switch rnd.IntN(6) {
+		case 0:
+			s.gap = time.Duration(2+rnd.IntN(40)) * time.Second
+		case 1:
+			s.gap = time.Duration(700+rnd.IntN(3000)) * time.Millisecond
+		}
+		if s.process = []string{"curl", "nc", "login", "logout", "slow", "fast", "curl"}[rnd.IntN(7)]; s.process == "curl" && rnd.IntN(2) == 0 {
+			s.category = "network"
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// tell runs a script under a variant, and returns the alerts by id.
+func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		rnd := rand.New(rand.NewPCG(v.seed, 7))
+		stores := make([]*state.Store, v.members)
+		running := make([]*member, v.members)
+		start := func(i int) {
+			cfg := c.config()
+			cfg.Instance, cfg.CommitInterval, cfg.BatchRecords = fmt.Sprint("m", i), v.commit, v.batch
+			running[i] = c.runIn(t, cfg, stores[i])
+		}
+		for i := range running {
+			stores[i] = state.OpenMemory()
+			start(i)
+		}
+		down := map[int]int{} // members by the step before which they come back
+		at := time.Now()
+		for n, s := range steps {
+			at = at.Add(s.gap)
+			time.Sleep(time.Until(at)) // nothing that happens moves the script
+			c.produce(t, s.host, doc(s.host, fmt.Sprint(n), s.category, s.process, 7, at.UnixMilli()-bubbleStart))
+			i := rnd.IntN(v.members)
+			switch back, isDown := down[i]; {
+			case isDown && n >= back:
+				start(i)
+				delete(down, i)
+			case isDown:
+			case v.restarts && rnd.IntN(5) == 0:
+				running[i].stop()
+				if rnd.IntN(2) == 0 {
+					stores[i] = state.OpenMemory()
+				}
+				down[i] = n + rnd.IntN(4)
+			case v.swaps && rnd.IntN(6) == 0:
+				if err := running[i].SwapRules(t.Context(), testSet(t)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i := range down {
+			start(i)
+		}
+		time.Sleep(time.Minute)
+		for _, m := range running {
+			m.stop()
+		}
+		got = c.published(t)
+	})
+	return got
+}
+
+// TestSameIDsInVirtualTime is the metamorphic test of time: a script with silences gives the same alerts, to the byte, whatever the commit interval, the size of polls, the number of
+// members, restarts and reloads; and what a backtest finds of the same events.
+func TestSameIDsInVirtualTime(t *testing.T) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
+		steps := script(rand.New(rand.NewPCG(seed, 1)), 40)
+		want := variant{commit: 100 * time.Millisecond, members: 1, batch: 1000}.tell(t, steps)
+		if len(want) < 8 {
+			t.Fatalf("seed %d: %d alerts: the script proves too little", seed, len(want))
+		}
+		for name, v := range map[string]variant{
+			"short commits":  {commit: 10 * time.Millisecond, members: 1, batch: 1000},
+			"long commits":   {commit: 7 * time.Second, members: 1, batch: 1000},
+			"single records": {commit: 100 * time.Millisecond, members: 1, batch: 1},
+			"two members":    {commit: 100 * time.Millisecond, members: 2, batch: 1000},
+			"restarts":       {commit: 100 * time.Millisecond, members: 1, batch: 1000, restarts: true, seed: seed},
+			"all at once":    {commit: 300 * time.Millisecond, members: 2, batch: 3, restarts: true, swaps: true, seed: seed},
+			"reloaded rules": {commit: 100 * time.Millisecond, members: 1, batch: 1000, swaps: true, seed: seed},
+		} {
+			got := v.tell(t, steps)
+			if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
+				t.Errorf("seed %d, %s: ids (-want +got):\n%s", seed, name, diff)
+			}
+			for id, body := range want {
+				if got[id] == "" {
+					t.Errorf("missing: %s %.900s", eventIDs(t, body), body)
+				}
+			}
+		}
+	}
+}
+
+// TestSilenceInVirtualTime: on a partition that falls silent an absence is decided when the wall clock says so: not earlier, and hardly later. So it is where the service was down in between:
+// it isn't waited for anew.
+func TestSilenceInVirtualTime(t *testing.T) {
+	for _, down := range []time.Duration{0, time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			c := bubble(t, 1)
+			cfg, store := c.config(), state.OpenMemory()
+			m := c.runIn(t, cfg, store)
+			time.Sleep(time.Second)
+			for i := range 3 { // gaps that no second host confirms
+				time.Sleep(time.Minute)
+				c.produce(t, "h", doc("h", fmt.Sprint(i), "process", "slow", 1, time.Now().UnixMilli()-bubbleStart))
+			}
+			last := time.Now()
+			time.Sleep(500 * time.Millisecond)
+			if down > 0 {
+				m.stop()
+				time.Sleep(down)
+				m = c.runIn(t, cfg, state.OpenMemory())
+			}
+			due := last.Add(3*time.Second + 200*time.Millisecond)
+			begun := time.Now().Add(cfg.IdleAfter)
+			time.Sleep(time.Minute)
+			m.stop()
+			var at time.Time
+			for _, r := range c.committed(t, c.prefix+"-alerts") {
+				if eventIDs(t, timeless(t, r.Value)) == "2," {
+					at = r.Timestamp
+				}
+			}
+			latest := due
+			if begun.After(due) {
+				latest = begun
+			}
+			if latest = latest.Add(300 * time.Millisecond); at.Before(due) || at.After(latest) {
+				t.Errorf("down for %s: decided at %s, want %s to %s", down, at.UTC(), due.UTC(), latest.UTC())
+			}
+		})
+	}
+}
+
+// TestTopicWaitInVirtualTime: a topic that brings nothing is waited for exactly as long as the settings say, here the default of a minute.
+func TestTopicWaitInVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := lag(t, bubble(t, 1))
+		c.slow.Store(true)
+		c.pairs(t, 0, 30, "")
+		c.reg = prometheus.NewRegistry()
+		m := c.startDeps(t, c.cfg, "", kafka.Deps{
+			Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: state.OpenMemory(), Metrics: kafka.NewMetrics(c.reg),
+		})
+		time.Sleep(59 * time.Second)
+		if at := c.offset(t, c.input); at > 0 {
+			t.Errorf("after 59 s %d records have gone on", at)
+		}
+		time.Sleep(3 * time.Second)
+		if at := c.offset(t, c.input); at < 30 {
+			t.Errorf("after 62 s only %d records have gone on", at)
+		}
+		if got := c.metric(t, "weir_topic_wait_exceeded_total"); got != 1 {
+			t.Errorf("counted %v times, want once", got)
+		}
+		c.slow.Store(false)
+		time.Sleep(2 * time.Second)
+		if at := c.offset(t, slowTopic); at < 30 {
+			t.Errorf("only %d records of the slow topic came in the end", at)
+		}
+		m.stop()
+	})
+}
