@@ -104,8 +104,12 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 			s.log.Warn("the group took this member for dead", slog.Any("error", e.Err))
 		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled):
 		case errors.As(e.Err, &loss): // the client goes on at what there is
-			s.log.Error("records of the input are gone: the broker lost or deleted them before they were read",
+			s.log.Error("records of the input are gone: the broker lost or deleted them",
 				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
+			if m := s.members[e.Partition]; m != nil && loss.ResetTo < loss.ConsumedTo && loss.ResetTo <= m.starts[e.Topic] {
+				// It doesn't know where, and would read all of the log again. A new one begins where it is committed, or at the end.
+				return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+			}
 		case errors.Is(e.Err, kerr.TopicAuthorizationFailed), errors.Is(e.Err, kerr.GroupAuthorizationFailed):
 			return fmt.Errorf("%w: %s: %w", ErrTopics, e.Topic, e.Err)
 		default:

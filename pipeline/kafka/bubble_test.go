@@ -3,10 +3,10 @@ package kafka_test
 import (
 	"fmt"
 	"log/slog"
-
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,7 +105,7 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 		for n, s := range steps {
 			at = at.Add(s.gap)
 			time.Sleep(time.Until(at)) // nothing that happens moves the script
-			c.produce(t, s.host, doc(s.host, fmt.Sprint(n), s.category, s.process, 7, at.UnixMilli()-bubbleStart))
+			c.produce(t, s.host, doc(s.host, strconv.Itoa(n), s.category, s.process, 7, at.UnixMilli()-bubbleStart))
 			i := rnd.IntN(v.members)
 			switch back, isDown := down[i]; {
 			case isDown && n >= back:
@@ -182,7 +182,7 @@ func TestSilenceInVirtualTime(t *testing.T) {
 			time.Sleep(time.Second)
 			for i := range 3 { // gaps that no second host confirms
 				time.Sleep(time.Minute)
-				c.produce(t, "h", doc("h", fmt.Sprint(i), "process", "slow", 1, time.Now().UnixMilli()-bubbleStart))
+				c.produce(t, "h", doc("h", strconv.Itoa(i), "process", "slow", 1, time.Now().UnixMilli()-bubbleStart))
 			}
 			last := time.Now()
 			time.Sleep(500 * time.Millisecond)

@@ -18,6 +18,7 @@ import (
 type inputPositions struct {
 	committed map[topicPartition]int64
 	starts    kadm.ListedOffsets
+	ends      kadm.ListedOffsets
 }
 
 // inputPositions asks where the input of partitions goes on. It waits for transactions of predecessors to end.
@@ -30,7 +31,11 @@ func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inpu
 	if err != nil {
 		return nil, fmt.Errorf("start offsets of the input: %w", err)
 	}
-	return &inputPositions{committed: committed, starts: starts}, nil
+	ends, err := listed(s.admin.ListEndOffsets(ctx, s.cfg.consumed()...))
+	if err != nil {
+		return nil, fmt.Errorf("end offsets of the input: %w", err)
+	}
+	return &inputPositions{committed: committed, starts: starts, ends: ends}, nil
 }
 
 // checkPositions takes over where the input of a partition goes on, after its state was restored: records may have been
@@ -54,6 +59,9 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 			continue
 		}
 		known = known || topic != s.cfg.RekeyTopic
+		if end, hasEnd := at.ends.Lookup(topic, m.number); hasEnd && end.Offset < committed {
+			committed = s.shortened(m, topic, committed, end.Offset)
+		}
 		m.committed[topic] = committed
 		if hasStart {
 			s.noteLost(m, topic, start.Offset)
@@ -63,6 +71,16 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 		return s.orphaned([]int32{m.number}, time.UnixMilli(clock).UTC())
 	}
 	return nil
+}
+
+// shortened has a topic read on from its end, where it ends before what was read: the client would begin at its start, and everything on it would count
+// twice.
+func (s *Service) shortened(m *member, topic string, committed, end int64) int64 {
+	s.log.Error("the input ends before what was read: the broker has lost records, or the topic was made anew; it goes on at the end, and "+
+		"records that were written since up to there aren't read",
+		slog.String("topic", topic), slog.Int("partition", int(m.number)), slog.Int64("read_to", committed), slog.Int64("end", end))
+	m.seek[topic], m.differs = end, true
+	return end
 }
 
 // orphaned says that there is state of partitions for which the group has no offsets. To read them from their beginning would

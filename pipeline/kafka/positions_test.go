@@ -158,3 +158,40 @@ func TestPartitionsAddedWhileRunning(t *testing.T) {
 		t.Errorf("error %v, want that of the partitions", err)
 	}
 }
+
+// TestInputEndsEarly: the log of the input is shorter than what was read, as after an election of a leader that lacked the last records. What is there isn't read again, the
+// log says so, and new records are worked on.
+func TestInputEndsEarly(t *testing.T) {
+	for _, mode := range []string{"exactly once", "at least once"} {
+		t.Run(mode, func(t *testing.T) {
+			c := fakeCluster(t, 1)
+			cfg := c.config()
+			cfg.AtLeastOnce = mode != "exactly once"
+			m := c.start(t, cfg, t.TempDir())
+			c.produce(t, "h", events(0, 3)...)
+			c.awaitRead(t, c.input)
+			m.stop()
+			var offsets kadm.Offsets = map[string]map[int32]kadm.Offset{}
+			offsets.AddOffset(c.input, 0, 100, -1)
+			if err := c.admin.CommitAllOffsets(t.Context(), c.prefix, offsets); err != nil {
+				t.Fatal(err)
+			}
+			log := &logLines{t: t}
+			m = c.startDeps(t, cfg, t.TempDir(), log.deps(time.Now))
+			m.awaitReady(t)
+			c.produce(t, "h", events(3, 2)...)
+			until(t, "new records are read", func() bool { return len(c.alerts(t)) >= 5 })
+			m.stop()
+			if got := len(c.alerts(t)); got != 5 {
+				t.Errorf("%d alerts, want 5", got)
+			}
+			if lines := log.find("the input ends before what was read"); len(lines) != 1 && !cfg.AtLeastOnce { // else the checkpoint record counts
+				t.Errorf("it is told %d times, want once", len(lines))
+			}
+			committed, err := c.admin.FetchOffsets(t.Context(), c.prefix)
+			if at, _ := committed.Lookup(c.input, 0); err != nil || at.At != 5 {
+				t.Errorf("offset %d is committed, want 5: %v", at.At, err)
+			}
+		})
+	}
+}

@@ -121,3 +121,19 @@ func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 		t.Error("not due three seconds after the burst")
 	}
 }
+
+// TestDataLoss: where the client knows from where on records were lost, it goes on there. Where it would read everything again, a new one begins at what is committed.
+func TestDataLoss(t *testing.T) {
+	s := &Service{cfg: Config{Topics: []string{"events"}}, log: slog.New(slog.DiscardHandler)}
+	s.members = map[int32]*member{3: {starts: map[string]int64{"events": 10}}}
+	for _, c := range []struct {
+		resetTo int64
+		again   bool
+	}{{10, true}, {0, true}, {80, false}, {100, false}} {
+		loss := &kgo.ErrDataLoss{Topic: "events", Partition: 3, ConsumedTo: 100, ResetTo: c.resetTo}
+		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "events", Partitions: []kgo.FetchPartition{{Partition: 3, Err: loss}}}}}}
+		if err := s.pollError(fetches); (err != nil) != c.again {
+			t.Errorf("reset to %d: %v", c.resetTo, err)
+		}
+	}
+}
