@@ -6,6 +6,11 @@ FUZZ      ?=
 COUNT     ?= 6
 BENCH     ?= .
 SOAK      ?= 50000000
+# make takeover: live partials, kills in each mode, size of the documents; MODES=restore,survivor,restart chooses some.
+PARTIALS  ?= 1000000
+KILLS     ?= 20
+BYTES     ?= 2000
+MODES     ?=
 DEMOFLAGS ?=
 BENCHFLAGS ?=
 SUITES    ?= ../shared/suites
@@ -24,8 +29,8 @@ GOVULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # A command that fails in a pipe or a loop fails its target. Only these need bash: make demo works without.
-bench-micro bench-charts cover: SHELL := bash
-bench-micro bench-charts cover: .SHELLFLAGS := -euo pipefail -c
+bench-micro bench-charts cover takeover: SHELL := bash
+bench-micro bench-charts cover takeover: .SHELLFLAGS := -euo pipefail -c
 
 .PHONY: help
 help: ## list the targets
@@ -129,6 +134,11 @@ bench-charts: build ## the graphs of docs/performance.md: 10 to 1,000 rules, eve
 .PHONY: bench-cmp
 bench-cmp: $(BENCHSTAT) ## compare bench.txt with bench.base.txt
 	$(BENCHSTAT) bench.base.txt bench.txt
+
+.PHONY: takeover
+takeover: ## restore and takeovers of PARTIALS live partials after KILLS kills: how long until the next alert; MODES, BYTES
+	WEIR_TAKEOVER_PARTIALS=$(PARTIALS) WEIR_TAKEOVER_KILLS=$(KILLS) WEIR_TAKEOVER_MODES=$(MODES) WEIR_TAKEOVER_BYTES=$(BYTES) \
+	  hack/kafka.sh run $(GO) test -count 1 -timeout 2h -run '^TestTakeover$$' -v ./internal/e2e | grep -v '^=== '
 
 .PHONY: soak
 soak: ## SOAK partials begin and expire in the local store: what disk, memory and CPU do, as CSV and graph in docs/

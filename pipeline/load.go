@@ -81,7 +81,7 @@ func (w *Worker) loaded() error {
 
 // sweepEvidence drops the evidence that nothing refers to any more, such as that of a removed rule's partials.
 func (w *Worker) sweepEvidence() error {
-	return w.part.Scan([]byte{byte(state.FamilyEvidence)}, func(key, _ []byte) error {
+	return w.part.ScanKeys([]byte{byte(state.FamilyEvidence)}, func(key []byte) error {
 		k, err := state.ParseEvidenceKey(key)
 		if err != nil {
 			return err

@@ -66,6 +66,17 @@ func openDatabase(o badger.Options) (db *badger.DB, err error) {
 	return badger.Open(o)
 }
 
+// The shape of the tree. A base level as large as two memory tables, and a level 0 of a few more, halve what a restore compacts: its tables
+// span all keys, so that each compaction of level 0 rewrites the whole base level.
+const (
+	levelZeroTables     = 4
+	levelZeroStall      = 12
+	baseLevelMemTables  = 2
+	tablesOfOneMemTable = 4
+	minTableSize        = 2 << 20
+	maxTableSize        = 16 << 20
+)
+
 func badgerOptions(o Options) badger.Options {
 	return badger.DefaultOptions(o.Dir).
 		WithSyncWrites(false). // written to mapped files: survives the process; see docs/adr/0003
@@ -74,8 +85,10 @@ func badgerOptions(o Options) badger.Options {
 		WithMetricsEnabled(false).
 		WithMemTableSize(o.MemTableSize).
 		WithNumMemtables(2).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(6).
+		WithNumLevelZeroTables(levelZeroTables).
+		WithNumLevelZeroTablesStall(levelZeroStall).
+		WithBaseLevelSize(baseLevelMemTables * o.MemTableSize).
+		WithBaseTableSize(min(max(minTableSize, o.MemTableSize/tablesOfOneMemTable), maxTableSize)).
 		WithNumCompactors(2).
 		WithNumGoroutines(2).
 		WithBlockCacheSize(o.BlockCacheSize).
@@ -216,7 +229,7 @@ func (t *diskTable) get(key []byte) (value []byte, ok bool, err error) {
 	return value, true, nil
 }
 
-func (t *diskTable) scan(prefix, from []byte, fn func(key, value []byte) error) error {
+func (t *diskTable) scan(prefix, from []byte, values bool, fn func(key, value []byte) error) error {
 	txn := t.disk.db.NewTransaction(false)
 	defer txn.Discard()
 	o := badger.DefaultIteratorOptions
@@ -230,9 +243,13 @@ func (t *diskTable) scan(prefix, from []byte, fn func(key, value []byte) error) 
 	defer it.Close()
 	for it.Seek(start); it.Valid(); it.Next() {
 		item := it.Item()
-		err := item.Value(func(value []byte) error {
-			return fn(item.Key()[partitionKey:], value)
-		})
+		key := item.Key()[partitionKey:]
+		var err error
+		if values {
+			err = item.Value(func(value []byte) error { return fn(key, value) })
+		} else { // those of the value log aren't read
+			err = fn(key, nil)
+		}
 		if err != nil {
 			return knownError(err)
 		}

@@ -86,7 +86,7 @@ func (t *memoryTable) get(key []byte) (value []byte, ok bool, err error) {
 	return append(make([]byte, 0, len(v)), v...), true, nil
 }
 
-func (t *memoryTable) scan(prefix, from []byte, fn func(key, value []byte) error) error {
+func (t *memoryTable) scan(prefix, from []byte, values bool, fn func(key, value []byte) error) error {
 	var keys []string
 	for key := range t.values {
 		if strings.HasPrefix(key, string(prefix)) && key >= string(from) {
@@ -95,7 +95,11 @@ func (t *memoryTable) scan(prefix, from []byte, fn func(key, value []byte) error
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		if err := fn([]byte(key), t.values[key]); err != nil {
+		var value []byte
+		if values {
+			value = t.values[key]
+		}
+		if err := fn([]byte(key), value); err != nil {
 			return err
 		}
 	}

@@ -67,12 +67,21 @@ func (p *Partition) Get(key []byte) (value []byte, ok bool, err error) {
 // Scan calls fn with the committed entries whose keys begin with prefix, in key order. The slices are valid
 // during the call only. An error of fn ends the scan and is returned as it is. fn may call Get, not Apply or Wipe.
 func (p *Partition) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	return p.scan(prefix, true, fn)
+}
+
+// ScanKeys is Scan for keys alone: large values, which lie apart from their keys, are not read.
+func (p *Partition) ScanKeys(prefix []byte, fn func(key []byte) error) error {
+	return p.scan(prefix, false, func(key, _ []byte) error { return fn(key) })
+}
+
+func (p *Partition) scan(prefix []byte, values bool, fn func(key, value []byte) error) error {
 	if p.closed.Load() {
 		return ErrClosed
 	}
 	var failed error
 	full := append([]byte{spaceState}, prefix...)
-	err := p.table.scan(full, nil, func(key, value []byte) error {
+	err := p.table.scan(full, nil, values, func(key, value []byte) error {
 		failed = fn(key[1:], value)
 		return failed
 	})
@@ -134,7 +143,7 @@ func (p *Partition) Wipe() error {
 	for {
 		// Keys are collected first: a table may not be changed while it is scanned.
 		var keys [][]byte
-		err := p.table.scan([]byte{spaceState}, from, func(key, _ []byte) error {
+		err := p.table.scan([]byte{spaceState}, from, false, func(key, _ []byte) error {
 			if keys = append(keys, slices.Clone(key)); len(keys) == p.maxCount {
 				return errEnough
 			}

@@ -136,9 +136,9 @@ type engine interface {
 // table is the ordered map of one partition. Keys are those of space, which the caller puts in front.
 type table interface {
 	get(key []byte) (value []byte, ok bool, err error)
-	// scan goes through the keys with the prefix, beginning at from, which is nil or has the prefix. It returns an
-	// error of fn as it is.
-	scan(prefix, from []byte, fn func(key, value []byte) error) error
+	// scan goes through the keys with the prefix, beginning at from, which is nil or has the prefix. Without values, what fn
+	// is given as one is nil. It returns an error of fn as it is.
+	scan(prefix, from []byte, values bool, fn func(key, value []byte) error) error
 	// commit makes all changes or none; the slices are the caller's again when it returns.
 	commit(changes []change) error
 }

@@ -214,7 +214,7 @@ type Deps struct {
 	Now func() time.Time
 	// OnAlert is called with each alert after its transaction was committed; nil ignores them.
 	OnAlert func(pipeline.Alert)
-	// At is called at the named points of a commit, PointStored from several goroutines at once; nil does nothing. Tests of
+	// At is called at the named points of a commit, PointStored and PointRestored from several goroutines at once; nil does nothing. Tests of
 	// crashes end the process there.
 	At func(Point)
 	// Tamper is given what a commit is about to write, and returns what is written instead; nil changes nothing. Tests of

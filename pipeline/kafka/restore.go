@@ -1,15 +1,18 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-eql/weir/state"
 )
@@ -20,8 +23,11 @@ const deleteRetention = 24 * time.Hour
 // compactionLag is how long the changelog of at-least-once delivery keeps all values of a key.
 const compactionLag = time.Hour
 
-// restoreChunk is the number of changelog records that are applied to the local store at once.
-const restoreChunk = 10_000
+// What is applied to the local store at once while a partition's state is read from the changelog: so many changed keys, or so many bytes.
+const (
+	restoreChunk      = 10_000
+	restoreChunkBytes = 16 << 20
+)
 
 // restorePatience is how long a partition's restore may stand still before the log says what it waits for.
 const restorePatience = 10 * time.Second
@@ -79,25 +85,28 @@ func (s *Service) changelogOffsets(
 	}
 }
 
-// restorer reads the changelog of some partitions into the local store.
+// restorer reads the changelog of some partitions into the local store. Each has a goroutine of its own, which takes what was fetched for it.
 type restorer struct {
 	service  *Service
 	loader   *loader
-	todo     map[int32]*restoring
+	todo     map[int32]*restoring // those of which there is more to fetch
 	complete func(t *restoring)
-	records  int
+	records  atomic.Int64
 }
 
-// restoring is one partition's restore.
+// restoring is one partition's restore. Up to work it belongs to whoever takes its records.
 type restoring struct {
 	part    *state.Partition
-	next    int64 // changelog offset to read next
+	next    int64 // changelog offset to take next
 	end     int64 // where the restore is complete
 	overlay state.Overlay
 	journal *journal
 	began   time.Time // when the end was asked for
 	asOf    time.Time // when the copy was last up to the end, or began: nothing that was read before has a tombstone before next that is gone
-	moved   time.Time // when it last got on, or the log last said that it doesn't
+
+	work  chan kgo.FetchTopicPartition // fetched, and to be taken
+	read  int64                        // changelog offset to fetch next
+	moved time.Time                    // when something was last fetched, or the log last said that nothing is
 }
 
 // plan decides from where a partition has to be read.
@@ -125,7 +134,7 @@ func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restor
 		from, asOf, floor = start.Offset, now, 0
 	}
 	from = max(from, start.Offset)
-	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(floor), began: now, asOf: asOf, moved: now}, nil
+	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(floor), began: now, asOf: asOf, read: from, moved: now}, nil
 }
 
 // epochOf returns the epoch that the checkpoint of a partition's local state has.
@@ -175,12 +184,31 @@ func (r *restorer) run(ctx context.Context) error {
 	if len(r.todo) == 0 {
 		return nil
 	}
-	offsets := map[int32]kgo.Offset{}
-	for n, p := range r.todo {
-		offsets[n] = kgo.NewOffset().At(p.next)
+	g, working := errgroup.WithContext(ctx)
+	for n, t := range r.todo {
+		t.work = make(chan kgo.FetchTopicPartition, 1)
+		g.Go(func() error { return r.work(working, n, t) })
 	}
-	s := r.service
-	cl, err := s.changelogClient(offsets)
+	err := r.fetch(working)
+	for _, t := range r.todo {
+		close(t.work)
+	}
+	if failed := cmp.Or(g.Wait(), err); failed != nil { // the first is the cause of the second
+		return failed
+	}
+	if n := r.records.Load(); n > 0 { // else there were but markers
+		r.service.log.Info("state restored", slog.Int64("changelog_records", n))
+	}
+	return nil
+}
+
+// fetch hands records to the goroutines of their partitions, until each has them up to its end.
+func (r *restorer) fetch(ctx context.Context) error {
+	offsets := map[int32]kgo.Offset{}
+	for n, t := range r.todo {
+		offsets[n] = kgo.NewOffset().At(t.read)
+	}
+	cl, err := r.service.changelogClient(offsets)
 	if err != nil {
 		return err
 	}
@@ -195,28 +223,47 @@ func (r *restorer) run(ctx context.Context) error {
 		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		var errs []error
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			t := r.todo[p.Partition]
-			if t == nil {
-				return
-			}
-			if err := r.loader.use(p.Partition, func() error { return r.take(t, p) }); err != nil {
-				errs = append(errs, err) // nobody may work on a state that lacks what could not be written
-				return
-			}
-			if t.next >= t.end {
-				delete(r.todo, p.Partition)
-				r.complete(t)
-			}
-		})
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { r.hand(ctx, p) })
 		r.noteWaiting()
 	}
-	if r.records > 0 { // else there were but markers
-		s.log.Info("state restored", slog.Int("changelog_records", r.records))
+	return nil
+}
+
+// hand gives what was fetched of a partition to its goroutine, and waits until that is done with what came before the last.
+func (r *restorer) hand(ctx context.Context, p kgo.FetchTopicPartition) {
+	t := r.todo[p.Partition]
+	if t == nil || len(p.Records) == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case t.work <- p:
+	}
+	t.read, t.moved = p.Records[len(p.Records)-1].Offset+1, r.service.deps.Now()
+	if t.read >= t.end {
+		r.forget(p.Partition)
+	}
+}
+
+// forget fetches no more of a partition.
+func (r *restorer) forget(n int32) {
+	close(r.todo[n].work)
+	delete(r.todo, n)
+}
+
+// work takes the records of one partition.
+func (r *restorer) work(ctx context.Context, n int32, t *restoring) error {
+	for p := range t.work {
+		if ctx.Err() != nil {
+			continue
+		}
+		if err := r.loader.use(n, func() error { return r.take(t, p) }); err != nil {
+			return err // nobody may work on a state that lacks what could not be written
+		}
+	}
+	if t.next >= t.end && ctx.Err() == nil {
+		r.complete(t)
 	}
 	return nil
 }
@@ -234,7 +281,7 @@ func (s *Service) changelogClient(offsets map[int32]kgo.Offset) (*kgo.Client, er
 func (r *restorer) forgetReleased() {
 	for n := range r.todo {
 		if r.loader.released(n) {
-			delete(r.todo, n)
+			r.forget(n)
 		}
 	}
 }
@@ -251,20 +298,17 @@ func (r *restorer) noteWaiting() {
 		s.log.Warn("the restore waits for an open transaction on the changelog to end, of a member that is gone or busy: "+
 			"it ends with that member's transaction_timeout at the latest",
 			slog.String("topic", s.cfg.ChangelogTopic), slog.Int("partition", int(n)),
-			slog.Int64("offset", t.next), slog.Int64("end", t.end))
+			slog.Int64("offset", t.read), slog.Int64("end", t.end))
 	}
 }
 
 // take puts the records of one partition into its overlay, and applies that when it is large or complete.
 func (r *restorer) take(t *restoring, p kgo.FetchTopicPartition) error {
-	if len(p.Records) > 0 {
-		t.moved = r.service.deps.Now()
-	}
 	s := r.service
 	n := t.add(p)
-	r.records += n
+	r.records.Add(int64(n))
 	s.deps.Metrics.restoredRecords(n)
-	if t.overlay.Len() < restoreChunk && t.next < t.end {
+	if t.next < t.end && t.overlay.Len() < restoreChunk && t.overlay.Bytes() < restoreChunkBytes {
 		return nil
 	}
 	if t.next >= t.end {

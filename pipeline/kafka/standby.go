@@ -192,11 +192,11 @@ func (k *standby) follow(ctx context.Context, partitions []int32) error {
 // standbyChunk is the number of changed keys of a copy that are written at once; what is less waits for the next look.
 const standbyChunk = 1000
 
-// apply writes what was read of copies that have so many changed keys.
+// apply writes what was read of copies that have so many changed keys, or a lot of bytes.
 func (k *standby) apply(least int) error {
 	s := k.service
 	for n, t := range k.parts {
-		if t.overlay.Len() < least {
+		if t.overlay.Len() < least && t.overlay.Bytes() < restoreChunkBytes {
 			continue
 		}
 		if err := t.apply(s); err != nil {

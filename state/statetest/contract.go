@@ -255,6 +255,11 @@ func testScan(t *testing.T, s *state.Store) {
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("scan %q: got %q, %v, want %q", test.prefix, got, err, test.want)
 		}
+		got = got[:0]
+		err = p.ScanKeys([]byte(test.prefix), func(key []byte) error { got = append(got, string(key)); return nil })
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("scan keys %q: got %q, %v, want %q", test.prefix, got, err, test.want)
+		}
 	}
 }
 
