@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"slices"
-
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/state"
 )
@@ -16,41 +14,33 @@ type place struct {
 
 func placeOf(r sequence.Ref) place { return place{r.Topic, r.Partition, r.Offset} }
 
-// evidence is the raw document of one event that the reorder buffer or partials refer to, once however many refer to it. It
-// goes to the store with the first commit at which a partial holds it. What only waits stays in memory, and
-// after a restart is read again from the input; it goes to the store where the memory for it is used up.
+// evidence is the raw document of one event that partials refer to, or that went to the store while it waited: once however
+// many refer to it. What only waits has its document with it; it goes to the store with the first commit at which a partial holds
+// it, and after a restart is read again from the input, or earlier where the memory for it is used up.
 type evidence struct {
-	refs    int    // all that refer to it
-	held    int    // partials among them, once for each time that one holds it
-	doc     []byte // the document, where it is in memory
-	host    string // with Config.NoEvidence: what is kept in its place
-	stored  bool   // committed: the document is in the store
-	storing bool   // it goes there with this batch
-	listed  bool   // it is among the fresh ones
+	refs    int      // all that refer to it
+	held    int      // partials among them, once for each time that one holds it
+	doc     document // where it is in memory
+	host    string   // with Config.NoEvidence: what is kept in its place
+	stored  bool     // committed: the document is in the store
+	storing bool     // it goes there with this batch
+	listed  bool     // it is among the fresh ones
 }
 
-// keepEvidence copies the document of an event of h and holds one reference to it for the event, where anything may ask for it:
-// what hits only missing stages or an until is in no partial and no alert.
-func (w *Worker) keepEvidence(b *buffered, h *host, raw []byte) {
-	if !slices.ContainsFunc(b.cands, func(c candidate) bool {
-		return w.machines[c.rule.Number].Holds(c.hits) && (!w.cfg.NoEvidence || !c.rule.HostLocal)
-	}) {
-		return
+// keepEvidence copies the document of an event for as long as it waits, where anything may ask for it: what hits only
+// missing stages or an until is in no partial and no alert.
+func (w *Worker) keepEvidence(b *buffered, raw []byte) {
+	for i := range b.cands {
+		c := &b.cands[i]
+		if w.machines[c.rule.Number].Holds(c.hits) && (!w.cfg.NoEvidence || !c.rule.HostLocal) {
+			b.kept = true
+			break
+		}
 	}
-	at := placeOf(b.ref)
-	if e, ok := w.evidence[at]; ok {
-		e.refs++
-		b.evidence = e
-		return
-	}
-	e := &evidence{refs: 1}
-	if w.cfg.NoEvidence {
-		e.host = h.name
-	} else {
-		e.doc = append(make([]byte, 0, len(raw)), raw...)
+	if b.kept && !w.cfg.NoEvidence {
+		b.doc = w.documents.copy(raw)
 		w.docBytes += len(raw)
 	}
-	w.evidence[at], b.evidence = e, e
 }
 
 // hold holds one reference to the document of an event of a host, which becomes the worker's, until letGo.
@@ -63,7 +53,7 @@ func (w *Worker) hold(at place, own []byte, host string) {
 	if w.cfg.NoEvidence {
 		e.host = host
 	} else {
-		e.doc = own
+		e.doc = document{raw: own}
 		w.docBytes += len(own)
 	}
 	w.evidence[at] = e
@@ -76,12 +66,29 @@ func (w *Worker) letGo(at place) {
 	}
 }
 
-// releaseWaiting gives up the reference of an event that waits no more.
+// releaseWaiting gives up the document of an event that waits no more.
 func (w *Worker) releaseWaiting(b *buffered) {
+	if b.kept {
+		b.kept = false
+		w.releaseDocument(&b.doc)
+	}
 	if e := b.evidence; e != nil {
 		b.evidence = nil
 		w.unref(placeOf(b.ref), e)
 	}
+}
+
+func (w *Worker) releaseDocument(doc *document) {
+	w.docBytes -= len(doc.raw)
+	w.documents.release(doc)
+}
+
+// waits returns the event at hand if it is the one at a place and has its document with it.
+func (w *Worker) waits(at place) *buffered {
+	if b := w.feedingEvent; b != nil && b.kept && placeOf(b.ref) == at {
+		return b
+	}
+	return nil
 }
 
 // retain holds an event's evidence for a partial.
@@ -89,14 +96,23 @@ func (w *Worker) retain(r sequence.Ref) {
 	at := placeOf(r)
 	e, ok := w.evidence[at]
 	if !ok {
-		return
+		b := w.waits(at)
+		if b == nil {
+			return
+		}
+		e = &evidence{doc: b.doc.share()}
+		w.docBytes += len(e.doc.raw)
+		if w.cfg.NoEvidence {
+			e.host = b.hostName()
+		}
+		w.evidence[at] = e
 	}
 	e.refs++
 	e.held++
-	if !e.stored && !e.listed && e.doc != nil {
+	if !e.stored && !e.listed && e.doc.raw != nil {
 		e.listed = true
 		w.freshEvidence = append(w.freshEvidence, at)
-		w.keptBytes += len(e.doc)
+		w.keptBytes += len(e.doc.raw)
 	}
 }
 
@@ -115,7 +131,7 @@ func (w *Worker) unref(at place, e *evidence) {
 		return
 	}
 	delete(w.evidence, at)
-	w.docBytes -= len(e.doc)
+	w.releaseDocument(&e.doc)
 	if e.stored || e.storing {
 		w.overlay.Delete(at.key())
 	}
@@ -130,30 +146,46 @@ func (w *Worker) changeEvidence() {
 		if !ok {
 			continue
 		}
-		if e.held > 0 && !e.storing {
-			w.overlay.Put(at.key(), e.value())
-			e.storing = true
+		if e.held > 0 {
+			w.storeEvidence(at, e)
 		}
 		if e.storing {
-			over -= len(e.doc)
+			over -= len(e.doc.raw)
 		}
 	}
 	for i := len(w.addedBuffers) - 1; i >= 0 && over > 0; i-- {
-		b := w.addedBuffers[i]
-		e := b.evidence
-		if b.gone || e == nil || e.stored || e.storing || e.doc == nil {
-			continue
+		if b := w.addedBuffers[i]; !b.gone && b.doc.raw != nil {
+			over -= len(b.doc.raw)
+			w.spill(b)
 		}
-		at := placeOf(b.ref)
+	}
+}
+
+func (w *Worker) storeEvidence(at place, e *evidence) {
+	if !e.storing && !e.stored {
 		w.overlay.Put(at.key(), e.value())
 		e.storing = true
-		if !e.listed {
-			e.listed = true
-			w.freshEvidence = append(w.freshEvidence, at)
-		}
-		over -= len(e.doc)
-		w.counts.spilled++
 	}
+}
+
+// spill puts the document of a waiting event into the store.
+func (w *Worker) spill(b *buffered) {
+	at := placeOf(b.ref)
+	e, ok := w.evidence[at]
+	if ok {
+		w.releaseDocument(&b.doc)
+	} else {
+		e = &evidence{doc: b.doc}
+		w.evidence[at] = e
+	}
+	b.kept, b.doc, b.evidence = false, document{}, e
+	e.refs++
+	w.storeEvidence(at, e)
+	if e.storing && !e.listed {
+		e.listed = true
+		w.freshEvidence = append(w.freshEvidence, at)
+	}
+	w.counts.spilled++
 }
 
 // evidenceCommitted lets go of the documents that the store has now.
@@ -166,27 +198,42 @@ func (w *Worker) evidenceCommitted() {
 		e.listed = false
 		if e.storing {
 			e.storing, e.stored = false, true
-			w.docBytes -= len(e.doc)
-			e.doc = nil
+			w.releaseDocument(&e.doc)
 		}
 	}
 }
 
-// source returns the document of an event, nil when it isn't kept.
+// source returns the document of an event, nil when it isn't kept. It is valid until the event is released.
 func (w *Worker) source(r sequence.Ref) []byte {
 	at := placeOf(r)
 	e, ok := w.evidence[at]
-	if !ok || w.cfg.NoEvidence {
+	switch b := w.waits(at); {
+	case w.cfg.NoEvidence:
 		return nil
-	}
-	if e.doc != nil {
-		return e.doc
+	case ok && e.doc.raw != nil:
+		return e.doc.raw
+	case b != nil:
+		return b.doc.raw
+	case !ok:
+		return nil
 	}
 	raw, err := w.storedEvidence(at)
 	if err != nil {
 		w.fail(err)
 	}
 	return raw
+}
+
+// hostOfEvidence returns what Config.NoEvidence keeps of an event, "" where that isn't known.
+func (w *Worker) hostOfEvidence(r sequence.Ref) string {
+	at := placeOf(r)
+	if e, ok := w.evidence[at]; ok {
+		return e.host
+	}
+	if b := w.waits(at); b != nil && w.cfg.NoEvidence {
+		return b.hostName()
+	}
+	return ""
 }
 
 // storedEvidence reads a document from the store, nil when it isn't there.
@@ -200,5 +247,5 @@ func (w *Worker) storedEvidence(at place) ([]byte, error) {
 
 // value is the evidence as it is stored.
 func (e *evidence) value() []byte {
-	return append(state.AppendVersion(make([]byte, 0, len(e.doc)+1)), e.doc...)
+	return append(state.AppendVersion(make([]byte, 0, len(e.doc.raw)+1)), e.doc.raw...)
 }

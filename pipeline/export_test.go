@@ -12,10 +12,20 @@ func (b *Batch) Unhit() []Record {
 }
 
 // Due returns the number of hosts that wait for the record clock.
-func (w *Worker) Due() int { return w.due.Len() }
+func (w *Worker) Due() int { return w.due.len() }
 
 // Hosts returns the number of hosts that are remembered.
 func (w *Worker) Hosts() int { return w.hosts.len() }
 
 // Evidence returns the number of events whose documents are referred to.
-func (w *Worker) Evidence() int { return len(w.evidence) }
+func (w *Worker) Evidence() int {
+	n := len(w.evidence)
+	for h := range w.hosts.all() {
+		for b := range h.buffer.All() {
+			if b.kept {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"math"
 	"strings"
 
@@ -20,7 +21,7 @@ type host struct {
 	buffer   *waitingQueue // what waits, by ordinal; nil: nothing, as for most hosts
 	page     *hostPage     // where the store has it; nil: nowhere
 	slot     int32         // its place there
-	place    int32         // in the due heap
+	place    int32         // in the due heap, plus one
 	timers   partialID     // top of the heap of the partials that have deadlines; 0: none has one
 	partials int32         // live partials that this host drives
 	hash     uint32        // of its name, in the table of hosts
@@ -106,33 +107,29 @@ func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
 // buffered is an event that waits in the reorder buffer, with what it may do to which partials.
 type buffered struct {
 	ref      sequence.Ref
-	cands    []candidate
+	cands    []candidate // shared with other events: not to be changed
 	host     *host
 	field    string     // the rules' timestamp_field; empty: @timestamp
-	evidence *evidence  // nil where none is kept
+	doc      document   // while it waits in memory
+	evidence *evidence  // where its document is in the store, else nil
 	page     *eventPage // where the store has it; nil: nowhere
 	kind     *eventKind // nil until it is stored
 	owned    bool       // its id has memory of its own
 	gone     bool       // fed to its machines
+	kept     bool       // something may ask for its document
 }
 
-func (b *buffered) before(c *buffered) bool {
+// hostName is the name of the host of an event that waits or is fed.
+func (b *buffered) hostName() string { return b.host.displayName() }
+
+func (b *buffered) before(c *buffered) bool { return b.compare(c) < 0 }
+
+func (b *buffered) compare(c *buffered) int {
 	if b.ref.Time != c.ref.Time { // as nearly always
-		return b.ref.Time < c.ref.Time
+		return cmp.Compare(b.ref.Time, c.ref.Time)
 	}
-	return b.ref.Compare(c.ref.Ordinal) < 0
+	return cmp.Or(b.ref.Compare(c.ref.Ordinal), cmp.Compare(b.field, c.field)) // one event may wait by two timestamps
 }
-
-// Before puts the host first whose watermark has something to do first.
-func (h *host) Before(g *host) bool {
-	if h.due != g.due {
-		return h.due < g.due
-	}
-	return h.name < g.name
-}
-
-// Place is the host's place in the due heap.
-func (h *host) Place() *int32 { return &h.place }
 
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
@@ -195,7 +192,7 @@ func (w *Worker) forgetIdleHosts() {
 		if h.pending() || h.page != nil {
 			return true
 		}
-		w.due.Remove(h)
+		w.undue(h)
 		w.counts.hostsForgotten++
 		return false
 	})
@@ -213,8 +210,7 @@ func (w *Worker) recount(h *host) {
 			w.pendingHosts++
 		} else {
 			w.pendingHosts--
-			w.due.Remove(h)
-			h.due = math.MaxInt64
+			w.undue(h)
 		}
 	}
 }
@@ -233,7 +229,15 @@ func (w *Worker) schedule(h *host) {
 		return
 	}
 	h.due = clock
-	w.due.Set(h)
+	w.due.set(h)
+}
+
+// undue takes the host out of the due heap.
+func (w *Worker) undue(h *host) {
+	if h.due != math.MaxInt64 {
+		h.due = math.MaxInt64
+		w.due.remove(h)
+	}
 }
 
 // touch marks a host whose record in the store has to be written or deleted with the next commit.

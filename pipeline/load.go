@@ -91,8 +91,8 @@ func (w *Worker) sweepEvidence() error {
 		case !ok:
 			w.overlay.Delete(key)
 		case !e.stored: // of an event that waits, and that a partial held
-			w.docBytes -= len(e.doc)
-			e.stored, e.doc = true, nil
+			w.releaseDocument(&e.doc)
+			e.stored = true
 		}
 		return nil
 	})

@@ -49,9 +49,7 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 			continue
 		}
 		found := w.evidenceOf(e.Ref, w.source(e.Ref))
-		if kept, ok := w.evidence[placeOf(e.Ref)]; ok {
-			found.Host = kept.host
-		}
+		found.Host = w.hostOfEvidence(e.Ref)
 		m.Events = append(m.Events, found)
 	}
 	w.build(c, m, match.Completed(), match.Events, join)

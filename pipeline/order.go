@@ -1,7 +1,7 @@
 package pipeline
 
 import (
-	"math"
+	"slices"
 
 	"github.com/weir-eql/weir/pipeline/internal/minheap"
 )
@@ -17,6 +17,7 @@ func (w *Worker) place(b *buffered, h *host, came arrival) {
 		w.enqueue(h, b)
 		return
 	}
+	b.host = h
 	w.countLate(b, came)
 	w.feedingLate = true
 	w.feed(b, h)
@@ -29,7 +30,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 	b.host = h
 	w.push(h, b)
 	w.buffered++
-	w.addedBuffers = append(w.addedBuffers, b)
+	w.noteAdded(b)
 	w.recount(h)
 	w.touch(h)
 	w.schedule(h)
@@ -40,9 +41,23 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 	}
 }
 
+// noteAdded notes an event that waits since this batch. Most are gone before it ends, so they are dropped from the list rather than
+// let it grow: it would keep them in memory.
+func (w *Worker) noteAdded(b *buffered) {
+	if n := len(w.addedBuffers); n == cap(w.addedBuffers) && n > w.buffered+w.buffered/2 {
+		w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(b *buffered) bool { return b.gone })
+	}
+	w.addedBuffers = append(w.addedBuffers, b)
+}
+
 // dequeue feeds the earliest event of the host's buffer to its machines.
 func (w *Worker) dequeue(h *host) {
-	b := w.pop(h)
+	w.run(w.pop(h))
+}
+
+// run feeds an event that was taken out of the buffer of its host.
+func (w *Worker) run(b *buffered) {
+	h := b.host
 	w.buffered--
 	w.feed(b, h)
 	w.leave(b)
@@ -71,45 +86,58 @@ func (w *Worker) runHost(h *host) {
 // runDue wakes the hosts that fell silent and whose watermark the record clock has moved far enough. Rules may join
 // events across hosts, so the events of all of them are fed in one order, and so are their deadlines.
 func (w *Worker) runDue() {
-	if w.due.Len() == 0 || w.due.Top().due > w.clock.now {
-		return
-	}
 	w.awake = w.awake[:0]
-	buffers := minheap.New(func(a, b *host) bool { return a.buffer.Top().before(b.buffer.Top()) })
-	for w.due.Len() > 0 && w.due.Top().due <= w.clock.now {
-		h := w.due.Pop()
-		h.due = math.MaxInt64
+	for w.due.len() > 0 && w.due.top().due <= w.clock.now {
+		h := w.due.top()
+		w.undue(h)
 		h.advance(w.clock.now, w.lateness)
 		w.awake = append(w.awake, h)
-		if h.pending() {
-			w.touch(h)
-		}
-		if h.ready() {
-			buffers.Push(h)
-		}
 	}
-	drain(&buffers, (*host).ready, w.dequeue)
+	if len(w.awake) == 0 {
+		return
+	}
+	w.feedAwake()
 	timers := minheap.New(func(a, b *host) bool { return w.partials.before(w.partials.at(a.timers), w.partials.at(b.timers)) })
 	for _, h := range w.awake {
 		if h.ticking() {
 			timers.Push(h)
 		}
 	}
-	drain(&timers, (*host).ticking, w.tick)
+	for timers.Len() > 0 {
+		h := timers.Top()
+		w.tick(h)
+		if h.ticking() {
+			timers.Fix()
+		} else {
+			timers.Pop()
+		}
+	}
 	for _, h := range w.awake {
 		w.schedule(h)
 	}
 }
 
-// drain does one thing for the first host of the heap, again and again, until no host has anything left to do.
-func drain(hosts *minheap.Heap[*host], more func(*host) bool, do func(*host)) {
-	for hosts.Len() > 0 {
-		h := hosts.Top()
-		do(h)
-		if more(h) {
-			hosts.Fix()
-		} else {
-			hosts.Pop()
+// feedAwake feeds the events up to the watermarks of the hosts that are awake, in one order.
+func (w *Worker) feedAwake() {
+	w.ready = w.ready[:0]
+	hosts := 0
+	for _, h := range w.awake {
+		if h.pending() {
+			w.touch(h)
+		}
+		before := len(w.ready)
+		for h.ready() {
+			w.ready = append(w.ready, w.pop(h))
+		}
+		if len(w.ready) > before {
+			hosts++
 		}
 	}
+	if hosts > 1 {
+		slices.SortFunc(w.ready, (*buffered).compare)
+	}
+	for _, b := range w.ready {
+		w.run(b)
+	}
+	clear(w.ready)
 }

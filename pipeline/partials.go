@@ -16,8 +16,9 @@ type candidate struct {
 	join []byte
 }
 
-// feed gives an event to the sequence machines of its candidates. The event's evidence is in place.
+// feed gives an event to the sequence machines of its candidates. It has its document with it, or its evidence is in place.
 func (w *Worker) feed(b *buffered, h *host) {
+	w.feedingEvent = b
 	for i := range b.cands {
 		c := &b.cands[i]
 		if w.rests(c.rule) {
@@ -31,6 +32,7 @@ func (w *Worker) feed(b *buffered, h *host) {
 		}
 		w.advance(c, b, h)
 	}
+	w.feedingEvent = nil
 }
 
 func (w *Worker) advance(c *candidate, b *buffered, h *host) {

@@ -22,9 +22,12 @@ type Preparer struct {
 	decoder *event.Decoder
 	ev      *event.Event
 	matcher *rules.Matcher
+	holds   []uint64 // by rule: the stages whose events it may remember by their id
 	joins   [][]byte
 	cands   []candidate
+	text    []byte // the join keys of cands, until they are kept
 	memory  slab
+	recent  recentCandidates
 
 	meter       *meter // nil measures nothing
 	quarantined uint64 // version of the quarantine that the matcher knows
@@ -42,7 +45,21 @@ func NewPreparer(cfg *Config) *Preparer {
 		seenExcluded:    make([]uint64, len(set.Rules())),
 		seenEvaluations: make([]uint64, len(set.Rules())), seenCandidates: make([]uint64, len(set.Rules())),
 		seenUncoerced: make([]uint64, set.Schema().Len()),
+		holds:         heldStages(set),
 	}
+}
+
+// heldStages returns for each rule the bits of the stages whose events its partials and matches refer to.
+func heldStages(set *rules.Set) []uint64 {
+	held := make([]uint64, len(set.Rules()))
+	for i, c := range set.Rules() {
+		for stage, st := range c.Query.Stages {
+			if !st.Missing {
+				held[i] |= 1 << stage
+			}
+		}
+	}
+	return held
 }
 
 // Batch holds records of one partition in the order of the log, and after Prepare what is known of each. Its memory is
@@ -168,7 +185,9 @@ func (b *Batch) keep(name string) string {
 func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
 	clear(h.waiting)
 	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0]}
-	h.ref.ID = p.memory.copyText(id)
+	if len(hits.Single) > 0 || slices.ContainsFunc(hits.Sequences, func(s rules.SequenceHit) bool { return s.Stages&p.holds[s.Rule.Number] != 0 }) {
+		h.ref.ID = p.memory.copyText(id)
+	}
 	h.ref.Sequence, h.ref.HasSeq = p.meta.Sequence(p.ev)
 	if len(hits.Sequences) == 0 {
 		return
@@ -181,7 +200,7 @@ func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
 
 // sharedCandidates returns what the event may do in the rules that join events of any host.
 func (p *Preparer) sharedCandidates(s []rules.SequenceHit, out *prepared) []candidate {
-	p.cands = p.cands[:0]
+	p.cands, p.text = p.cands[:0], p.text[:0]
 	for _, hit := range s {
 		if p.cfg.shares(hit.Rule) {
 			p.appendCandidates(hit, out)
@@ -190,7 +209,7 @@ func (p *Preparer) sharedCandidates(s []rules.SequenceHit, out *prepared) []cand
 	if len(p.cands) == 0 {
 		return nil
 	}
-	return p.memory.copyCands(p.cands)
+	return p.keepCandidates()
 }
 
 // hostOf returns the host of a document, empty where it can't be told.
@@ -235,7 +254,7 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 		}
 	}
 	i := slices.IndexFunc(h.waiting, func(b *buffered) bool { return b.field == field })
-	p.cands = p.cands[:0]
+	p.cands, p.text = p.cands[:0], p.text[:0]
 	if i >= 0 {
 		p.cands = append(p.cands, h.waiting[i].cands...)
 	}
@@ -253,7 +272,7 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 		b.field, b.ref.Time, b.ref.SubMillis = field, at, sub
 		h.waiting = append(h.waiting, b)
 	}
-	h.waiting[i].cands = p.memory.copyCands(p.cands)
+	h.waiting[i].cands = p.keepCandidates()
 	return next
 }
 
@@ -289,7 +308,9 @@ func (p *Preparer) appendStage(first int, rule *rules.Compiled, stage *eql.Stage
 			i++
 		}
 		if i == len(p.cands) {
-			p.cands = append(p.cands, candidate{rule: rule, join: p.memory.copyBytes(key)})
+			start := len(p.text)
+			p.text = append(p.text, key...) // keys before it stay where they are, if need be in the memory that it had
+			p.cands = append(p.cands, candidate{rule: rule, join: p.text[start:len(p.text):len(p.text)]})
 		}
 		p.cands[i].hits = p.cands[i].hits.With(bit)
 	}

@@ -225,7 +225,7 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 		if f.ref.Time != noTime {
 			at, sub = f.ref.Time, f.ref.SubMillis
 		}
-		b.cands = slices.DeleteFunc(f.cands, func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
+		b.cands = slices.DeleteFunc(slices.Clone(f.cands), func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
 	}
 	name := found.host
 	if b.field != "" {
@@ -251,7 +251,7 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 		b.kind = nil
 		w.pages.touch(b.page)
 	}
-	w.keepRestored(b, h, raw, stored)
+	w.keepRestored(b, raw, stored)
 	w.enqueue(h, b)
 	return true
 }
@@ -267,10 +267,10 @@ func rulesOf(cands []candidate) int {
 	return n
 }
 
-func (w *Worker) keepRestored(b *buffered, h *host, raw []byte, stored bool) {
+func (w *Worker) keepRestored(b *buffered, raw []byte, stored bool) {
 	at := placeOf(b.ref)
 	if !stored {
-		w.keepEvidence(b, h, raw)
+		w.keepEvidence(b, raw)
 		return
 	}
 	e := w.evidence[at]

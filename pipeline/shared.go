@@ -345,8 +345,8 @@ func (w *Worker) swapShared(next map[uint64]*rules.Compiled) {
 
 // completingHost returns the host of the event that completed a match of a rule that joins events of any host.
 func (w *Worker) completingHost(completed sequence.Ref) string {
-	if kept, ok := w.evidence[placeOf(completed)]; ok && kept.host != "" {
-		return kept.host
+	if name := w.hostOfEvidence(completed); name != "" {
+		return name
 	}
 	return w.preparer.hostOf(w.source(completed))
 }

@@ -42,14 +42,18 @@ func (s *slab) newBuffered() *buffered {
 	return &s.buffered[len(s.buffered)-1]
 }
 
-// copyCands returns a copy of c.
+// copyCands returns a copy of c and its join keys.
 func (s *slab) copyCands(c []candidate) []candidate {
 	if cap(s.cands)-len(s.cands) < len(c) {
 		s.cands = make([]candidate, 0, max(slabCands, len(c)))
 	}
 	start := len(s.cands)
 	s.cands = append(s.cands, c...)
-	return s.cands[start:len(s.cands):len(s.cands)]
+	own := s.cands[start:len(s.cands):len(s.cands)]
+	for i := range own {
+		own[i].join = s.copyBytes(own[i].join)
+	}
+	return own
 }
 
 // alias returns b as a string that shares its memory.

@@ -92,7 +92,7 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 
 // swapCandidates gives what an event may do to the rules of the new set, and reports whether anything is left.
 func swapCandidates(b *buffered, next map[uint64]*rules.Compiled) bool {
-	b.cands = slices.DeleteFunc(b.cands, func(c candidate) bool { return next[ruleHash(c.rule)] == nil })
+	b.cands = slices.DeleteFunc(slices.Clone(b.cands), func(c candidate) bool { return next[ruleHash(c.rule)] == nil })
 	for i := range b.cands {
 		b.cands[i].rule = next[ruleHash(b.cands[i].rule)]
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/weir-eql/weir/pipeline/internal/minheap"
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/rules"
 	"github.com/weir-eql/weir/state"
@@ -40,7 +39,7 @@ type Worker struct {
 	clock        recordClock
 	clockStored  recordClock // as committed
 	hosts        *hostTable
-	due          minheap.Placed[*host] // those that have something to do at some record clock
+	due          dueHeap // those that have something to do at some record clock
 	pendingHosts int
 	queues       []*waitingQueue // empty ones, for the next hosts that need one
 	forgetAt     int             // number of hosts from which on idle ones are looked for again
@@ -49,6 +48,7 @@ type Worker struct {
 	begun        int64  // partials begun, to number them
 	topic        string // the topic that packed states don't name; empty until one is packed
 	evidence     map[place]*evidence
+	documents    documents
 	docBytes     int // of documents in memory
 	buffered     int
 	pages        pages
@@ -69,9 +69,10 @@ type Worker struct {
 	err            error
 
 	// What belongs to the record or the event at hand.
-	recordTime  int64
-	feedingLate bool // it came behind its host's watermark
-	feeding     struct {
+	recordTime   int64
+	feedingLate  bool      // it came behind its host's watermark
+	feedingEvent *buffered // what the machines are given; nil between events
+	feeding      struct {
 		rule   *rules.Compiled
 		event  sequence.Ordinal
 		alerts int // of the rule, completed by the event
@@ -79,6 +80,7 @@ type Worker struct {
 
 	// Memory that is used again.
 	awake   []*host
+	ready   []*buffered
 	bodyBuf []byte
 	scratch sequence.Scratch
 	opened  MachineState
@@ -109,13 +111,14 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, recordClock{}
 	w.hosts = newHostTable()
-	w.due, w.forgetAt = minheap.Placed[*host]{}, 0
+	w.due, w.forgetAt = dueHeap{}, 0
 	w.pendingHosts = 0
 	w.newHosts = nil
 	w.partials = newPartialTable(w.cfg.Set.Rules())
 	w.resting, w.quarantined = nil, 0
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
+	w.documents = documents{}
 	w.docBytes, w.buffered = 0, 0
 	w.pages, w.refill = newPages(), nil
 	w.published = newPublishedIDs(false)
@@ -297,7 +300,7 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 		b.ref = hit.ref
 		b.ref.Time, b.ref.SubMillis = at, sub
 		if len(b.cands) > 0 {
-			w.keepEvidence(b, h, r.Value)
+			w.keepEvidence(b, r.Value)
 			w.place(b, h, came)
 		}
 	}
@@ -319,8 +322,8 @@ func (w *Worker) Idle(now int64) error {
 // NextDue returns the record clock at which a silent partition has something to do, false when nothing waits.
 func (w *Worker) NextDue() (clock int64, ok bool) {
 	clock, ok = w.nextShared()
-	if w.due.Len() > 0 && (!ok || w.due.Top().due < clock) {
-		return w.due.Top().due, true
+	if w.due.len() > 0 && (!ok || w.due.top().due < clock) {
+		return w.due.top().due, true
 	}
 	return clock, ok
 }
