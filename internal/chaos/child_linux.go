@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// childAttributes let a process end with the harness, however that ends.
+// childAttributes let a process end with the harness, however that ends. It has a process group of its own: where the shell that began
+// the harness ends while a process of the harness's group stands still, the system sends SIGHUP to all of that group.
 func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
 // ownMounts gives a process namespaces in which it may mount, without privileges where the system allows that.

@@ -4,8 +4,9 @@ package chaos
 
 import "syscall"
 
-// childAttributes are those of a process that has to be ended by hand where the harness is killed.
-func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+// childAttributes are those of a process that has to be ended by hand where the harness is killed. It has a process group of its own, as
+// on Linux.
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // ownMounts does nothing: there are no namespaces.
 func ownMounts(*syscall.SysProcAttr) {}
