@@ -127,6 +127,7 @@ func (r *run) explained() map[string]float64 {
 		}
 		if r.settings.joins == joinsAnyKey && e.port == 4444 { // of the rule that each reload changes
 			out["weir_rekey_dropped_total"]++
+			out["weir_reorder_buffer_discarded_total"]++
 		}
 	}
 	if r.faults[refusal] > 0 {

@@ -117,3 +117,18 @@ func TestAlarmingCounters(t *testing.T) {
 		t.Errorf("%d alarming counters in docs/metrics.md", count)
 	}
 }
+
+// TestExplainedByReload shows that the rule that each reload changes explains what is dropped of it, and only where its events go by way of
+// the re-key topic without those of other rules.
+func TestExplainedByReload(t *testing.T) {
+	for j, want := range map[joins]float64{joinsHosts: 0, joinsAcross: 0, joinsAnyKey: 2} {
+		r := testRun()
+		r.settings.joins = j
+		r.script.events = []*Event{{port: 4444}, {port: 443}, {port: 4444}}
+		for _, name := range []string{"weir_rekey_dropped_total", "weir_reorder_buffer_discarded_total"} {
+			if got := r.explained()[name]; got != want {
+				t.Errorf("rules %s: %v of %s are explained, want %v", j, got, name, want)
+			}
+		}
+	}
+}
