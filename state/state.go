@@ -41,7 +41,7 @@ type Options struct {
 	// Dir is the folder of the store, made if it does not exist. Required. One process at a time.
 	Dir string
 	// MemTableSize is the size in bytes of a memory table; two are kept. What Apply writes at once is 15 % of
-	// it. Default 32 MiB, at least 1 MiB.
+	// it. Default 16 MiB, at least 1 MiB.
 	MemTableSize int64
 	// BlockCacheSize is the memory in bytes for blocks that were read and decompressed. Default 16 MiB.
 	BlockCacheSize int64
@@ -61,7 +61,7 @@ const (
 	minValueLogFileSize   = 2 * MaxValueBytes
 	maxValueLogFileSize   = 1 << 30
 	maxInlineValue        = 1 << 20
-	defaultMemTableSize   = 32 << 20
+	defaultMemTableSize   = 16 << 20
 	defaultBlockCache     = 16 << 20
 	defaultValueLogFile   = 64 << 20
 	defaultValueThreshold = 1 << 10

@@ -189,7 +189,7 @@ func Default() *Config {
 		Topics: Topics{Alerts: "weir-alerts", DeadLetters: "weir-dead-letters", Create: true, ReplicationFactor: -1},
 		Group:  "weir",
 		Rules:  Rules{Reload: 5 * time.Second},
-		State:  State{Dir: "weir-state", MemtableMB: 32, CacheMB: 16},
+		State:  State{Dir: "weir-state", MemtableMB: 16, CacheMB: 16},
 		Order:  Order{Lateness: 2 * time.Second, FutureTolerance: 5 * time.Minute, TopicWait: time.Minute},
 		Commit: Commit{Interval: 100 * time.Millisecond},
 

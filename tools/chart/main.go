@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -113,7 +114,7 @@ func draw(title string, axis []float64, panels []panel) ([]byte, error) {
 		o.Title = charts.TitleOption{Text: of.title, FontStyle: charts.NewFontStyleWithSize(10)}
 		o.XAxis = charts.XAxisOption{Labels: labels, LabelCount: 11, BoundaryGap: new(false)}
 		o.YAxis = []charts.YAxisOption{{
-			Min: new(0.0), Max: new(1.2 * max(slices.Max(of.values), 1e-9)), LabelCount: 5,
+			Min: new(0.0), Max: new(intervals * step(slices.Max(of.values))), LabelCount: intervals + 1,
 			ValueFormatter: short,
 		}}
 		o.Symbol = charts.Symbol{Shape: charts.SymbolNone}
@@ -127,11 +128,32 @@ func draw(title string, axis []float64, panels []panel) ([]byte, error) {
 	return p.Bytes()
 }
 
-// short writes a number with three digits that count, and millions as M.
+// intervals is the number of parts into which the lines of a panel divide it.
+const intervals = 4
+
+// step returns the distance of a panel's lines, a round number, so that the largest value is below the uppermost line.
+func step(largest float64) float64 {
+	least := max(largest, 1e-9) / intervals
+	power := math.Pow(10, math.Floor(math.Log10(least)))
+	for _, times := range []float64{1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10} {
+		if times*power >= least {
+			return times * power
+		}
+	}
+	return 10 * power
+}
+
+// short writes a number with three digits that count, thousands as k and millions as M.
 func short(v float64) string {
 	unit := ""
-	if v >= 1e6 {
+	switch {
+	case v >= 1e6:
 		v, unit = v/1e6, " M"
+	case v >= 1e4:
+		v, unit = v/1e3, " k"
+	}
+	if v >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64) + unit
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64) + unit
 }
