@@ -24,8 +24,8 @@ type recordClock struct {
 	jump      int64
 	jumpHost  string
 	jumpCount int32
-	// wall is what the wall clock was when now was last moved, 0 where nobody said so. It decides nothing by itself: the time since then is what the wall
-	// clock may move now by, when the partition is silent, also after a restart.
+	// wall is what the wall clock was when now was last moved, 0 where nobody said so. It decides nothing by itself: the
+	// time since then is what the wall clock may move now by, when the partition is silent, also after a restart.
 	wall int64
 }
 

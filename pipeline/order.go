@@ -34,7 +34,8 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 	w.recount(h)
 	w.touch(h)
 	w.schedule(h)
-	// While the state is loaded events come back in any order, and with a lower limit than before there may be too many: none leaves early for that.
+	// While the state is loaded events come back in any order, and with a lower limit than before there may be too many:
+	// none leaves early for that.
 	if w.buffered > w.cfg.Limits.Buffered && !w.loading {
 		w.counts.bufferOverflow++
 		w.dequeue(h)

@@ -118,8 +118,8 @@ func TestHostAtHandIsNotForgotten(t *testing.T) {
 	wantMatches(t, w, "zz", "A1 B2")
 }
 
-// A worker that begins with a lower cap on waiting events than the one before had gives none of them to its machines early, in whatever order they
-// are read again.
+// A worker that begins with a lower cap on waiting events than the one before had gives none of them to its machines early,
+// in whatever order they are read again.
 func TestLowerCapAfterARestart(t *testing.T) {
 	set := compileQueries(t, rules.SetOptions{}, timeQueries, nil)
 	records := timedRecords(pipeline.ClockLogAppend,

@@ -285,8 +285,8 @@ func TestBacktestJoinsPartitions(t *testing.T) {
 	}
 }
 
-// TestEndedPartitionHoldsNothingUp: in a replay, a partition that ends long before the others doesn't make the joining worker wait for the end of
-// the input with what they send. What is decided by the clock of the others has no open end.
+// TestEndedPartitionHoldsNothingUp: in a replay, a partition that ends long before the others doesn't make the joining
+// worker wait for the end of the input with what they send. What is decided by the clock of the others has no open end.
 func TestEndedPartitionHoldsNothingUp(t *testing.T) {
 	set := compileQueries(t, rules.SetOptions{}, map[string]string{
 		"stays": `sequence by user.name with maxspan=1s [process where process.name == "sudo"] ![process where process.name == "logout"]`,

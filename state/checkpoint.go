@@ -47,7 +47,8 @@ type Checkpoint struct {
 	Changelog int64
 	// At is when the checkpoint was written, in milliseconds since the epoch, by the clock of the caller.
 	At int64
-	// Epoch is that of the owner of the last whole batch of at-least-once delivery that the state has seen, 0 where there is none.
+	// Epoch is that of the owner of the last whole batch of at-least-once delivery that the state has seen, 0 where there
+	// is none.
 	Epoch uint64
 }
 

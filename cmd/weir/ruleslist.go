@@ -27,7 +27,8 @@ type listed struct {
 	Index     []string     `json:"index"`
 	// Rekey says that the join keys don't imply the host, so that events go through the re-key topic.
 	Rekey bool `json:"needs_rekeying"`
-	// WithinPartition says that they don't, and that the rule joins only events of one partition all the same: it has a timestamp_field.
+	// WithinPartition says that they don't, and that the rule joins only events of one partition all the same: it has a
+	// timestamp_field.
 	WithinPartition bool `json:"joins_within_partition"`
 	// Replaced says that another file with the same id runs instead.
 	Replaced    bool     `json:"replaced,omitempty"`

@@ -12,8 +12,9 @@ import (
 	"github.com/weir-eql/weir/pipeline"
 )
 
-// Where there are several input topics, records of the one that is ahead are held back until the others have brought theirs, or are known
-// to be at their ends. What is held back isn't processed, so its offsets aren't committed. See docs/adr/0015.
+// Where there are several input topics, records of the one that is ahead are held back until the others have brought
+// theirs, or are known to be at their ends. What is held back isn't processed, so its offsets aren't committed. See
+// docs/adr/0015.
 
 // inputLane is the lane of one input topic on a partition of ours.
 type inputLane struct {
@@ -80,7 +81,8 @@ func (m *member) fetchedTo(topic string) (int64, bool) {
 	return at, ok
 }
 
-// handOn moves what may be processed from the lanes to the worker's records. atEnd says of an empty lane that nothing is there to be fetched.
+// handOn moves what may be processed from the lanes to the worker's records. atEnd says of an empty lane that nothing is
+// there to be fetched.
 func (m *member) handOn(now time.Time, atEnd func(*inputLane) bool) {
 	lanes := make([]*lane, 0, len(m.lanes))
 	for _, l := range m.lanes {
@@ -167,7 +169,8 @@ func (s *Service) pauseLane(m *member, l *inputLane, pause bool) {
 	}
 }
 
-// waitFor counts the time in which others wait for a topic, up to longest between two calls: more means that we stood still, not the topic.
+// waitFor counts the time in which others wait for a topic, up to longest between two calls: more means that we stood
+// still, not the topic.
 func (l *inputLane) waitFor(now time.Time, longest time.Duration) {
 	if !l.asked.IsZero() {
 		l.waited += min(now.Sub(l.asked), longest)
@@ -211,7 +214,8 @@ func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.T
 	}
 }
 
-// isAtEnd reports whether all of a topic's partition was fetched. What was not read since the assignment stands where it is committed.
+// isAtEnd reports whether all of a topic's partition was fetched. What was not read since the assignment stands where it is
+// committed.
 func (m *member) isAtEnd(l *inputLane, ends kadm.ListedOffsets) bool {
 	end, ok := ends.Lookup(l.topic, m.number)
 	if !ok || end.Err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/weir-eql/weir/pipeline/kafka"
 )
 
-// lagging is a cluster with two input topics of one partition, of which the second is on a broker that gives nothing out while it is slow.
+// lagging is a cluster with two input topics of one partition, of which the second is on a broker that gives nothing out
+// while it is slow.
 type lagging struct {
 	*cluster
 	slow    atomic.Bool
@@ -82,7 +83,8 @@ func (c *lagging) slowDown(t *testing.T) {
 	until(t, "fetches are refused", func() bool { return c.refused.Load() > before+1 })
 }
 
-// pairs writes n events to one topic each second and what completes them to the other, and in the end an event to each that lets the rest be decided.
+// pairs writes n events to one topic each second and what completes them to the other, and in the end an event to each that
+// lets the rest be decided.
 func (c *lagging) pairs(t *testing.T, from, n int, padding string) {
 	t.Helper()
 	records := map[string][]*kgo.Record{}
@@ -147,8 +149,8 @@ func metricSum(t *testing.T, reg *prometheus.Registry, name string) (sum float64
 	return sum
 }
 
-// TestTopicThatLagsBehind: a topic that brings nothing for a while makes nothing late. The other is held back, with its offsets, over restarts, and what is found
-// is what a backtest finds.
+// TestTopicThatLagsBehind: a topic that brings nothing for a while makes nothing late. The other is held back, with its
+// offsets, over restarts, and what is found is what a backtest finds.
 func TestTopicThatLagsBehind(t *testing.T) {
 	for _, mode := range []string{"exactly once", "at least once"} {
 		t.Run(mode, func(t *testing.T) {
@@ -225,7 +227,8 @@ func TestSilentTopicHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// TestHeldBackIsBounded: the partition that is ahead isn't fetched any more when it holds its share, goes on when the other has caught up, and nothing is lost.
+// TestHeldBackIsBounded: the partition that is ahead isn't fetched any more when it holds its share, goes on when the other
+// has caught up, and nothing is lost.
 func TestHeldBackIsBounded(t *testing.T) {
 	c := newLagging(t)
 	c.cfg.FetchMaxBytes, c.cfg.FetchMaxPartitionBytes = 64<<10, 32<<10

@@ -286,8 +286,9 @@ func TestAtLeastOnceZombie(t *testing.T) {
 	}
 }
 
-// TestAtLeastOnceZombiesState has a member that was replaced write state late, under the keys of the state: a partial that its successor has completed since. Whoever takes over leaves
-// it out, says so, and writes over it: the partial doesn't come back.
+// TestAtLeastOnceZombiesState has a member that was replaced write state late, under the keys of the state: a partial that
+// its successor has completed since. Whoever takes over leaves it out, says so, and writes over it: the partial doesn't
+// come back.
 func TestAtLeastOnceZombiesState(t *testing.T) {
 	c := fakeCluster(t, 1)
 	step := func(docs ...string) {

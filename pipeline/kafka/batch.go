@@ -107,7 +107,8 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 			s.log.Error("records of the input are gone: the broker lost or deleted them",
 				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
 			if m := s.members[e.Partition]; m != nil && loss.ResetTo < loss.ConsumedTo && loss.ResetTo <= m.starts[e.Topic] {
-				// It doesn't know where, and would read all of the log again. A new one begins where it is committed, or at the end.
+				// It doesn't know where, and would read all of the log again. A new one begins where it is committed, or at
+				// the end.
 				return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		case errors.Is(e.Err, kerr.TopicAuthorizationFailed), errors.Is(e.Err, kerr.GroupAuthorizationFailed):
@@ -245,8 +246,8 @@ func (m *member) seeClock(at time.Time) {
 	m.worker.NoteWallClock(at.UnixMilli())
 }
 
-// begin has the time of a worker whose state was loaded go on: silence counts from now. The record clock is as old as its last move, before a
-// restart too: records that came since, and weren't believed, don't say how much time has passed.
+// begin has the time of a worker whose state was loaded go on: silence counts from now. The record clock is as old as its
+// last move, before a restart too: records that came since, and weren't believed, don't say how much time has passed.
 func (m *member) begin(now time.Time) {
 	m.lastSeen, m.clockSeen = now, now
 	if at := time.UnixMilli(m.worker.WallClock()); at.UnixMilli() > 0 && at.Before(now) {

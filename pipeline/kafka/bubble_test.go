@@ -19,8 +19,9 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-// These tests run the service and the broker in a bubble of testing/synctest: time is virtual there, and goes on when all goroutines wait for it. So minutes of silence cost
-// nothing, and when something happens is exact. The connections are pipes in memory. The state is in memory too, since a bubble doesn't see disks.
+// These tests run the service and the broker in a bubble of testing/synctest: time is virtual there, and goes on when all
+// goroutines wait for it. So minutes of silence cost nothing, and when something happens is exact. The connections are
+// pipes in memory. The state is in memory too, since a bubble doesn't see disks.
 
 // bubbleStart is the time in a bubble when a test begins: that of doc.
 const bubbleStart = 1_790_000_000_000
@@ -136,8 +137,9 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 	return got
 }
 
-// TestSameIDsInVirtualTime is the metamorphic test of time: a script with silences gives the same alerts, to the byte, whatever the commit interval, the size of polls, the number of
-// members, restarts and reloads; and what a backtest finds of the same events.
+// TestSameIDsInVirtualTime is the metamorphic test of time: a script with silences gives the same alerts, to the byte,
+// whatever the commit interval, the size of polls, the number of members, restarts and reloads; and what a backtest finds
+// of the same events.
 func TestSameIDsInVirtualTime(t *testing.T) {
 	seeds := uint64(4)
 	if testing.Short() {
@@ -171,8 +173,8 @@ func TestSameIDsInVirtualTime(t *testing.T) {
 	}
 }
 
-// TestSilenceInVirtualTime: on a partition that falls silent an absence is decided when the wall clock says so: not earlier, and hardly later. So it is where the service was down in between:
-// it isn't waited for anew.
+// TestSilenceInVirtualTime: on a partition that falls silent an absence is decided when the wall clock says so: not
+// earlier, and hardly later. So it is where the service was down in between: it isn't waited for anew.
 func TestSilenceInVirtualTime(t *testing.T) {
 	for _, down := range []time.Duration{0, time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -212,7 +214,8 @@ func TestSilenceInVirtualTime(t *testing.T) {
 	}
 }
 
-// TestTopicWaitInVirtualTime: a topic that brings nothing is waited for exactly as long as the settings say, here the default of a minute.
+// TestTopicWaitInVirtualTime: a topic that brings nothing is waited for exactly as long as the settings say, here the
+// default of a minute.
 func TestTopicWaitInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := lag(t, bubble(t, 1))

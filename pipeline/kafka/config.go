@@ -62,7 +62,8 @@ type Config struct {
 	// IdleAfter is how long a partition has to be silent and caught up before the wall clock moves its
 	// watermarks; default 500 ms.
 	IdleAfter time.Duration
-	// TopicWait is how long records of one input topic wait for another one that has unread records and brings none; default 1 min.
+	// TopicWait is how long records of one input topic wait for another one that has unread records and brings none;
+	// default 1 min.
 	TopicWait time.Duration
 
 	FetchMaxBytes          int32 // per broker and fetch; default 32 MiB

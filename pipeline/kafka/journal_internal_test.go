@@ -229,8 +229,8 @@ func TestJournalReplaced(t *testing.T) {
 	}
 }
 
-// TestJournalReplacedWithinABatch: what a replaced member writes late, between the records of its successor's batch, isn't taken for valid by a reader that begins with
-// that batch: its copy of the state knows of the successor.
+// TestJournalReplacedWithinABatch: what a replaced member writes late, between the records of its successor's batch, isn't
+// taken for valid by a reader that begins with that batch: its copy of the state knows of the successor.
 func TestJournalReplacedWithinABatch(t *testing.T) {
 	store, err := state.Open(state.Options{Dir: t.TempDir(), MemTableSize: 8 << 20})
 	if err != nil {

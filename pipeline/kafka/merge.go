@@ -6,9 +6,9 @@ import (
 	"github.com/weir-eql/weir/pipeline"
 )
 
-// Partition n of all input topics is one log for its worker: their records in the order of record time, of equal ones by the topic's
-// name, where those of one topic keep their order. What comes next is decided by the first record of each topic alone, so the order doesn't
-// depend on batches, nor on where reading began. See docs/adr/0015.
+// Partition n of all input topics is one log for its worker: their records in the order of record time, of equal ones by
+// the topic's name, where those of one topic keep their order. What comes next is decided by the first record of each topic
+// alone, so the order doesn't depend on batches, nor on where reading began. See docs/adr/0015.
 
 // lane is what was fetched of one topic's partition and not handed on yet.
 type lane struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestMergeModel: however the records of several topics come in, and wherever reading begins again, what is handed on is a beginning of the
-// one order: by the newest record time of the topic so far, then by topic.
+// TestMergeModel: however the records of several topics come in, and wherever reading begins again, what is handed on is a
+// beginning of the one order: by the newest record time of the topic so far, then by topic.
 func TestMergeModel(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))

@@ -73,8 +73,8 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 	return nil
 }
 
-// shortened has a topic read on from its end, where it ends before what was read: the client would begin at its start, and everything on it would count
-// twice.
+// shortened has a topic read on from its end, where it ends before what was read: the client would begin at its start, and
+// everything on it would count twice.
 func (s *Service) shortened(m *member, topic string, committed, end int64) int64 {
 	s.log.Error("the input ends before what was read: the broker has lost records, or the topic was made anew; it goes on at the end, and "+
 		"records that were written since up to there aren't read",

@@ -159,8 +159,8 @@ func TestPartitionsAddedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestInputEndsEarly: the log of the input is shorter than what was read, as after an election of a leader that lacked the last records. What is there isn't read again, the
-// log says so, and new records are worked on.
+// TestInputEndsEarly: the log of the input is shorter than what was read, as after an election of a leader that lacked the
+// last records. What is there isn't read again, the log says so, and new records are worked on.
 func TestInputEndsEarly(t *testing.T) {
 	for _, mode := range []string{"exactly once", "at least once"} {
 		t.Run(mode, func(t *testing.T) {

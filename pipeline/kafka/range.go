@@ -288,8 +288,8 @@ func (r *Range) release() {
 	}
 }
 
-// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up. One that the others wait for is never paused:
-// it holds nothing.
+// throttle pauses a partition that is far ahead, and lets it go on when the others have caught up. One that the others wait
+// for is never paused: it holds nothing.
 func (r *Range) throttle(tp topicPartition, p *rangePart) {
 	if p.done {
 		return

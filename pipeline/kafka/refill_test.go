@@ -62,8 +62,9 @@ func TestWaitingEventsDeleted(t *testing.T) {
 	expectText(t, rec.Body.String, `weir_reorder_buffer_lost_total{partition="0"} 1`)
 }
 
-// TestLostPartitionsAreNotReadAgain: a member that the group has thrown out doesn't read again what waited on the partitions that it is about to give up. The
-// group waits for it meanwhile, for as long as it takes to read what came within the lateness.
+// TestLostPartitionsAreNotReadAgain: a member that the group has thrown out doesn't read again what waited on the
+// partitions that it is about to give up. The group waits for it meanwhile, for as long as it takes to read what came
+// within the lateness.
 func TestLostPartitionsAreNotReadAgain(t *testing.T) {
 	c := fakeCluster(t, 2)
 	c.pipeline = func() *pipeline.Config {

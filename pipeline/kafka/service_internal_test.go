@@ -122,7 +122,8 @@ func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 	}
 }
 
-// TestDataLoss: where the client knows from where on records were lost, it goes on there. Where it would read everything again, a new one begins at what is committed.
+// TestDataLoss: where the client knows from where on records were lost, it goes on there. Where it would read everything
+// again, a new one begins at what is committed.
 func TestDataLoss(t *testing.T) {
 	s := &Service{cfg: Config{Topics: []string{"events"}}, log: slog.New(slog.DiscardHandler)}
 	s.members = map[int32]*member{3: {starts: map[string]int64{"events": 10}}}

@@ -50,7 +50,8 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	return nil
 }
 
-// giveUp drops the partitions that were taken away, and lets the group go on. Nothing of them is uncommitted when it is called, or that was aborted.
+// giveUp drops the partitions that were taken away, and lets the group go on. Nothing of them is uncommitted when it is
+// called, or that was aborted.
 func (s *Service) giveUp() {
 	s.give(func(partitions []int32) {
 		for _, n := range partitions {

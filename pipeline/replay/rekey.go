@@ -65,8 +65,8 @@ func (b *backtest) pass(n int32) error {
 	return b.reportOutput(b.target) // its batch has to end too: it lists everything that came
 }
 
-// passEnded tells the joining worker that partitions have ended, so that it doesn't hold the others' events until all have: an ended one is as far as
-// the one that is furthest.
+// passEnded tells the joining worker that partitions have ended, so that it doesn't hold the others' events until all have:
+// an ended one is as far as the one that is furthest.
 func (b *backtest) passEnded(partitions []int32) error {
 	for _, n := range partitions {
 		b.ended[n] = true
