@@ -84,7 +84,7 @@ func (c *counters) sums() map[string]float64 {
 
 // alarming are the counters of what was dropped, cut short, put off or not understood, those that come later included.
 var alarming = regexp.MustCompile(`(late|evict|overflow|truncat|forgotten|discard|dead_letter|fail|_cut|lost|conflict|drop|dedup|` +
-	`future|hostless|unknown|uncoerced|timeless|quarantin|sink_errors|folded|stray|expired_early)[a-z_]*_total$`)
+	`future|hostless|unknown|uncoerced|timeless|quarantin|sink_errors|folded|stray|expired_early|exceeded)[a-z_]*_total$`)
 
 // unexplained returns the alarming counters that aren't zero, and that neither the script nor a fault explains.
 func (c *counters) unexplained(explained map[string]float64) []string {
