@@ -65,8 +65,7 @@ func (c *recordClock) confirm(t int64, host string) {
 	c.jump = min(c.jump, t)
 	c.jumpCount++
 	if host != c.jumpHost && host != "" || c.jumpCount >= createConfirmations {
-		c.now, c.log = c.jump, c.jump
-		c.clearJump()
+		c.follow(c.jump)
 	}
 }
 
@@ -84,5 +83,8 @@ func (c *recordClock) advance(t int64) bool {
 		return false
 	}
 	c.now = min(t, latestTime)
+	if c.jumpCount > 0 && c.jump <= c.now+createStep { // it has come to pass: what is far ahead now is another jump
+		c.clearJump()
+	}
 	return true
 }

@@ -55,6 +55,31 @@ func TestRecordClock(t *testing.T) {
 	}
 }
 
+// TestClockMovedPastAJump: a jump that waits for confirmation, and whose time the wall clock has passed meanwhile, is over: what
+// is far ahead then is another one, and the clock doesn't go back to the first.
+func TestClockMovedPastAJump(t *testing.T) {
+	var clock recordClock
+	for range createConfirmations {
+		clock.observe(100, ClockCreate, "a")
+	}
+	clock.observe(50_000, ClockCreate, "a")
+	clock.advance(200_000)
+	for _, step := range []struct {
+		t    int64
+		host string
+		want int64
+	}{{400_000, "b", 200_000}, {390_000, "c", 390_000}} {
+		if clock.observe(step.t, ClockCreate, step.host); clock.now != step.want {
+			t.Errorf("clock %d after a record of %d, want %d", clock.now, step.t, step.want)
+		}
+	}
+	clock.observe(900_000, ClockCreate, "b")
+	clock.advance(880_000) // the wall clock hasn't come to it: it is confirmed as ever
+	if clock.observe(895_000, ClockCreate, "c"); clock.now != 895_000 {
+		t.Errorf("clock %d after a confirmed jump, want 895000", clock.now)
+	}
+}
+
 func TestHostWatermark(t *testing.T) {
 	const lateness = 2000
 	h := &host{mark: minMark}

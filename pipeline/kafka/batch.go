@@ -246,12 +246,17 @@ func (m *member) seeClock(at time.Time) {
 	m.worker.NoteWallClock(at.UnixMilli())
 }
 
+// clockSkew is by how much the wall clocks of two members may differ: the time between what two of them say counts less by that.
+const clockSkew = 5 * time.Second
+
 // begin has the time of a worker whose state was loaded go on: silence counts from now. The record clock is as old as its
 // last move, before a restart too: records that came since, and weren't believed, don't say how much time has passed.
 func (m *member) begin(now time.Time) {
 	m.lastSeen, m.clockSeen = now, now
-	if at := time.UnixMilli(m.worker.WallClock()); at.UnixMilli() > 0 && at.Before(now) {
-		m.clockSeen = at
+	if wall := m.worker.WallClock(); wall > 0 {
+		if at := time.UnixMilli(wall).Add(clockSkew); at.Before(now) {
+			m.clockSeen = at
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,5 +204,47 @@ func TestBrokerAtLeastOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestBrokerSeveralTopics reads a backlog of two topics from a real broker in small fetches, so that one is ahead of the other again and again, with a restart in between. What is
+// found is what a backtest finds.
+func TestBrokerSeveralTopics(t *testing.T) {
+	c, cfg := realCluster(t, 1)
+	net := c.prefix + "-net"
+	c.createTopic(t, net, 1)
+	t.Cleanup(func() { _, _ = c.admin.DeleteTopics(context.Background(), net) })
+	const pairs = 400
+	padding := strings.Repeat("x", 3000)
+	for i := range pairs {
+		host := "h" + strconv.Itoa(i%7)
+		for topic, category := range map[string]string{c.input: "process", net: "network"} { // in either order
+			at := int64(i) * 10
+			if topic == net {
+				at += 5
+			}
+			value := doc(host, category+strconv.Itoa(i), category, "curl", i, at)
+			c.send(t, &kgo.Record{Topic: topic, Key: []byte(host), Value: []byte(`{"padding":"` + padding + `",` + value[1:])})
+		}
+	}
+	time.Sleep(time.Second) // longer than the lateness
+	for host := range 7 {
+		c.send(t, &kgo.Record{Topic: net, Key: []byte("h"), Value: []byte(doc("h"+strconv.Itoa(host), "end"+strconv.Itoa(host), "file", "x", 1, pairs*10+5000))})
+	}
+	cfg.Topics = []string{c.input, net}
+	cfg.FetchMaxBytes, cfg.FetchMaxPartitionBytes, cfg.BatchRecords = 128<<10, 32<<10, 50
+	dir := t.TempDir()
+	m := c.start(t, cfg, dir)
+	until(t, "some of it is read", func() bool { return len(c.alerts(t)) > pairs/8 })
+	m.stop()
+	m = c.start(t, cfg, dir)
+	c.awaitRead(t, cfg.Topics...)
+	m.stop()
+	live := c.published(t)
+	if len(live) != pairs {
+		t.Errorf("%d alerts, want %d", len(live), pairs)
+	}
+	if diff := cmp.Diff(live, c.replayed(t, kafka.RangeOptions{Topics: cfg.Topics})); diff != "" {
+		t.Errorf("backtest (-live +backtest):\n%s", diff)
 	}
 }
