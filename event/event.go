@@ -4,29 +4,40 @@
 // never reads the clock.
 package event
 
+import "slices"
+
 // Event is one decoded record: the values of the fields that its Schema names. An Event is reused from
 // record to record by the goroutine that owns it; it is not safe for concurrent use.
 type Event struct {
 	// Raw is the document that the event was decoded from. It belongs to the caller of Decode.
 	Raw []byte
 
-	slots   [][]Value
+	spans   []span  // by slot: where its values are
+	values  []Value // in document order, but for fields that occur again after others
+	stale   int     // how many of values may still be those of the record before
 	touched []Slot
 	scratch []byte // text that had to be unescaped or converted; strings alias it until Reset
 }
 
+// span is where the values of a field are, and for how many there is room.
+type span struct{ start, n, room uint32 }
+
 // New returns an empty event for s. Fields that are added to s later have no values in it until the next Reset.
 func New(s *Schema) *Event {
-	return &Event{slots: make([][]Value, s.Len()), touched: make([]Slot, 0, 64)}
+	return &Event{spans: make([]span, s.Len()), touched: make([]Slot, 0, 64), values: make([]Value, 0, 64)}
 }
 
 // Values returns all values of a field in document order, nil where it is missing. Nulls are not among
 // them: a field of nulls only is missing. The slice is valid until the next Reset.
 func (e *Event) Values(s Slot) []Value {
-	if s < 0 || int(s) >= len(e.slots) {
+	if s < 0 || int(s) >= len(e.spans) {
 		return nil
 	}
-	return e.slots[s]
+	at := &e.spans[s]
+	if at.n == 0 {
+		return nil
+	}
+	return e.values[at.start : at.start+at.n : at.start+at.n]
 }
 
 // Touched returns the slots that have values, in the order in which they came. The slice is valid until the next Reset.
@@ -45,42 +56,64 @@ func (e *Event) Add(s Slot, v Value) {
 	if v.kind == Missing {
 		return
 	}
-	if len(e.slots[s]) == 0 {
-		e.touched = append(e.touched, s)
+	at := &e.spans[s]
+	if at.n > 0 {
+		e.addAnother(at, v)
+		return
 	}
-	e.slots[s] = append(e.slots[s], v)
+	*at = span{start: uint32(len(e.values)), n: 1, room: 1}
+	e.touched = append(e.touched, s)
+	e.values = append(e.values, v)
+}
+
+// addAnother adds to a field that has values already. It moves them to the end where others came since, to twice the room, so that
+// two fields that take turns cost no more than others.
+func (e *Event) addAnother(at *span, v Value) {
+	switch end := at.start + at.room; {
+	case at.n < at.room:
+		e.values[at.start+at.n] = v
+	case int(end) == len(e.values):
+		e.values = append(e.values, v)
+		at.room++
+	default:
+		start, room := len(e.values), 2*int(at.n)
+		e.values = slices.Grow(e.values, room)[:start+room]
+		copy(e.values[start:], e.values[at.start:at.start+at.n])
+		clear(e.values[start+int(at.n):])
+		e.values[start+int(at.n)] = v
+		at.start, at.room = uint32(start), uint32(room)
+	}
+	at.n++
 }
 
 // What a single unusual record may leave behind in an event's memory.
 const (
-	keepValues  = 256
+	keepValues  = 4096
 	keepScratch = 64 << 10
 )
 
-// Reset empties the event for the next record and keeps its memory, growing to the size of s. The values are
-// cleared, so that a field that occurs rarely doesn't pin an old record.
+// Reset empties the event for the next record and keeps its memory, growing to the size of s. Values that the next record
+// doesn't overwrite are cleared after it, so that an old record isn't pinned by one that had more fields.
 func (e *Event) Reset(s *Schema) {
 	for _, slot := range e.touched {
-		values := e.slots[slot]
-		if cap(values) > keepValues {
-			e.slots[slot] = nil
-			continue
-		}
-		if len(values) == 1 {
-			values[0].str = ""
-		} else {
-			clear(values)
-		}
-		e.slots[slot] = values[:0]
+		e.spans[slot] = span{}
 	}
 	e.touched = e.touched[:0]
+	if used := len(e.values); cap(e.values) > keepValues {
+		e.values, e.stale = nil, 0
+	} else {
+		if used < e.stale {
+			clear(e.values[used:e.stale])
+		}
+		e.values, e.stale = e.values[:0], used
+	}
 	e.scratch = e.scratch[:0]
 	if cap(e.scratch) > keepScratch {
 		e.scratch = nil
 	}
 	e.Raw = nil
-	for len(e.slots) < s.Len() {
-		e.slots = append(e.slots, nil)
+	for len(e.spans) < s.Len() {
+		e.spans = append(e.spans, span{})
 	}
 }
 
