@@ -57,15 +57,16 @@ func (n Need) Share(f event.Field) float64 {
 	}
 }
 
-// GroupShare estimates the share of events that satisfy one of the needs. However many there are on a field, no more
-// events can satisfy them than have the field.
+// GroupShare estimates the share of events that satisfy one of the needs: on one field as if they were independent, so that each of
+// many needs adds less than the one before and a long list of names is still rarer than any name at all. However many there are, no
+// more events can satisfy them than have the field.
 func GroupShare(schema *event.Schema, group []Need) float64 {
 	if len(group) == 0 {
 		return 1
 	}
 	bySlot := map[event.Slot]float64{}
 	for _, n := range group {
-		bySlot[n.Slot] += n.Share(schema.Field(n.Slot))
+		bySlot[n.Slot] += (1 - bySlot[n.Slot]) * n.Share(schema.Field(n.Slot))
 	}
 	total := 0.0
 	for slot, share := range bySlot {

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 	"unsafe"
 
@@ -36,6 +37,7 @@ type fieldIndex struct {
 	suffix  *textindex.Trie
 	parts   *textindex.Parts
 	within  []int32 // the units that parts finds, sorted
+	short   bool    // its values are names, and soon searched
 	keys    fieldKeys
 }
 
@@ -72,6 +74,7 @@ func buildIndex(s *Set) *index {
 			x.present = append(x.present, presentUnits{slot, b.present})
 		}
 		if f := b.field(slot); !f.empty() {
+			f.short = strings.HasSuffix(s.schema.Field(slot).Path, ".name")
 			x.fields = append(x.fields, f)
 		}
 	}

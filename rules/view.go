@@ -18,7 +18,8 @@ type view struct {
 	keys     int            // of the probes
 }
 
-// fewParts is how many units are rather evaluated wherever their field is there than to search the field for what they need.
+// fewParts is how many units are rather evaluated wherever their field is there than to search the field for what they need,
+// unless its values are short.
 const fewParts = 2
 
 // view returns the view of the rules that see some data streams behind a gate; ids holds those of each gate's values.
@@ -42,7 +43,7 @@ func (s *Set) view(visible []uint64, ids [][]uint16) *view {
 	for i := range s.index.fields {
 		f := &s.index.fields[i]
 		switch units := v.only(f.within); {
-		case len(units) > fewParts:
+		case len(units) > fewParts, len(units) > 0 && f.short:
 			setBit(v.parts, int32(f.slot))
 		case units != nil:
 			v.present = append(v.present, presentUnits{f.slot, units})
