@@ -53,7 +53,7 @@ stage of a sequence, by two planted rules; or they are read from a file, one JSO
 ones or those of --rules. With --count that many of them run, the two planted ones included; made-up rules fill up what is missing.
 
 With --rate events are produced at that rate while the service runs, and the time from each event that was made to
-alert until its alert is visible under read_committed is shown. Otherwise the topic is full before the service begins,
+alert until its alert is visible under read_committed is shown; ordinary events go on until the last sequences are over. Otherwise the topic is full before the service begins,
 and it runs as fast as it can. CPU is split by stage by a CPU profile.
 
 All alerts are counted on the topic. One that is there twice, and one of the planted rules that is missing or unexpected, makes the exit code 1.
@@ -314,16 +314,19 @@ func (b *benchRun) measure(ctx context.Context, rules []string, run int) (*bench
 }
 
 // settles is how long to wait for more alerts of a file's events: sequences wait for order.lateness, and on a silent partition a while longer.
-func (b *benchRun) settles() time.Duration {
+func (b *benchRun) settles() time.Duration { return b.f.lateness() + 2*time.Second + b.f.commit }
+
+// lateness is order.lateness of the runs.
+func (f *benchFlags) lateness() time.Duration {
 	lateness := config.Default().Order.Lateness
-	for _, s := range b.f.set {
+	for _, s := range f.set {
 		if path, value := cutSetting(s); path == "order.lateness" {
 			if d, err := time.ParseDuration(value); err == nil {
 				lateness = d
 			}
 		}
 	}
-	return lateness + 2*time.Second + b.f.commit
+	return lateness
 }
 
 // overrides are the settings of a run.

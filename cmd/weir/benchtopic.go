@@ -225,10 +225,40 @@ func (t *benchTopic) feed(ctx context.Context, n int) error {
 			}
 		}
 	}
+	if err := t.trail(ctx, g, ticker.C); err != nil {
+		return err
+	}
 	return t.flush(ctx)
 }
 
-// produce hands one event to the client.
+// trail produces ordinary events at the same rate for as long as the last sequences wait, and a commit or two: on a partition that is silent
+// they would wait for the wall clock too. These events aren't counted.
+func (t *benchTopic) trail(ctx context.Context, g *bench.Generator, tick <-chan time.Time) error {
+	began := t.now()
+	for sent := 0; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick:
+		}
+		now := t.now()
+		passed := now.Sub(began)
+		if passed > t.f.lateness()+max(time.Second, 2*t.f.commit) {
+			return nil
+		}
+		for due := int(passed.Seconds() * t.f.rate); sent < due; sent++ {
+			e := g.Next(now)
+			if e.Kind != bench.Ordinary {
+				continue
+			}
+			if err := t.send(ctx, e, now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// produce hands one event to the client, and counts it.
 func (t *benchTopic) produce(ctx context.Context, e bench.Event, at, produced time.Time) error {
 	t.events++
 	t.bytes += int64(len(e.Doc))
@@ -236,6 +266,11 @@ func (t *benchTopic) produce(ctx context.Context, e bench.Event, at, produced ti
 	if rule != "" {
 		t.expected[e.ID] = &plantedEvent{rule: rule, produced: produced}
 	}
+	return t.send(ctx, e, at)
+}
+
+// send hands one event to the client.
+func (t *benchTopic) send(ctx context.Context, e bench.Event, at time.Time) error {
 	t.mu.Lock()
 	err := t.failure
 	t.mu.Unlock()

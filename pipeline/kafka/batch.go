@@ -22,7 +22,7 @@ import (
 // batch polls and processes records for one commit interval, then commits. It returns nil after an abort too:
 // then everything was reloaded and the same records come again.
 func (s *Service) batch(ctx context.Context) error {
-	until := s.deps.Now().Add(s.cfg.CommitInterval)
+	until := s.batchEnd(s.deps.Now())
 	for _, m := range s.members {
 		s.seek(m)
 	}
@@ -44,6 +44,32 @@ func (s *Service) batch(ctx context.Context) error {
 		return err
 	}
 	return s.commit(ctx)
+}
+
+// batchEnd returns when the batch that begins now ends. Commits are an interval apart from beginning to beginning, where the member keeps up:
+// what comes while one is under way waits for the rest of its interval, not for a whole one more. A batch has a quarter of the interval at
+// least, however slow commits are, and all of it where much is still to be read: a commit costs the same for more records.
+func (s *Service) batchEnd(now time.Time) time.Time {
+	interval := s.cfg.CommitInterval
+	if s.behind() > int64(s.cfg.BatchRecords/4) {
+		return now.Add(interval)
+	}
+	if end := s.began.Add(interval); end.After(now.Add(interval / 4)) {
+		return end
+	}
+	return now.Add(interval / 4)
+}
+
+// behind returns how many records of the input are known to be there that were not read yet.
+func (s *Service) behind() (records int64) {
+	for _, m := range s.members {
+		for topic, end := range m.ends {
+			if at, ok := m.positions[topic]; ok {
+				records += max(0, end-at)
+			}
+		}
+	}
+	return records
 }
 
 func (s *Service) full() bool {
@@ -290,6 +316,7 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
 // It returns nil after an abort by a rebalance too: then everything was reloaded.
 func (s *Service) commit(run context.Context) error {
 	began := s.deps.Now()
+	s.began = began
 	records := s.output()
 	if s.deps.Tamper != nil {
 		records = s.deps.Tamper(records)

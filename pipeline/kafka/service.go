@@ -31,6 +31,7 @@ type Service struct {
 	seen    *hostTable
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
+	began   time.Time // when the last commit began
 	askedAt time.Time // when it was last asked which topics that hold others up are at their ends
 	served  bool      // something was committed since the start of the process
 	leave   bool      // the group is to be left with the client

@@ -138,3 +138,33 @@ func TestDataLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchEnd: commits are an interval apart from beginning to beginning; a batch keeps a quarter of it where commits are slow, and all
+// of it where there is much to read.
+func TestBatchEnd(t *testing.T) {
+	const interval = 100 * time.Millisecond
+	began := time.UnixMilli(1_790_000_000_000)
+	for _, c := range []struct {
+		name   string
+		took   time.Duration // the commit before
+		unread int64
+		want   time.Duration // from the end of the commit to the end of the batch
+	}{
+		{"at once", 0, 0, interval},
+		{"an ordinary commit", 20 * time.Millisecond, 0, 80 * time.Millisecond},
+		{"a little to read", 20 * time.Millisecond, 250, 80 * time.Millisecond},
+		{"much to read", 20 * time.Millisecond, 251, interval},
+		{"a slow commit", 90 * time.Millisecond, 0, 25 * time.Millisecond},
+		{"a commit longer than the interval", 500 * time.Millisecond, 0, 25 * time.Millisecond},
+		{"none for long", time.Hour, 0, 25 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := &member{positions: map[string]int64{"events": 1000}, ends: map[string]int64{"events": 1000 + c.unread, "others": 5}}
+			s := &Service{cfg: Config{CommitInterval: interval, BatchRecords: 1000}, members: map[int32]*member{0: m}, began: began}
+			now := began.Add(c.took)
+			if got := s.batchEnd(now).Sub(now); got != c.want {
+				t.Errorf("the batch takes %v, want %v", got, c.want)
+			}
+		})
+	}
+}
