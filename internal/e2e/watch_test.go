@@ -99,7 +99,6 @@ func (f *failover) watch(gone *failoverMember) *watch {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.t.Context())
 	w := &watch{f: f, name: fmt.Sprintf("probe-%d", time.Now().UnixNano()), cancel: cancel, done: make(chan struct{})}
-	f.await("the member's partitions", time.Minute, func() bool { w.partitions = gone.partitions(); return len(w.partitions) == partitions/2 })
 	go func() {
 		defer close(w.done)
 		for n := 0; ctx.Err() == nil; n++ {
@@ -115,6 +114,8 @@ func (f *failover) watch(gone *failoverMember) *watch {
 			}
 		}
 	}()
+	// Events have to come: a member tells nothing of the hosts of a partition that it has read nothing of.
+	f.await("the member's partitions", time.Minute, func() bool { w.partitions = gone.partitions(); return len(w.partitions) == partitions/2 })
 	f.await("alerts before the kill", time.Minute, func() bool {
 		return !slices.ContainsFunc(w.partitions, func(p int) bool { _, ok := f.log.at(w.line(p, 0)); return !ok })
 	})
