@@ -21,9 +21,10 @@ type buffers struct {
 	ratio   atomic.Int64                       // how many bytes became of 1,024 compressed ones, lately
 }
 
-// Buffers of 64 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer.
+// Buffers of 1 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer. Of a
+// producer that doesn't wait for more a batch is one event: many of them are fetched at once, so each must not take much more than it holds.
 const (
-	minClass = 16
+	minClass = 10
 	maxClass = 22
 	// maxBatchBytes is what a batch may decompress to: what the client has by default.
 	maxBatchBytes = 1 << 30
@@ -73,10 +74,11 @@ func (b *buffers) learn(compressed, decompressed int, err error) {
 	b.ratio.Store(old + (int64(decompressed)<<10/int64(compressed)-old)/8) // two at the same time may lose one: it is a guess
 }
 
-// GetDecompressBytes returns an empty buffer that most likely has room for what is decompressed.
+// GetDecompressBytes returns an empty buffer that most likely has room for what is decompressed, but none larger than those that are
+// kept: what the batches before became says little of a single large one.
 func (b *buffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
 	guess := int(int64(len(compressed)) * b.ratio.Load() >> 10)
-	return b.get(guess + guess/8)
+	return b.get(min(guess+guess/8, 1<<maxClass))
 }
 
 // get returns an empty buffer with room for n bytes.
@@ -109,9 +111,10 @@ func (b *buffers) PutDecompressBytes(buf []byte) {
 	b.bytes[class-minClass].Put(shell)
 }
 
-// Grow returns what buf has in a buffer with room for n bytes more, and takes buf back.
+// Grow returns what buf has in a buffer with room for n bytes more, and takes buf back. It adds half of what is there at least, so
+// that a batch of many blocks isn't copied with each of them.
 func (b *buffers) Grow(buf []byte, n int) []byte {
-	larger := append(b.get(len(buf)+n), buf...)
+	larger := append(b.get(len(buf)+max(n, len(buf)/2)), buf...)
 	b.PutDecompressBytes(buf)
 	return larger
 }

@@ -83,6 +83,46 @@ func TestBuffersLearn(t *testing.T) {
 	}
 }
 
+// TestBuffersOfSmallBatches: batches of one event each, of which a poll brings thousands, take hardly more memory than they hold.
+func TestBuffersOfSmallBatches(t *testing.T) {
+	content := []byte(strings.Repeat(`{"host":{"id":"a"}}`, 100))
+	frame, b := lz4Frame(t, content), newBuffers()
+	taken := 0
+	const batches = 1000
+	for range batches {
+		got, err := b.Decompress(frame, kgo.CodecLz4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken += cap(got)
+	}
+	if most := 4 * batches * len(content); taken > most {
+		t.Errorf("%d batches of %d bytes take %d bytes, want %d at most", batches, len(content), taken, most)
+	}
+}
+
+// TestBuffersGrow: a batch that becomes far larger than others is copied a few times, not once for each of its blocks.
+func TestBuffersGrow(t *testing.T) {
+	const block = 64 << 10
+	b, buf, copied := newBuffers(), []byte(nil), 0
+	for len(buf) < 64<<20 {
+		if cap(buf)-len(buf) < block {
+			copied += len(buf)
+			buf = b.Grow(buf, block)
+		}
+		buf = buf[:len(buf)+block]
+	}
+	if most := 4 * len(buf); copied > most {
+		t.Errorf("%d bytes were copied for %d, want %d at most", copied, len(buf), most)
+	}
+	for range 20 {
+		b.learn(1<<20, 200<<20, nil)
+	}
+	if room := cap(b.GetDecompressBytes(make([]byte, 1<<20), kgo.CodecLz4)); room > 1<<maxClass {
+		t.Errorf("%d bytes of room were taken by a guess", room)
+	}
+}
+
 func TestBuffersClasses(t *testing.T) {
 	b := newBuffers()
 	for _, n := range []int{0, 1, 1 << minClass, 1<<minClass + 1, 100_000, 1 << maxClass, 1<<maxClass + 1, 20 << 20} {
