@@ -75,6 +75,23 @@ func TestRecordsLost(t *testing.T) {
 	}
 }
 
+// TestAllThatWasUnreadIsGone: a partition of which everything unread was deleted while the service was down, and that stays silent, is at
+// its end: time goes on there, and what waits for it is decided.
+func TestAllThatWasUnreadIsGone(t *testing.T) {
+	c := fakeCluster(t, 1)
+	m := c.start(t, c.config(), t.TempDir())
+	at := time.Now().UnixMilli() - 1_790_000_000_000
+	c.produce(t, "h", doc("h", "1", "process", "slow", 1, at), doc("h", "2", "process", "true", 1, at+2_000)) // it waits for no earlier events
+	c.awaitRead(t, c.input)
+	m.stop()
+	c.produce(t, "h", "{", "{")
+	c.deleteBefore(t, 4)
+	c.start(t, c.config(), t.TempDir())
+	if diff := cmp.Diff([]string{"slow h"}, c.awaitAlerts(t, 1)); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
 // TestNothingIsLostAtTheFirstStart: records that were deleted before a group began are not its loss.
 func TestNothingIsLostAtTheFirstStart(t *testing.T) {
 	c := fakeCluster(t, 1)

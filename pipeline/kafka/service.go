@@ -80,13 +80,8 @@ type member struct {
 	batches   *batches         // nil where nothing of at-least-once delivery is on the changelog, and nothing will be
 }
 
-// restart returns where a topic is read from when it is set back.
-func (m *member) restart(topic string) int64 {
-	if at, ok := m.committed[topic]; ok {
-		return at
-	}
-	return m.starts[topic]
-}
+// restart returns where a topic is read from when it is set back: what was deleted meanwhile isn't there to be read, nor to be waited for.
+func (m *member) restart(topic string) int64 { return max(m.committed[topic], m.starts[topic]) }
 
 // New returns a service that does nothing yet.
 func New(cfg Config, deps Deps) *Service {
