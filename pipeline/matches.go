@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -125,7 +124,7 @@ func (w *Worker) sortedBuffers() []*host {
 			all = append(all, waiting{h, b})
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].b.ref.Compare(all[j].b.ref.Ordinal) < 0 })
+	slices.SortFunc(all, func(a, b waiting) int { return a.b.compare(b.b) }) // the table of hosts has an order of its own
 	hosts := make([]*host, len(all))
 	for i, e := range all {
 		hosts[i] = e.h

@@ -135,3 +135,25 @@ func TestLowerCapAfterARestart(t *testing.T) {
 		t.Errorf("matches %q, want A2 B0", got)
 	}
 }
+
+// At the end of the input, too, an event that waits by two timestamps is given to the rules in one order, whatever the order of
+// the table of hosts is.
+func TestTwoTimestampsAtTheEnd(t *testing.T) {
+	const query = `sequence by host.id with maxspan=5s [any where tag == "A"] [any where tag == "B"]`
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{"aa": query, "zz": query},
+		map[string]string{"aa": "timestamp_field = \"event.created\"\n"})
+	for range 20 { // each worker has a seed of its own
+		w := workerOf(t, set, state.OpenMemory(), func(*pipeline.Limits) {})
+		process(t, w, of("h1", "A", 1, 1000), of("h1", "B", 2, 1500))
+		if err := w.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range w.Output().Alerts {
+			got = append(got, a.RuleID)
+		}
+		if !slices.Equal(got, []string{"zz", "aa"}) {
+			t.Fatalf("alerts of %q, want zz and aa", got)
+		}
+	}
+}
