@@ -276,13 +276,13 @@ func (m *member) seeClock(at time.Time) {
 const clockSkew = 5 * time.Second
 
 // begin has the time of a worker whose state was loaded go on: silence counts from now. The record clock is as old as its
-// last move, before a restart too: records that came since, and weren't believed, don't say how much time has passed.
+// last move, before a restart too: records that came since, and weren't believed, don't say how much time has passed. What the last
+// move's wall clock says, which may have been another member's and wrong, moves it no further than the present.
 func (m *member) begin(now time.Time) {
 	m.lastSeen, m.clockSeen = now, now
 	if wall := m.worker.WallClock(); wall > 0 {
-		if at := time.UnixMilli(wall).Add(clockSkew); at.Before(now) {
-			m.clockSeen = at
-		}
+		silence := min(now.Sub(time.UnixMilli(wall))-clockSkew, now.Sub(time.UnixMilli(m.worker.RecordClock())))
+		m.clockSeen = now.Add(-max(0, silence))
 	}
 }
 

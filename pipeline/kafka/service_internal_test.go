@@ -70,10 +70,9 @@ func TestTopicErrorsThatPass(t *testing.T) {
 	}
 }
 
-// TestSilenceBeforeAnUnbelievedBurstCounts: after an hour of silence two records whose producer's time is not
-// confirmed don't move the record clock. The wall clock has to wake what they wait for within the lateness, not
-// after another hour.
-func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
+// pairWorker returns a worker of one sequence.
+func pairWorker(t *testing.T) (*pipeline.Config, *pipeline.Worker) {
+	t.Helper()
 	const rule = "[rule]\nauthor = [\"Weir\"]\ndescription = \"d\"\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = \"n\"\n" +
 		"risk_score = 1\nrule_id = \"r\"\nseverity = \"low\"\ntype = \"eql\"\n" +
 		"query = 'sequence by host.id with maxspan=1m [process where process.pid == 1] [process where process.pid == 2]'\n"
@@ -91,6 +90,45 @@ func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg, w
+}
+
+// TestClocksOfMembersThatDiffer: what the member before says of its wall clock moves the record clock by the time since, less what two
+// clocks may differ by, and never past the present.
+func TestClocksOfMembersThatDiffer(t *testing.T) {
+	start := time.UnixMilli(1_790_000_000_000)
+	for _, c := range []struct {
+		name                string
+		wall, later, counts time.Duration
+	}{
+		{"equal clocks", 0, time.Minute, 55 * time.Second},
+		{"at once", 0, time.Second, 0},
+		{"it was an hour behind", -time.Hour, time.Minute, time.Minute},
+		{"it was ahead", time.Hour, time.Minute, 0},
+		{"ours is behind", 0, -time.Hour, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, w := pairWorker(t)
+			record := pipeline.Record{Value: []byte(`{"@timestamp":1,"host":{"id":"h"}}`), Time: start.UnixMilli(), Clock: pipeline.ClockLogAppend}
+			if err := w.Process([]pipeline.Record{record}); err != nil {
+				t.Fatal(err)
+			}
+			w.NoteWallClock(start.Add(c.wall).UnixMilli())
+			m := &member{worker: w}
+			now := start.Add(c.later)
+			m.begin(now)
+			if clock, _ := m.idleClock(now); time.UnixMilli(clock).Sub(start) != c.counts {
+				t.Errorf("the clock is %s on, want %s", time.UnixMilli(clock).Sub(start), c.counts)
+			}
+		})
+	}
+}
+
+// TestSilenceBeforeAnUnbelievedBurstCounts: after an hour of silence two records whose producer's time is not
+// confirmed don't move the record clock. The wall clock has to wake what they wait for within the lateness, not
+// after another hour.
+func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
+	cfg, w := pairWorker(t)
 	start := time.UnixMilli(1_790_000_000_000)
 	s := &Service{cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), log: slog.New(slog.DiscardHandler), seen: newHostTable()}
 	m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
