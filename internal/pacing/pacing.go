@@ -5,6 +5,7 @@ package pacing
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -13,22 +14,38 @@ import (
 
 // Pace is how the heap may grow between two collections.
 type Pace struct {
-	Headroom uint64 // bytes, whatever is live
-	Least    int    // at least this share of what is live, in percent: a large heap isn't marked all the time
-	Most     int    // at most this one
+	Headroom uint64 // bytes that it grows by while all of it stays below Total
+	Total    uint64 // bytes that it is kept to as long as Floor allows; 0: no total
+	Floor    uint64 // bytes that it grows by in any case
+	Limit    uint64 // bytes of all memory of the runtime, as with GOMEMLIMIT, while less than four fifths of them are live; 0: no limit
+	Least    uint64 // the least share of what is live that it grows by, in percent: a large heap isn't marked all the time
 }
 
 const (
 	liveMetric = "/gc/heap/live:bytes"
+	most       = 10_000 // percent, for a heap with next to nothing in it
 	interval   = 100 * time.Millisecond
 )
 
 // percent returns the GOGC for a heap with so many live bytes.
 func (p Pace) percent(live uint64) int {
-	return int(min(max(100*p.Headroom/max(live, 1), uint64(p.Least)), uint64(p.Most)))
+	room := p.Headroom
+	if p.Total > 0 {
+		room = min(room, max(p.Total, live)-live)
+	}
+	room = max(room, p.Floor, live/100*p.Least)
+	return int(min(max(100*room/max(live, 1), 1), most))
 }
 
-// Keep sets GOGC for the process as the heap changes, until ctx is done, and then puts back what was. Where the
+// limit returns the memory limit for a heap with so many live bytes. Near to its limit a process would do nothing but collect.
+func (p Pace) limit(live uint64) int64 {
+	if p.Limit == 0 || live >= p.Limit/5*4 {
+		return math.MaxInt64
+	}
+	return int64(p.Limit)
+}
+
+// Keep sets GOGC and the memory limit for the process as the heap changes, until ctx is done, and then puts back what was. Where the
 // environment says GOGC or GOMEMLIMIT it does nothing. It returns when it has ended.
 func Keep(ctx context.Context, p Pace) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
@@ -39,9 +56,12 @@ func Keep(ctx context.Context, p Pace) {
 		metrics.Read(sample)
 		return sample[0].Value.Uint64()
 	}
-	now := p.percent(live())
-	before := debug.SetGCPercent(now)
-	defer debug.SetGCPercent(before)
+	now, limit := p.percent(live()), p.limit(live())
+	before, limitBefore := debug.SetGCPercent(now), debug.SetMemoryLimit(limit)
+	defer func() {
+		debug.SetGCPercent(before)
+		debug.SetMemoryLimit(limitBefore)
+	}()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -50,6 +70,10 @@ func Keep(ctx context.Context, p Pace) {
 			return
 		case <-ticker.C:
 			// Setting it stops the world for a moment: not for less than a tenth.
+			if next := p.limit(live()); next != limit {
+				debug.SetMemoryLimit(next)
+				limit = next
+			}
 			if next := p.percent(live()); 10*max(next-now, now-next) > now {
 				debug.SetGCPercent(next)
 				now = next

@@ -10,12 +10,20 @@ import (
 )
 
 func TestPercent(t *testing.T) {
-	p := Pace{Headroom: 64 << 20, Least: 15, Most: 400}
+	p := Pace{Headroom: 128 << 20, Total: 320 << 20, Floor: 32 << 20, Least: 10}
 	for _, c := range []struct {
 		live uint64
 		want int
 	}{
-		{0, 400}, {1 << 20, 400}, {16 << 20, 400}, {32 << 20, 200}, {64 << 20, 100}, {256 << 20, 25}, {1 << 30, 15}, {math.MaxUint64, 15},
+		{0, most},
+		{1 << 20, most},
+		{16 << 20, 800},
+		{128 << 20, 100},
+		{192 << 20, 66},
+		{256 << 20, 25},
+		{288 << 20, 11},
+		{1 << 30, 9},
+		{1 << 50, 9},
 	} {
 		if got := p.percent(c.live); got != c.want {
 			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
@@ -30,6 +38,17 @@ func gcPercent() int {
 	return set
 }
 
+func TestLimit(t *testing.T) {
+	for _, c := range []struct {
+		limit, live uint64
+		want        int64
+	}{{0, 1 << 20, math.MaxInt64}, {500, 0, 500}, {500, 399, 500}, {500, 400, math.MaxInt64}, {500, 1 << 40, math.MaxInt64}} {
+		if got := (Pace{Limit: c.limit}).limit(c.live); got != c.want {
+			t.Errorf("limit %d with %d live is %d, want %d", c.limit, c.live, got, c.want)
+		}
+	}
+}
+
 func TestKeepFollowsTheHeap(t *testing.T) {
 	t.Setenv("GOGC", "")
 	t.Setenv("GOMEMLIMIT", "")
@@ -38,7 +57,7 @@ func TestKeepFollowsTheHeap(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Keep(ctx, Pace{Headroom: 64 << 20, Least: 15, Most: 400})
+		Keep(ctx, Pace{Headroom: 64 << 20, Floor: 64 << 20, Least: 15, Limit: 1 << 30})
 	}()
 	large := make([]byte, 256<<20)
 	for deadline := time.Now().Add(20 * time.Second); ; {
@@ -52,10 +71,16 @@ func TestKeepFollowsTheHeap(t *testing.T) {
 		time.Sleep(interval / 2)
 	}
 	runtime.KeepAlive(large)
+	if got := debug.SetMemoryLimit(-1); got != 1<<30 {
+		t.Errorf("the memory limit is %d meanwhile", got)
+	}
 	cancel()
 	<-done
 	if got := gcPercent(); got != before {
 		t.Errorf("GOGC is %d afterwards, was %d", got, before)
+	}
+	if got := debug.SetMemoryLimit(-1); got != math.MaxInt64 {
+		t.Errorf("the memory limit is %d afterwards", got)
 	}
 }
 
@@ -65,7 +90,7 @@ func TestKeepLeavesTheEnvironmentsWord(t *testing.T) {
 		t.Setenv("GOMEMLIMIT", "")
 		t.Setenv(name, "150")
 		before := gcPercent()
-		Keep(t.Context(), Pace{Headroom: 1, Least: 1, Most: 2}) // returns at once
+		Keep(t.Context(), Pace{Headroom: 1}) // returns at once
 		if got := gcPercent(); got != before {
 			t.Errorf("with %s: GOGC is %d, was %d", name, got, before)
 		}
