@@ -71,6 +71,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 // memory, and nothing goes to the store.
 func (w *Worker) EndBatch() {
 	w.endPartials(false)
+	w.ownEvidence()
 	for _, h := range w.dirtyHosts {
 		h.dirty = false
 	}

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"github.com/weir-eql/weir/pipeline/sequence"
 	"github.com/weir-eql/weir/state"
 )
@@ -199,6 +201,18 @@ func (w *Worker) evidenceCommitted() {
 		if e.storing {
 			e.storing, e.stored = false, true
 			w.releaseDocument(&e.doc)
+		}
+	}
+}
+
+// ownEvidence gives the documents that partials hold since this batch memory of their own, where the store never has them: a partial may
+// live for long, and would keep all that waited beside its event.
+func (w *Worker) ownEvidence() {
+	for _, at := range w.freshEvidence {
+		if e, ok := w.evidence[at]; ok && e.doc.chunk != nil {
+			own := slices.Clone(e.doc.raw)
+			w.documents.release(&e.doc)
+			e.doc.raw = own
 		}
 	}
 }

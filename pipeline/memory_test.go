@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/weir-eql/weir/pipeline"
@@ -74,5 +75,38 @@ func BenchmarkPartialMemory(b *testing.B) {
 				b.ReportMetric(bytesPerPartial(b, 1_000_000, hosts), "B/partial")
 			}
 		})
+	}
+}
+
+// TestPartialsKeepTheirDocumentsOnly: in a replay, whose state stays in memory, the document of a partial that lives for long keeps
+// none of those in memory that waited beside its event.
+func TestPartialsKeepTheirDocumentsOnly(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{
+		"long": `sequence by host.id with maxspan=1h [any where tag == "A"] [any where tag == "B"]`,
+	}, nil)
+	w := workerOf(t, set, state.OpenMemory(), func(*pipeline.Limits) {})
+	padding := strings.Repeat("x", 2_000)
+	const events, every = 20_000, 40
+	before := liveHeap()
+	for i := range int64(events) {
+		host, tag := "busy", "B" // it completes nothing
+		if i%every == 0 {
+			host, tag = fmt.Sprint("h", i), "A"
+		}
+		r := of(host, tag, i, i)
+		r.Value = append(fmt.Appendf(nil, `{"padding":%q,`, padding), r.Value[1:]...)
+		process(t, w, r)
+		if i%1000 == 999 {
+			w.EndBatch()
+		}
+	}
+	if n := w.Partials(); n < events/every*8/10 {
+		t.Fatalf("%d partials live: the test proves too little", n)
+	}
+	taken := liveHeap() - before
+	runtime.KeepAlive(w)
+	// 500 documents of partials, 2,000 events that wait within the lateness, and what belongs to hosts and partials.
+	if most := int64(16 << 20); taken > most {
+		t.Errorf("%d bytes are kept for %d partials, want %d at most", taken, w.Partials(), most)
 	}
 }
