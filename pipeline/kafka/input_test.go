@@ -110,6 +110,16 @@ func TestTopicProblems(t *testing.T) {
 			},
 			[]string{"changelog t-changelog has 3 partitions but the input has 2", "delete t-changelog"},
 		},
+		"changelog isn't compacted": {
+			func(t *testing.T, c *cluster, cfg *kafka.Config) {
+				t.Helper()
+				c.createTopic(t, cfg.ChangelogTopic, 2)
+			},
+			[]string{
+				"t-changelog has cleanup.policy=delete", "live state would be deleted by its age",
+				"kafka-configs.sh --bootstrap-server", "--entity-name t-changelog --add-config cleanup.policy=compact",
+			},
+		},
 		"inputs differ": {
 			func(t *testing.T, c *cluster, cfg *kafka.Config) {
 				t.Helper()

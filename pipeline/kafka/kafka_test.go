@@ -134,9 +134,20 @@ func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
 
 func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
 	t.Helper()
+	c.createTopicFor(t, topic, partitions, "delete")
+}
+
+// createChangelog makes a changelog before the service does.
+func (c *cluster) createChangelog(t *testing.T, topic string, partitions int32) {
+	t.Helper()
+	c.createTopicFor(t, topic, partitions, "compact")
+}
+
+func (c *cluster) createTopicFor(t *testing.T, topic string, partitions int32, cleanup string) {
+	t.Helper()
 	logAppend, largest := "LogAppendTime", "10000000"
 	resp, err := c.admin.CreateTopic(t.Context(), partitions, 1,
-		map[string]*string{"message.timestamp.type": &logAppend, "max.message.bytes": &largest}, topic)
+		map[string]*string{"message.timestamp.type": &logAppend, "max.message.bytes": &largest, "cleanup.policy": &cleanup}, topic)
 	if err != nil || resp.Err != nil {
 		t.Fatal(err, resp.Err)
 	}

@@ -129,7 +129,7 @@ func TestSameInstanceTwice(t *testing.T) {
 // TestRestoreWaits: a member that can't read the changelog to its end says what it waits for.
 func TestRestoreWaits(t *testing.T) {
 	c := fakeCluster(t, 1)
-	c.createTopic(t, c.prefix+"-changelog", 1)
+	c.createChangelog(t, c.prefix+"-changelog", 1)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.TransactionalID("t-b"), kgo.DefaultProduceTopic(c.prefix+"-changelog"))
 	if err != nil {
 		t.Fatal(err)

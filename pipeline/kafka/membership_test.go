@@ -258,7 +258,7 @@ func TestOldMember(t *testing.T) {
 // TestRestoreHoldsNothingUp: while the state of one partition can't be restored, the other is worked on.
 func TestRestoreHoldsNothingUp(t *testing.T) {
 	c := fakeCluster(t, 2)
-	c.createTopic(t, c.prefix+"-changelog", 2)
+	c.createChangelog(t, c.prefix+"-changelog", 2)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.TransactionalID("t-b"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)

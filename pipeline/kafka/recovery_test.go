@@ -15,7 +15,7 @@ import (
 func TestRebalanceWhileRestoring(t *testing.T) {
 	c := fakeCluster(t, 2)
 	changelog := c.prefix + "-changelog"
-	c.createTopic(t, changelog, 2)
+	c.createChangelog(t, changelog, 2)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.TransactionalID("t-z"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)

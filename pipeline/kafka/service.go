@@ -236,6 +236,10 @@ func (s *Service) connect(ctx context.Context) error {
 		return err
 	}
 	s.setRekeying(s.source.partitions)
+	if err := checkSettings(ctx, s.admin, &s.cfg, s.source.partitions, s.log); err != nil {
+		s.admin.Close()
+		return err
+	}
 	if err := s.findWarm(); err != nil {
 		s.admin.Close()
 		return err
