@@ -276,7 +276,7 @@ func (b *benchRun) measure(ctx context.Context, rules []string, run int) (*bench
 		}
 	}
 	spec := memberSpec{
-		Overrides: b.overrides(id, rules), Procs: b.f.procs, Records: b.topic.events, Split: !b.f.noSplit,
+		Overrides: b.overrides(id, rules), Procs: b.f.procs, Records: b.topic.events, Commit: b.f.commit, Split: !b.f.noSplit,
 	}
 	if b.f.profile != "" {
 		spec.Profile = fmt.Sprintf("%s.%d.%d", b.f.profile, len(rules), run+1)

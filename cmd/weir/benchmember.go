@@ -29,9 +29,10 @@ import (
 type memberSpec struct {
 	Overrides []config.Override
 	Procs     int
-	Records   int  // measure until so many are committed
-	Warmup    int  // measure from so many on
-	Split     bool // take a CPU profile and split it by stage
+	Records   int           // measure until so many are committed
+	Warmup    int           // measure from so many on
+	Commit    time.Duration // commit interval
+	Split     bool          // take a CPU profile and split it by stage
 	Profile   string
 }
 
@@ -252,7 +253,9 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 		return nil, nil // the end was asked for
 	}
 	pprof.StopCPUProfile()
-	if len(commits) == 1 || commits[0].records >= float64(spec.Records) { // one commit had it all: too few for a warm-up
+	commits = apart(commits, spec.Commit/2)
+	whole := len(commits) < 3 || commits[0].records >= float64(spec.Records) // too few commits for a warm-up
+	if whole {
 		commits = []sample{began, a.used(t)}
 	}
 	last := len(commits) - 1
@@ -260,6 +263,7 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 		last--
 	}
 	row := between(&commits[0], &commits[last])
+	row.Whole = whole
 	row.RSSMB, row.PeakRSSMB = residentMB()
 	if spec.Profile != "" {
 		if err := os.WriteFile(spec.Profile, profile.Bytes(), 0o600); err != nil {
@@ -269,7 +273,7 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 			return nil, fmt.Errorf("heap profile: %w", err)
 		}
 	}
-	if !spec.Split {
+	if !spec.Split || whole { // the profile has only what is behind the warm-up
 		return row, nil
 	}
 	split, err := bench.Split(&profile)
@@ -281,6 +285,20 @@ func (a *app) measureMember(ctx context.Context, spec *memberSpec, t *counterTap
 		row.Stages[stage] = share * row.CPUMicros
 	}
 	return row, nil
+}
+
+// apart leaves the last of samples that are less than a time apart: a commit's counters come partition by partition, and what lies between
+// two of them isn't a batch.
+func apart(samples []sample, least time.Duration) []sample {
+	kept := samples[:1]
+	for _, s := range samples[1:] {
+		if s.at.Sub(kept[len(kept)-1].at) < least {
+			kept[len(kept)-1] = s
+		} else {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // commitSettles is how long the counters of a commit take to be there for all partitions, at most.

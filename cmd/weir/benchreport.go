@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/weir-eql/weir/internal/bench"
@@ -64,6 +65,9 @@ func (b *benchRun) renderTables() error {
 		if l := r.Latency; l != nil {
 			latency.rows = append(latency.rows, quantiles(rules, "single event", l.Single), quantiles(rules, "sequence", l.Sequence))
 		}
+	}
+	if slices.ContainsFunc(b.report.Rows, func(r bench.Row) bool { return r.Whole }) {
+		b.warn("too few commits for a warm-up: the figures are those of the whole run, with the start of the process; take more events, or a shorter --commit")
 	}
 	if len(stages.rows) == 0 && !b.f.noSplit {
 		b.warn("no split by stage: the runs were too short for the CPU profile to see anything; take more events")

@@ -43,7 +43,8 @@ type Setup struct {
 type Row struct {
 	Rules         int     `json:"rules"`
 	Run           int     `json:"run"`
-	Events        int     `json:"events"` // that were measured: those after the warm-up
+	Events        int     `json:"events"`                   // that were measured: those after the warm-up
+	Whole         bool    `json:"start_included,omitempty"` // all were, from the start of the process on: there were too few commits for a warm-up
 	Seconds       float64 `json:"seconds"`
 	EventsPerS    float64 `json:"events_per_s"`
 	CPUMicros     float64 `json:"cpu_us_per_event"`
