@@ -130,7 +130,11 @@ func (a *app) check(c *config.Config) error {
 	}
 	logRules(a.logger(c.Log), collection, set, c.Rekey)
 	t := tallyFiles(collection.Files)
-	if _, err := fmt.Fprintf(a.stdout, "configuration is fine: %s would run\n", count(len(collection.Rules), "rule")); err != nil {
+	verdict := "is fine"
+	if t.errors > 0 {
+		verdict = "can be used, not all rules can"
+	}
+	if _, err := fmt.Fprintf(a.stdout, "configuration %s: %s would run\n", verdict, count(len(collection.Rules), "rule")); err != nil {
 		return err
 	}
 	if t.errors > 0 {
