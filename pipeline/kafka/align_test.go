@@ -1,7 +1,9 @@
 package kafka_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -56,7 +58,7 @@ func lag(t *testing.T, on *cluster) *lagging {
 		}
 	}
 	c.cfg = c.config()
-	c.cfg.Topics = []string{c.input, slowTopic}
+	c.cfg.Topics, c.cfg.Dial = []string{c.input, slowTopic}, slowDial(on, &c.slow)
 	if err := fake.CreateTopic(c.cfg.ChangelogTopic, 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +71,38 @@ func lag(t *testing.T, on *cluster) *lagging {
 			return nil, nil, false
 		}
 		c.refused.Add(1)
-		fake.SleepControl(func() { time.Sleep(20 * time.Millisecond) })
 		return r.ResponseKind(), nil, true
 	})
 	return c
+}
+
+// slowDial connects to a cluster whose second broker is asked more slowly while slow is set: an empty answer to a fetch comes at
+// once, and the client would do nothing but ask.
+func slowDial(on *cluster, slow *atomic.Bool) func(context.Context, string, string) (net.Conn, error) {
+	dial, second := on.dial, on.fake.ListenAddrs()[1]
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil || address != second {
+			return conn, err
+		}
+		return slowConn{conn, slow}, nil
+	}
+}
+
+type slowConn struct {
+	net.Conn
+
+	slow *atomic.Bool
+}
+
+func (c slowConn) Write(b []byte) (int, error) {
+	if c.slow.Load() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return c.Conn.Write(b)
 }
 
 // slowDown has the topic bring nothing. What a fetch that is under way brings has come when it returns.
