@@ -172,7 +172,7 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 // whatever the commit interval, the size of polls, the number of members, restarts and reloads; and what a backtest finds
 // of the same events.
 func TestSameIDsInVirtualTime(t *testing.T) {
-	seeds := uint64(4)
+	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 1
 	}
