@@ -75,9 +75,9 @@ func median(v []float64) float64 {
 
 func newDurability(b *testing.B, every int, life string) *durability {
 	b.Helper()
-	d := &durability{brokers: []string{brokertest.Address(b)}, prefix: brokertest.Prefix(b), events: 300_000}
+	d := &durability{brokers: []string{brokertest.Address(b)}, prefix: brokertest.Prefix(b), events: 1_500_000}
 	if every == 1 {
-		d.events = 200_000
+		d.events = 400_000
 	}
 	set, err := rules.NewSet([]*rules.Rule{{
 		ID: "r", Name: "r", Query: `sequence by host.id, process.pid with maxspan=` + life + ` [process where tag == "A"] [network where tag == "B"]`,
