@@ -52,17 +52,15 @@ func (b *buffers) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte
 		return out, err
 	}
 	out, err := lz4frame.Decode(src, b, b.GetDecompressBytes(src, codec), maxBatchBytes)
-	switch {
-	case err == nil:
+	if err == nil {
 		b.learn(len(src), len(out), nil)
 		return out, nil
-	case errors.Is(err, lz4frame.ErrTooLarge):
-		err = kgo.ErrMaxDecompress
-	default:
-		return b.usual.Decompress(src, codec)
 	}
 	b.PutDecompressBytes(out)
-	return nil, err
+	if errors.Is(err, lz4frame.ErrTooLarge) {
+		return nil, kgo.ErrMaxDecompress
+	}
+	return b.usual.Decompress(src, codec)
 }
 
 // learn notes how large a batch became, so that the next ones get a buffer that fits.
