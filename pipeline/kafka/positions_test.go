@@ -44,11 +44,11 @@ func events(from, n int) (docs []string) {
 // what is lost is counted, once.
 func TestRecordsLost(t *testing.T) {
 	c := fakeCluster(t, 1)
-	refuse := c.refuseProduce(t, c.prefix+"-alerts", kerr.TopicAuthorizationFailed, always)
 	dir := t.TempDir()
 	m := c.start(t, c.config(), dir)
 	c.produce(t, "h", events(0, 3)...)
 	c.awaitRead(t, c.input)
+	refuse := c.refuseProduce(t, c.prefix+"-alerts", kerr.TopicAuthorizationFailed, always)
 	m.stop()
 	c.produce(t, "h", events(3, 5)...) // offsets 3 to 7
 	c.deleteBefore(t, 6)
@@ -148,7 +148,6 @@ func TestOffsetsExpired(t *testing.T) {
 // TestPartitionsAddedWhileRunning: an input that grows ends a service that runs, with the remedy, as soon as its client hears of it.
 func TestPartitionsAddedWhileRunning(t *testing.T) {
 	c := fakeCluster(t, 2)
-	refuse := c.refuseProduce(t, c.prefix+"-alerts", kerr.TopicAuthorizationFailed, always)
 	s := kafka.New(c.config(), kafka.Deps{
 		Pipeline: pipelineConfig(t), Store: state.OpenMemory(), Logger: slog.New(slog.NewTextHandler(testLog{t}, nil)), Now: time.Now,
 	})
@@ -157,6 +156,7 @@ func TestPartitionsAddedWhileRunning(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	c.produce(t, "h", events(0, 1)...)
 	c.awaitRead(t, c.input)
+	refuse := c.refuseProduce(t, c.prefix+"-alerts", kerr.TopicAuthorizationFailed, always)
 	refuse.on.Store(true) // a service that holds output asks for the topics again, which else takes minutes
 	c.produce(t, "h", events(1, 1)...)
 	(&member{Service: s}).awaitHeld(t, "Not authorized")

@@ -27,52 +27,45 @@ type refusing struct {
 	times atomic.Int32
 }
 
-// refuseProduce refuses produce requests that write to a topic and for which also holds; all records of such a request are
-// refused.
+// refuseProduce refuses the records that transactions write to a topic and for which also holds, and drops what comes for
+// other partitions in the same request, as if it were written: a transaction with refused records is aborted. The topic exists.
 func (c *cluster) refuseProduce(t *testing.T, topic string, with *kerr.Error, also func(kmsg.ProduceRequestTopicPartition) bool) *refusing {
 	t.Helper()
-	r := new(refusing)
-	id := func() [16]byte {
+	var id [16]byte
+	until(t, "topic "+topic, func() bool {
 		list, err := c.admin.ListTopics(t.Context(), topic)
-		if err != nil {
-			return [16]byte{}
-		}
-		return list[topic].ID
-	}
+		id = list[topic].ID
+		return err == nil && list.Has(topic)
+	})
+	r := new(refusing)
 	c.fake.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.KeepControl()
 		req, ok := kreq.(*kmsg.ProduceRequest)
 		if !ok || !r.on.Load() || req.TransactionID == nil {
 			return nil, nil, false
 		}
-		concerned := false
-		c.fake.SleepControl(func() { // the id is asked of this very broker
-			topicID := id()
-			for _, rt := range req.Topics {
-				if rt.Topic == topic || rt.TopicID == topicID && topicID != [16]byte{} {
-					concerned = concerned || slices.ContainsFunc(rt.Partitions, also)
-				}
-			}
-		})
-		if !concerned {
-			return nil, nil, false
-		}
-		r.times.Add(1)
 		resp, ok := req.ResponseKind().(*kmsg.ProduceResponse)
 		if !ok {
 			return nil, nil, false
 		}
+		refused := false
 		for _, rt := range req.Topics {
 			answer := kmsg.NewProduceResponseTopic()
 			answer.Topic, answer.TopicID = rt.Topic, rt.TopicID
 			for _, p := range rt.Partitions {
 				part := kmsg.NewProduceResponseTopicPartition()
-				part.Partition, part.ErrorCode = p.Partition, with.Code
+				part.Partition = p.Partition
+				if (rt.Topic == topic || rt.TopicID == id) && also(p) {
+					part.ErrorCode, refused = with.Code, true
+				}
 				answer.Partitions = append(answer.Partitions, part)
 			}
 			resp.Topics = append(resp.Topics, answer)
 		}
-		return resp, nil, true
+		if refused {
+			r.times.Add(1)
+		}
+		return resp, nil, refused
 	})
 	return r
 }
