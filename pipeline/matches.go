@@ -19,7 +19,7 @@ import (
 func (w *Worker) alertEvent(c *rules.Compiled, h *host, ref sequence.Ref, raw []byte) {
 	w.counts.matches[c.Number]++
 	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: h.name, Events: []alert.Event{w.evidenceOf(ref, raw)}}
-	w.build(c, m, ref, []sequence.MatchEvent{{Ref: ref}}, nil)
+	w.build(c, m, ref, Alert{Match: []sequence.MatchEvent{{Ref: ref}}})
 }
 
 // alert builds the alert of a completed sequence. Its evidence is still held by the partial.
@@ -42,6 +42,7 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 		host = w.completingHost(match.Completed())
 	}
 	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: host, JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
+	var hosts []string
 	for _, e := range match.Events {
 		if e.Missing {
 			m.Events = append(m.Events, alert.Event{Missing: true})
@@ -50,8 +51,21 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 		found := w.evidenceOf(e.Ref, w.source(e.Ref))
 		found.Host = w.hostOfEvidence(e.Ref)
 		m.Events = append(m.Events, found)
+		if h.shared && found.Host == "" {
+			hosts = appendHost(hosts, w.preparer.hostOf(found.Source))
+		} else if h.shared {
+			hosts = appendHost(hosts, found.Host)
+		}
 	}
-	w.build(c, m, match.Completed(), match.Events, join)
+	w.build(c, m, match.Completed(), Alert{Match: match.Events, JoinKey: join, Hosts: hosts})
+}
+
+// appendHost adds a name that is known and not there.
+func appendHost(hosts []string, name string) []string {
+	if name == "" || slices.Contains(hosts, name) {
+		return hosts
+	}
+	return append(hosts, name)
 }
 
 func (w *Worker) evidenceOf(ref sequence.Ref, raw []byte) alert.Event {
@@ -61,7 +75,8 @@ func (w *Worker) evidenceOf(ref sequence.Ref, raw []byte) alert.Event {
 	}
 }
 
-func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref, events []sequence.MatchEvent, join []byte) {
+// build makes the alert of m, with what a has of it already, and puts it out unless it was published before.
+func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref, a Alert) {
 	at := time.UnixMilli(completed.Time).UTC()
 	if w.cfg.Now != nil {
 		at = w.cfg.Now()
@@ -80,9 +95,8 @@ func (w *Worker) build(c *rules.Compiled, m alert.Match, completed sequence.Ref,
 	}
 	completed.ID = strings.Clone(completed.ID)
 	w.keptBytes += len(doc.Body)
-	w.out.Alerts = append(w.out.Alerts, Alert{
-		Document: doc, Rule: c, Completed: completed, Match: events, JoinKey: join,
-	})
+	a.Document, a.Rule, a.Completed = doc, c, completed
+	w.out.Alerts = append(w.out.Alerts, a)
 }
 
 // deadLetter hands out a record that can't be an event.

@@ -157,6 +157,7 @@ type Alert struct {
 	Completed sequence.Ref // the event that completed the match
 	Match     []sequence.MatchEvent
 	JoinKey   []byte
+	Hosts     []string // of its events, where they may be of several; nil where all are of the host of Key
 }
 
 // DeadLetter is a record that could not be decoded, with the reason in words.

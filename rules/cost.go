@@ -156,6 +156,9 @@ func (m *Meter) time(f func()) time.Duration {
 // Events returns the number of events observed.
 func (m *Meter) Events() uint64 { return m.events }
 
+// Stages returns the number of stages of all rules, evaluated or not.
+func (m *Meter) Stages() int { return len(m.stages) }
+
 // Costs returns the stages that were evaluated, those that take the most time first.
 func (m *Meter) Costs() []StageCost {
 	var out []StageCost

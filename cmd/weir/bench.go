@@ -62,7 +62,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
   weir bench --rules rules/ --count 10,100,300,1000 --repeat 3
   weir bench --brokers localhost:9092 --rules rules/ --commit 1s --procs 1 -o json
   weir bench --rate 20000 --for 30s --commit 100ms`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	f := benchFlags{rules: addRuleFlags(cmd)}
 	fl := cmd.Flags()

@@ -116,7 +116,7 @@ func (m *benchMember) kill() {
 
 func newBenchMemberCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "member", Hidden: true, Args: cobra.NoArgs, Short: "The process that weir bench measures",
+		Use: "member", Hidden: true, Args: noArgs, Short: "The process that weir bench measures",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var spec memberSpec
 			in := json.NewDecoder(a.stdin)

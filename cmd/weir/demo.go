@@ -50,7 +50,7 @@ With --kafka the events go to a real broker instead, and --only-produce leaves t
   weir demo --for 30s --rate 500
   weir demo --kafka localhost:9092
   weir demo --kafka localhost:9092 --only-produce --topic events`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	var f demoFlags
 	cmd.Flags().DurationVar(&f.length, "for", 0, "stop after this long (default: until Ctrl-C)")

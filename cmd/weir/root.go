@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func newRootCommand(a *app) *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "weir",
 		Short: "Elastic EQL detection rules on Kafka",
 		Long: `Weir runs Elastic EQL detection rules, single events, sequences and samples, on events as they flow through Kafka,
@@ -71,8 +71,7 @@ Exit codes: 0 fine, 1 findings (lint errors, failed tests, rules that didn't loa
 		Version:       readBuild().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-	}
-	root.AddCommand(
+	},
 		newDemoCommand(a), newRunCommand(a), newBacktestCommand(a), newQueryCommand(a), newRulesCommand(a), newConformanceCommand(a),
 		newBenchCommand(a), newVersionCommand(a),
 	)
@@ -88,11 +87,24 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		return fmt.Errorf("unknown command %q for %q\nSee \"%s --help\"", args[0], cmd.CommandPath(), cmd.CommandPath())
+		meant := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			meant = "; did you mean " + orList(near) + "?"
+		}
+		return fmt.Errorf("unknown command %q for %q%s\nSee \"%s --help\"", args[0], cmd.CommandPath(), meant, cmd.CommandPath())
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(subcommands...)
 	return cmd
+}
+
+// noArgs refuses what is neither a flag nor the value of one.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes flags only, not %q\nSee \"%s --help\"", cmd.CommandPath(), args[0], cmd.CommandPath())
 }
 
 // outputFlag adds -o with the formats that a command knows, the first of which is the default.

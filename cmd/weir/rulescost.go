@@ -64,16 +64,17 @@ rules share are evaluated once there. Times are of this machine; compare them wi
 			return err
 		}
 		if skipped > 0 {
-			a.warn("%s could not be read as events", count(skipped, "record"))
+			a.warn("%s could not be read as events: left out", count(skipped, "record"))
 		}
 		costs := m.Costs()
+		report := costReport{Events: m.Events(), Idle: m.Stages() - len(costs), Stages: costs}
 		if *top > 0 && len(costs) > *top {
-			costs = costs[:*top]
+			report.Stages = costs[:*top]
 		}
 		if *format == "json" {
-			return costJSON(a.stdout, m.Events(), costs)
+			return costJSON(a.stdout, report)
 		}
-		return a.costTable(m.Events(), costs)
+		return a.costTable(report, len(costs)-len(report.Stages))
 	}
 	return cmd
 }
@@ -84,6 +85,7 @@ func (a *app) observe(ctx context.Context, m *rules.Meter, set *rules.Set, files
 	if err != nil {
 		return 0, err
 	}
+	place := placer(src)
 	bar := term.NewProgress(a.stderr, a.err, "measuring", totalSize(files))
 	watched := watch(ctx, src, bar)
 	dec, ev := event.NewDecoder(set.Schema()), event.New(set.Schema())
@@ -95,8 +97,14 @@ func (a *app) observe(ctx context.Context, m *rules.Meter, set *rules.Set, files
 		if err != nil {
 			return skipped, errors.Join(err, src.Close())
 		}
-		if len(r.Value) > config.Default().Limits.EventBytes || dec.Decode(r.Value, ev) != nil {
-			skipped++
+		err = dec.Decode(r.Value, ev)
+		if most := config.Default().Limits.EventBytes; len(r.Value) > most {
+			err = fmt.Errorf("%d bytes, more than limits.event_bytes (%d)", len(r.Value), most)
+		}
+		if err != nil {
+			if skipped++; skipped <= shownDeadLetters {
+				a.warn("%s: %v", place(r.Topic, r.Offset), err)
+			}
 			continue
 		}
 		m.Observe(ev, "")
@@ -106,19 +114,22 @@ func (a *app) observe(ctx context.Context, m *rules.Meter, set *rules.Set, files
 // costReport is the JSON form of weir rules cost.
 type costReport struct {
 	Events uint64            `json:"events"`
+	Idle   int               `json:"idle_stages"` // stages that no event was evaluated for: they cost nothing here
 	Stages []rules.StageCost `json:"stages"`
 }
 
-func costJSON(w io.Writer, events uint64, costs []rules.StageCost) error {
+func costJSON(w io.Writer, report costReport) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	if costs == nil {
-		costs = []rules.StageCost{}
+	if report.Stages == nil {
+		report.Stages = []rules.StageCost{}
 	}
-	return enc.Encode(costReport{events, costs})
+	return enc.Encode(report)
 }
 
-func (a *app) costTable(events uint64, costs []rules.StageCost) error {
+// costTable writes a report in which so many stages are left out.
+func (a *app) costTable(report costReport, left int) error {
+	costs, events := report.Stages, report.Events
 	number := func(title string) term.Column { return term.Column{Title: title, Right: true} }
 	t := term.NewTable(a.out.Width, term.Column{Title: "rule", Flex: true}, term.Column{Title: "stage"},
 		number("found"), number("evaluated"), number("matches"), number("ns each"), number("ns/event"),
@@ -131,7 +142,14 @@ func (a *app) costTable(events uint64, costs []rules.StageCost) error {
 	if err := t.Write(a.stdout); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s\n%s\n", a.costHints(costs), count(events, "event"))
+	more := ""
+	if left > 0 {
+		more = fmt.Sprintf("; %s more with --top 0", count(left, "stage"))
+	}
+	if report.Idle > 0 {
+		more += fmt.Sprintf("; %s had no event to evaluate and cost nothing here", count(report.Idle, "stage"))
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s\n%s%s\n", a.costHints(costs), count(events, "event"), more)
 	return err
 }
 

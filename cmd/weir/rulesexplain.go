@@ -27,7 +27,13 @@ RULE is a rule file, or the id of a rule (its beginning is enough) or its name, 
 		Example: `  weir rules explain rules/linux/netcat.toml
   weir rules explain c75d0c86
   weir rules explain "Egress Connection from Entrypoint in Container"`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return fmt.Errorf("name one rule, not %d: by its file, the beginning of its id, or its name in quotes\nSee \"%s --help\"",
+				len(args), cmd.CommandPath())
+		},
 	}
 	f := addRuleFlags(cmd)
 	format := outputFlag(cmd, "text", "json")

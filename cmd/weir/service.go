@@ -59,7 +59,7 @@ Settings and their defaults:
 		Example: `  weir run -c weir.yaml
   weir run -c weir.yaml --check
   WEIR_SASL_PASSWORD=… weir run -c weir.yaml --set commit.interval=250ms`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	file := cmd.Flags().StringP("config", "c", "", "configuration file")
 	check := cmd.Flags().Bool("check", false, "validate configuration and rules, then stop")

@@ -45,7 +45,7 @@ func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and how the binary was built",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(*cobra.Command, []string) error {

@@ -199,7 +199,10 @@ func (b *backtest) report(a pipeline.Alert) error {
 		b.result.First, b.result.Last = at, at
 	}
 	b.result.First, b.result.Last = min(b.result.First, at), max(b.result.Last, at)
-	if len(a.Key) > 0 {
+	for _, h := range a.Hosts {
+		r.Hosts[h] = struct{}{}
+	}
+	if len(a.Hosts) == 0 && len(a.Key) > 0 {
 		r.Hosts[string(a.Key)] = struct{}{}
 	}
 	if b.o.Alert != nil {
