@@ -12,7 +12,7 @@ import (
 // Options say what a Generator makes.
 type Options struct {
 	Seed  uint64 // the same seed gives the same events
-	Size  int    // mean size of a document in bytes; those below about 1,100 can't be reached
+	Size  int    // mean size of a document in bytes; what it needs, 1,400 to 2,100 by its kind, isn't cut
 	Hosts int    // hosts that take turns at random
 	// AlertShare is the share of events that complete an alert of the planted rules: half of them as single events,
 	// half as the second stage of a sequence.
