@@ -29,7 +29,7 @@ func expect(rules []detection, events []*Event, lateness time.Duration) []wanted
 }
 
 // inOrder returns the events, one of each id, in the order that rules see: time in milliseconds, event.sequence with none
-// last, the rest of the time, position.
+// last, the rest of the time, topic, position.
 func inOrder(events []*Event) []*Event {
 	out := slices.Clone(events)
 	slices.SortStableFunc(out, func(a, b *Event) int {
@@ -37,6 +37,7 @@ func inOrder(events []*Event) []*Event {
 			cmp.Compare(a.time().UnixMilli(), b.time().UnixMilli()),
 			cmp.Compare(uint(a.sequence-1), uint(b.sequence-1)), // none is the largest
 			cmp.Compare(a.time().UnixMicro(), b.time().UnixMicro()),
+			cmp.Compare(a.topic, b.topic),
 			cmp.Compare(a.partition, b.partition),
 			cmp.Compare(a.offset, b.offset),
 		)

@@ -15,6 +15,7 @@ import (
 // rest of the script moves with it.
 type feed struct {
 	cl     *kgo.Client
+	topics []string
 	script *script
 	began  time.Time // of the script; moved on by holds
 
@@ -26,10 +27,10 @@ type feed struct {
 	err  error
 }
 
-func newFeed(broker, topic string, s *script) (*feed, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0), kgo.ClientID("chaos-feed"),
+func newFeed(broker string, topics []string, s *script) (*feed, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerLinger(0), kgo.ClientID("chaos-feed"),
 		kgo.MetadataMinAge(200*time.Millisecond), kgo.RecordDeliveryTimeout(2*time.Minute))
-	return &feed{cl: cl, script: s, stamps: map[string]time.Time{}}, err
+	return &feed{cl: cl, topics: topics, script: s, stamps: map[string]time.Time{}}, err
 }
 
 // tooFarBehind is when a feed that can't keep its pace moves the rest of the script.
@@ -78,7 +79,7 @@ func (f *feed) send(ctx context.Context, e *Event) bool {
 		return true
 	}
 	f.stamps[e.id] = e.stamp
-	rec := &kgo.Record{Key: []byte(f.script.key(e)), Value: e.document()}
+	rec := &kgo.Record{Topic: f.topics[e.topic], Key: []byte(f.script.key(e)), Value: e.document()}
 	f.cl.Produce(ctx, rec, func(r *kgo.Record, err error) {
 		f.done.Lock()
 		defer f.done.Unlock()

@@ -74,6 +74,8 @@ func (r *run) inject(ctx context.Context, f fault, turn int) {
 		r.slow(ctx, f)
 	case refusal:
 		r.refuse(ctx, f)
+	case lagTopic:
+		r.lag(ctx, f)
 	case frozen:
 		defer r.upsets.begin(everybody)()
 		r.broker.signal(syscall.SIGSTOP)

@@ -85,7 +85,7 @@ session_timeout: %v
 transaction_timeout: %v
 http:
   address: 127.0.0.1:%d
-`, r.links[m.number].address(), r.prefix, m.number, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.prefix,
+`, r.links[m.number].address(), r.prefix, m.number, strings.Join(s.topics(r.prefix), ", "), r.alertTopic(), r.deadLetterTopic(), r.prefix,
 		s.delivery(), s.joins == joinsAnyKey, r.rules, s.reload, m.state(), s.standby, s.lateness, s.commit, window, s.batch, s.session, s.transaction, m.http)
 }
 

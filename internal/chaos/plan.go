@@ -31,6 +31,7 @@ type settings struct {
 	dense       bool // members are killed one beside another, and most of the time
 	joins       joins
 	atLeastOnce bool // delivery: at_least_once
+	spread      spread
 }
 
 // joins is what the rules of a run join, and how.
@@ -82,12 +83,14 @@ func newSettings(seed uint64) settings {
 	if s.joins == joinsAnyKey {                     // all rules compare hosts then
 		s.skewed = false
 	}
+	s.spread = []spread{spreadNone, spreadNone, spreadCategory, spreadAny}[rnd.IntN(4)]
 	return s
 }
 
 func (s settings) script(length time.Duration) *script {
 	return newScript(s.seed, scriptOptions{
 		length: length, maxDelay: s.lateness / 4, hosts: 12, stories: 20, noise: 40, copies: s.dedupe, skewed: s.skewed, joins: s.joins,
+		spread: s.spread,
 	})
 }
 
@@ -97,9 +100,9 @@ func (s settings) String() string {
 		times = "LogAppendTime"
 	}
 	return fmt.Sprintf("%d members, %d partitions, %s, session %v, transaction %v, lateness %v, commit %v, batch %d, reload %v, %s, "+
-		"copies and dedupe %v, skew %v, standby %d, dense %v, rules %s",
+		"copies and dedupe %v, skew %v, standby %d, dense %v, rules %s, %s",
 		s.members, s.partitions, s.delivery(), s.session, s.transaction, s.lateness, s.commit, s.batch, s.reload, times,
-		s.dedupe, s.skewed, s.standby, s.dense, s.joins)
+		s.dedupe, s.skewed, s.standby, s.dense, s.joins, s.spread)
 }
 
 // delivery is the setting of this name.
@@ -131,6 +134,7 @@ const (
 	refusal     = "records refused"
 	slowLinks   = "slow broker"
 	frozen      = "frozen broker"
+	lagTopic    = "topic held up"
 	killBroker  = "kill -9 of broker"
 	stopBroker  = "restart of broker"
 )
@@ -156,7 +160,7 @@ func (f fault) String() string {
 		}
 	}
 	switch f.kind {
-	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm, refusal:
+	case reloadRules, killBroker, stopBroker, killAll, slowLinks, frozen, rolling, storm, refusal, lagTopic:
 	default:
 		s += fmt.Sprintf(", member %d", f.member)
 	}
@@ -198,6 +202,9 @@ func newPlan(s settings, mounts bool) lanes {
 		kinds = append(kinds, fullDisk)
 	}
 	world := []string{reloadRules, reloadRules, reloadRules, cutLink, cutLink, stuckLink, slowLinks, frozen, refusal, refusal}
+	if s.spread != spreadNone {
+		world = append(world, lagTopic, lagTopic, lagTopic, lagTopic)
+	}
 	l := lanes{{name: "members"}, {name: "world"}}
 	for range 24 {
 		l[0].faults = append(l[0].faults, p.fault(kinds[rnd.IntN(len(kinds))]))
@@ -258,7 +265,7 @@ func (l lanes) only(kinds []string, s settings) lanes {
 	for range 24 {
 		switch f := p.fault(kinds[p.rnd.IntN(len(kinds))]); f.kind {
 		case none:
-		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker, refusal:
+		case reloadRules, cutLink, stuckLink, slowLinks, frozen, killBroker, stopBroker, refusal, lagTopic:
 			world.faults = append(world.faults, f)
 		default:
 			members.faults = append(members.faults, f)
@@ -319,6 +326,8 @@ func (p *planner) fault(kind string) fault {
 		f.length = p.between(100*time.Millisecond, 2*expired)
 	case refusal:
 		f.length = p.between(100*time.Millisecond, 1500*time.Millisecond)
+	case lagTopic:
+		f.length = p.between(300*time.Millisecond, 6*time.Second)
 	case slowLinks:
 		f.length = p.between(time.Second, 5*time.Second)
 	case frozen: // the producer waits for it too: events must not become late

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,7 +220,7 @@ func (r *run) prepare(ports []int) error {
 		return err
 	}
 	var err error
-	if r.feed, err = newFeed(r.broker.bootstrap(), r.prefix, r.script); err != nil {
+	if r.feed, err = newFeed(r.broker.bootstrap(), r.settings.topics(r.prefix), r.script); err != nil {
 		return err
 	}
 	if r.reader, err = newAlertReader(r.broker.bootstrap(), r.alertTopic()); err != nil {
@@ -230,13 +231,17 @@ func (r *run) prepare(ports []int) error {
 	if r.settings.logAppend {
 		times = "LogAppendTime"
 	}
-	two := int32(2)
-	for topic, partitions := range map[string]int32{r.prefix: r.settings.partitions, r.alertTopic(): two, r.deadLetterTopic(): 1} {
+	partitions := map[string]int32{r.alertTopic(): 2, r.deadLetterTopic(): 1}
+	inputs := r.settings.topics(r.prefix)
+	for _, topic := range inputs {
+		partitions[topic] = r.settings.partitions
+	}
+	for topic, number := range partitions {
 		config := map[string]*string{}
-		if topic == r.prefix {
+		if slices.Contains(inputs, topic) {
 			config["message.timestamp.type"] = &times
 		}
-		resp, err := r.admin.CreateTopic(r.ctx, partitions, 1, config, topic)
+		resp, err := r.admin.CreateTopic(r.ctx, number, 1, config, topic)
 		if err := errors.Join(err, resp.Err); err != nil {
 			return fmt.Errorf("create topic %s: %w", topic, err)
 		}
@@ -433,7 +438,7 @@ func (r *run) keepEvents(want []wanted) error {
 	var sent, expected strings.Builder
 	for _, e := range r.script.events {
 		if !e.stamp.IsZero() {
-			fmt.Fprintf(&sent, "%d/%d %s %s\n", e.partition, e.offset, e.acked.UTC().Format(time.RFC3339Nano), e.document())
+			fmt.Fprintf(&sent, "%d/%d/%d %s %s\n", e.topic, e.partition, e.offset, e.acked.UTC().Format(time.RFC3339Nano), e.document())
 		}
 	}
 	for _, w := range want {
@@ -466,7 +471,8 @@ func (r *run) close() error {
 	if r.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		_, err := r.admin.DeleteTopics(ctx, r.prefix, r.alertTopic(), r.deadLetterTopic(), r.changelogTopic(), r.rekeyTopic())
+		topics := append(r.settings.topics(r.prefix), r.alertTopic(), r.deadLetterTopic(), r.changelogTopic(), r.rekeyTopic())
+		_, err := r.admin.DeleteTopics(ctx, topics...)
 		if err != nil {
 			r.log("topics not deleted: %v", err)
 		}

@@ -26,6 +26,7 @@ type Event struct {
 	path     string
 	port     int
 	sequence int // event.sequence, 0 for none
+	topic    int // which of the input topics it is on
 	copyOf   *Event
 	once     bool          // no copy is made: only its position tells its place, and a copy would have another
 	skew     time.Duration // how far its host's clock is off
@@ -41,6 +42,7 @@ type Event struct {
 type script struct {
 	events []*Event // in the order of sending
 	length time.Duration
+	hosts  []string
 	skew   map[string]time.Duration // by host: how far its clock is off
 	joins  joins
 }
@@ -58,6 +60,7 @@ type scriptOptions struct {
 	copies   bool    // some records are on the topic twice
 	skewed   bool    // some hosts' clocks are wrong
 	joins    joins   // what stories of several hosts there are
+	spread   spread  // over topics
 }
 
 // writer makes a script from stories, each a process on one host, or a few.
@@ -94,7 +97,8 @@ func newScript(seed uint64, o scriptOptions) *script {
 		w.begin(o.length+500*time.Millisecond, h).start("nc")
 	}
 	slices.SortStableFunc(w.script.events, func(a, b *Event) int { return cmp.Compare(a.sent, b.sent) })
-	w.script.length = w.script.events[len(w.script.events)-1].sent
+	w.script.length, w.script.hosts = w.script.events[len(w.script.events)-1].sent, w.hosts
+	w.script.share(seed, o.spread)
 	return &w.script
 }
 

@@ -19,13 +19,14 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-// records makes of a script what would be on the topic if it were sent in time: one partition, positions by sending.
+// records makes of a script what would be on the topic if it were sent in time: one partition, positions by sending, on all topics.
 func (s *script) records(began time.Time) []pipeline.Record {
+	names := []string{"events", "events-second"}
 	var out []pipeline.Record
 	for i, e := range s.events {
 		e.stamp, e.acked, e.offset = began.Add(e.at), began.Add(e.sent), int64(i)
 		out = append(out, pipeline.Record{
-			Topic: "events", Offset: e.offset, Key: []byte(e.host), Value: e.document(),
+			Topic: names[e.topic], Offset: e.offset, Key: []byte(e.host), Value: e.document(),
 			Time: e.acked.UnixMilli(), Clock: pipeline.ClockLogAppend,
 		})
 	}
