@@ -11,7 +11,8 @@ type documents struct {
 // chunk is a piece of memory with documents in it.
 type chunk struct {
 	mem  []byte
-	refs int // the documents in it
+	refs int        // the documents in it
+	from *documents // whose it is
 }
 
 // document is a copy of a raw event. The zero value is none.
@@ -47,20 +48,21 @@ func (d *documents) next() {
 		d.filling, d.free[n-1] = d.free[n-1], nil
 		d.free = d.free[:n-1]
 	} else {
-		d.filling = &chunk{mem: make([]byte, 0, chunkBytes)}
+		d.filling = &chunk{mem: make([]byte, 0, chunkBytes), from: d}
 	}
 	if full != nil && full.refs == 0 {
 		d.recycle(full)
 	}
 }
 
-// release gives a document's memory back, and makes it the zero value.
-func (d *documents) release(doc *document) {
+// release gives a document's memory back to where it is from, and makes it the zero value.
+func (doc *document) release() {
 	c := doc.chunk
 	*doc = document{}
 	if c == nil {
 		return
 	}
+	d := c.from
 	if c.refs--; c.refs > 0 {
 		return
 	}
@@ -76,12 +78,4 @@ func (d *documents) recycle(c *chunk) {
 		c.mem = c.mem[:0]
 		d.free = append(d.free, c)
 	}
-}
-
-// share returns the same document for another holder, which releases it as well.
-func (doc document) share() document {
-	if doc.chunk != nil {
-		doc.chunk.refs++
-	}
-	return doc
 }

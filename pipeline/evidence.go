@@ -82,7 +82,7 @@ func (w *Worker) releaseWaiting(b *buffered) {
 
 func (w *Worker) releaseDocument(doc *document) {
 	w.docBytes -= len(doc.raw)
-	w.documents.release(doc)
+	doc.release()
 }
 
 // waits returns the event at hand if it is the one at a place and has its document with it.
@@ -102,7 +102,9 @@ func (w *Worker) retain(r sequence.Ref) {
 		if b == nil {
 			return
 		}
-		e = &evidence{doc: b.doc.share()}
+		// A copy: it stays until the commit at least, and would keep the chunk in which the event waited with all that lies
+		// beside it.
+		e = &evidence{doc: w.held.copy(b.doc.raw)}
 		w.docBytes += len(e.doc.raw)
 		if w.cfg.NoEvidence {
 			e.host = b.hostName()
@@ -211,7 +213,7 @@ func (w *Worker) ownEvidence() {
 	for _, at := range w.freshEvidence {
 		if e, ok := w.evidence[at]; ok && e.doc.chunk != nil {
 			own := slices.Clone(e.doc.raw)
-			w.documents.release(&e.doc)
+			e.doc.release()
 			e.doc.raw = own
 		}
 	}

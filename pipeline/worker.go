@@ -48,8 +48,9 @@ type Worker struct {
 	begun        int64  // partials begun, to number them
 	topic        string // the topic that packed states don't name; empty until one is packed
 	evidence     map[place]*evidence
-	documents    documents
-	docBytes     int // of documents in memory
+	documents    documents // of what waits
+	held         documents // of what partials hold, until the store has them
+	docBytes     int       // of documents in memory
 	buffered     int
 	pages        pages
 	refill       *refill // not nil: what waited is being read again
@@ -118,7 +119,7 @@ func (w *Worker) forget() {
 	w.resting, w.quarantined = nil, 0
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
-	w.documents = documents{}
+	w.documents, w.held = documents{}, documents{}
 	w.docBytes, w.buffered = 0, 0
 	w.pages, w.refill = newPages(), nil
 	w.published = newPublishedIDs(false)
