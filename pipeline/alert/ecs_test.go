@@ -330,7 +330,14 @@ func TestMessage(t *testing.T) {
 		{"registry", `{"event":{"category":["registry"]},"registry":{"path":"HKLM\\Run"},"user":{"name":"u","domain":"D"}}`, `registry change of HKLM\Run, by D\u: R (high, 73)`},
 		{"library", `{"event":{"category":["library"]},"dll":{"path":"C:\\a.dll"}}`, `load of C:\a.dll: R (high, 73)`},
 		{"other action", `{"event":{"action":"ssh_login"},"host":{"hostname":"h"}}`, "ssh login, on host h: R (high, 73)"},
-		{"category only", `{"event":{"category":["authentication"]}}`, "authentication event: R (high, 73)"},
+		{
+			"login", `{"event":{"category":["authentication","session"],"action":"ssh_login","outcome":"failure"},"user":{"name":"root"},"source":{"ip":"203.0.113.7"},"process":{"name":"sshd"},"host":{"name":"h"}}`,
+			"ssh login (failure) as root from 203.0.113.7 by sshd, on host h: R (high, 73)",
+		},
+		{"login without action", `{"event":{"category":["authentication"],"outcome":"unknown"},"user":{"name":"u","domain":"D"}}`, `login as D\u: R (high, 73)`},
+		{"account", `{"event":{"category":["iam"],"action":"added-user-account"},"user":{"name":"admin","target":{"name":"new"}}}`, "added-user-account of new, by admin: R (high, 73)"},
+		{"group", `{"event":{"category":["iam"]},"group":{"name":"wheel"}}`, "account change of wheel: R (high, 73)"},
+		{"category only", `{"event":{"category":["malware"]}}`, "malware event: R (high, 73)"},
 		{"nothing", `{}`, "event: R (high, 73)"},
 		{"terminal codes", `{"event":{"action":"a\u001b[2J\nb\u202ec"}}`, "a [2J bc: R (high, 73)"},
 	}

@@ -94,6 +94,10 @@ func deed(tree object) string {
 		return of(action, "registry change", text(tree, "registry", "path")) + doer(tree)
 	case lookup(tree, "dns", "question", "name") != nil:
 		return "DNS query for " + clip(text(tree, "dns", "question", "name")) + doer(tree)
+	case has("authentication"):
+		return login(tree, action) + doer(tree)
+	case has("iam"):
+		return of(action, "account change", or(text(tree, "user", "target", "name"), text(tree, "group", "name"))) + doer(tree)
 	case has("network") || !has("process") && destination(tree) != "":
 		if dst := destination(tree); dst != "" {
 			return or(action, "connection") + " to " + dst + doer(tree)
@@ -112,6 +116,21 @@ func deed(tree object) string {
 	default:
 		return "event" + doer(tree)
 	}
+}
+
+// login says how an attempt to log in ended, and as whom and from where it was made.
+func login(tree object, action string) string {
+	s := or(action, "login")
+	if outcome := text(tree, "event", "outcome"); outcome != "" && outcome != "unknown" {
+		s += " (" + clip(outcome) + ")"
+	}
+	if user := userName(tree); user != "" {
+		s += " as " + clip(user)
+	}
+	if from := or(text(tree, "source", "ip"), or(text(tree, "source", "domain"), text(tree, "source", "address"))); from != "" {
+		s += " from " + clip(from)
+	}
+	return s
 }
 
 func process(tree object, action string) string {
@@ -151,7 +170,8 @@ func doer(tree object) string {
 // circumstances say by whom and where.
 func circumstances(tree object) string {
 	var b strings.Builder
-	if user := userName(tree); user != "" {
+	// A login's user is whom somebody wants to be.
+	if user := userName(tree); user != "" && !slices.Contains(texts(tree, "event", "category"), "authentication") {
 		b.WriteString(", by " + clip(user))
 	}
 	place := ""
