@@ -158,7 +158,7 @@ func (w *Worker) changeEvidence() {
 		}
 	}
 	for i := len(w.addedBuffers) - 1; i >= 0 && over > 0; i-- {
-		if b := w.addedBuffers[i]; !b.gone && b.doc.raw != nil {
+		if b := w.addedBuffers[i].event; w.addedBuffers[i].waits() && b.doc.raw != nil {
 			over -= len(b.doc.raw)
 			w.spill(b)
 		}

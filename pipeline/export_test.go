@@ -21,8 +21,8 @@ func (w *Worker) Hosts() int { return w.hosts.len() }
 func (w *Worker) Evidence() int {
 	n := len(w.evidence)
 	for h := range w.hosts.all() {
-		for b := range h.buffer.All() {
-			if b.kept {
+		for q := range h.buffer.All() {
+			if q.event.kept {
 				n++
 			}
 		}

@@ -31,7 +31,21 @@ type host struct {
 }
 
 // waitingQueue holds the events of a host that wait for its watermark.
-type waitingQueue = minheap.Queue[*buffered]
+type waitingQueue = minheap.Queue[inQueue]
+
+// inQueue is an event in the queue of its host. The time that most comparisons need lies in the queue: by the time an event
+// is looked at again it is in no cache.
+type inQueue struct {
+	at    int64 // event.ref.Time
+	event *buffered
+}
+
+func (q inQueue) before(r inQueue) bool {
+	if q.at != r.at {
+		return q.at < r.at
+	}
+	return q.event.compare(r.event) < 0
+}
 
 // sparedQueues is the number of empty queues that a worker keeps for the next hosts that need one.
 const sparedQueues = 1024
@@ -87,7 +101,7 @@ func (h *host) clockFor(t, lateness int64) int64 { return t - h.newest + h.clock
 func (h *host) next() (int64, bool) {
 	at, ok := int64(math.MaxInt64), false
 	if h.buffer.Len() > 0 {
-		at, ok = h.buffer.Top().ref.Time, true
+		at, ok = h.buffer.Top().at, true
 	}
 	if h.deadline < at {
 		at, ok = h.deadline, true
@@ -96,7 +110,7 @@ func (h *host) next() (int64, bool) {
 }
 
 // ready reports whether the host's earliest buffered event may be fed.
-func (h *host) ready() bool { return h.buffer.Len() > 0 && h.buffer.Top().ref.Time <= h.mark }
+func (h *host) ready() bool { return h.buffer.Len() > 0 && h.buffer.Top().at <= h.mark }
 
 // ticking reports whether the watermark has reached the host's first deadline.
 func (h *host) ticking() bool { return h.timers != 0 && h.deadline <= h.mark }
@@ -116,13 +130,12 @@ type buffered struct {
 	kind     *eventKind // nil until it is stored
 	owned    bool       // its id has memory of its own
 	gone     bool       // fed to its machines
+	number   uint32     // of those that the worker has put into the buffer: its memory is used again
 	kept     bool       // something may ask for its document
 }
 
 // hostName is the name of the host of an event that waits or is fed.
 func (b *buffered) hostName() string { return b.host.displayName() }
-
-func (b *buffered) before(c *buffered) bool { return b.compare(c) < 0 }
 
 func (b *buffered) compare(c *buffered) int {
 	if b.ref.Time != c.ref.Time { // as nearly always
@@ -142,16 +155,16 @@ func (w *Worker) push(h *host, b *buffered) {
 		if n := len(w.queues); n > 0 {
 			h.buffer, w.queues = w.queues[n-1], w.queues[:n-1]
 		} else {
-			q := minheap.NewQueue((*buffered).before)
+			q := minheap.NewQueue(inQueue.before)
 			h.buffer = &q
 		}
 	}
-	h.buffer.Push(b)
+	h.buffer.Push(inQueue{b.ref.Time, b})
 }
 
 // pop takes the earliest event out of the host's queue, which isn't empty.
 func (w *Worker) pop(h *host) *buffered {
-	b := h.buffer.Pop()
+	b := h.buffer.Pop().event
 	w.spareQueue(h)
 	return b
 }

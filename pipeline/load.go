@@ -65,7 +65,7 @@ func (w *Worker) loaded() error {
 		h.dirty = false
 	}
 	w.dirtyHosts = w.dirtyHosts[:0]
-	w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(b *buffered) bool { return b.page != nil })
+	w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(e entry) bool { return !e.waits() || e.event.page != nil })
 	for h := range w.hosts.all() {
 		if h.pending() {
 			w.schedule(h)

@@ -134,8 +134,8 @@ func (w *Worker) sortedBuffers() []*host {
 	}
 	var all []waiting
 	for h := range w.hosts.all() {
-		for b := range h.buffer.All() {
-			all = append(all, waiting{h, b})
+		for q := range h.buffer.All() {
+			all = append(all, waiting{h, q.event})
 		}
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return a.b.compare(b.b) }) // the table of hosts has an order of its own

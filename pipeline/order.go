@@ -14,7 +14,7 @@ func (w *Worker) place(b *buffered, h *host, came arrival) {
 		defer w.runHost(h)
 	}
 	if came == inTime {
-		w.enqueue(h, b)
+		w.enqueue(h, w.own(b))
 		return
 	}
 	b.host = h
@@ -46,9 +46,9 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 // let it grow: it would keep them in memory.
 func (w *Worker) noteAdded(b *buffered) {
 	if n := len(w.addedBuffers); n == cap(w.addedBuffers) && n > w.buffered+w.buffered/2 {
-		w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(b *buffered) bool { return b.gone })
+		w.addedBuffers = slices.DeleteFunc(w.addedBuffers, func(e entry) bool { return !e.waits() })
 	}
-	w.addedBuffers = append(w.addedBuffers, b)
+	w.addedBuffers = append(w.addedBuffers, entry{b, b.number})
 }
 
 // dequeue feeds the earliest event of the host's buffer to its machines.
@@ -69,8 +69,8 @@ func (w *Worker) run(b *buffered) {
 // leave notes that an event waits no more.
 func (w *Worker) leave(b *buffered) {
 	w.releaseWaiting(b)
-	b.gone = true
 	w.pages.remove(b)
+	w.recycle(b)
 }
 
 // runHost does what the host's watermark has reached: first the events up to it, in order, then the deadlines.

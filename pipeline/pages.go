@@ -20,9 +20,9 @@ const (
 // eventPage is a page of waiting events, in the order in which they came.
 type eventPage struct {
 	number uint32
-	events []*buffered // also such as have gone meanwhile
-	live   int         // events that still wait
-	stored bool        // the store has a record of it
+	events []entry // also such as have gone meanwhile
+	live   int     // events that still wait
+	stored bool    // the store has a record of it
 	dirty  bool
 }
 
@@ -95,7 +95,7 @@ func (p *pages) add(b *buffered) {
 		p.filling = p.emptyPage()
 	}
 	page := p.filling
-	page.events = append(page.events, b)
+	page.events = append(page.events, entry{b, b.number})
 	page.live++
 	b.page = page
 	p.touch(page)
@@ -184,9 +184,9 @@ func (p *pages) removeHost(h *host) {
 
 // changePages writes the pages that have changed to the overlay. It may be called again before the commit.
 func (w *Worker) changePages() {
-	for _, b := range w.addedBuffers {
-		if !b.gone && b.page == nil {
-			w.pages.add(b)
+	for _, e := range w.addedBuffers {
+		if e.waits() && e.event.page == nil {
+			w.pages.add(e.event)
 		}
 	}
 	for _, h := range w.dirtyHosts {
@@ -260,13 +260,13 @@ func (w *Worker) kindOf(b *buffered) *eventKind {
 func (w *Worker) eventPageValue(page *eventPage) []byte {
 	p := &w.pages
 	if len(page.events) > 2*page.live {
-		page.events = slices.DeleteFunc(page.events, func(b *buffered) bool { return b.page != page })
+		page.events = slices.DeleteFunc(page.events, func(e entry) bool { return !e.in(page) })
 	}
 	p.stamp++
 	kinds := uint64(0)
-	for _, b := range page.events {
-		if b.page == page {
-			if k := w.kindOf(b); k.stamp != p.stamp {
+	for _, e := range page.events {
+		if e.in(page) {
+			if k := w.kindOf(e.event); k.stamp != p.stamp {
 				k.stamp, k.index = p.stamp, kinds
 				kinds++
 			}
@@ -274,17 +274,18 @@ func (w *Worker) eventPageValue(page *eventPage) []byte {
 	}
 	dst := binary.AppendUvarint(state.AppendVersion(p.scratch[:0]), kinds)
 	next := uint64(0)
-	for _, b := range page.events {
-		if b.page == page && b.kind.index == next {
-			dst = b.kind.append(dst)
+	for _, e := range page.events {
+		if e.in(page) && e.event.kind.index == next {
+			dst = e.event.kind.append(dst)
 			next++
 		}
 	}
 	var offset, at int64
-	for _, b := range page.events {
-		if b.page != page {
+	for _, entered := range page.events {
+		if !entered.in(page) {
 			continue
 		}
+		b := entered.event
 		head := b.kind.index << 1
 		if e := b.evidence; e != nil && (e.stored || e.storing) {
 			head |= 1

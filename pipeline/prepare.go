@@ -91,7 +91,7 @@ type prepared struct {
 type hit struct {
 	ref      sequence.Ref // without the time and the place in the log
 	single   []*rules.Compiled
-	waiting  []*buffered // per timestamp field of the rules whose stages it hits
+	waiting  []buffered  // per timestamp field of the rules whose stages it hits
 	shared   []candidate // of the rules that join events of any host
 	timeless []*rules.Compiled
 	detail   string // of a dead letter
@@ -253,7 +253,7 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 			return next
 		}
 	}
-	i := slices.IndexFunc(h.waiting, func(b *buffered) bool { return b.field == field })
+	i := slices.IndexFunc(h.waiting, func(b buffered) bool { return b.field == field })
 	p.cands, p.text = p.cands[:0], p.text[:0]
 	if i >= 0 {
 		p.cands = append(p.cands, h.waiting[i].cands...)
@@ -268,9 +268,7 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 	}
 	if i < 0 {
 		i = len(h.waiting)
-		b := p.memory.newBuffered()
-		b.field, b.ref.Time, b.ref.SubMillis = field, at, sub
-		h.waiting = append(h.waiting, b)
+		h.waiting = append(h.waiting, buffered{field: field, ref: sequence.Ref{Ordinal: sequence.Ordinal{Time: at, SubMillis: sub}}})
 	}
 	h.waiting[i].cands = p.keepCandidates()
 	return next

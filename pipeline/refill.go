@@ -78,9 +78,10 @@ func (w *Worker) loadPage(page *eventPage, value []byte, here []waiting) ([]wait
 			break
 		}
 		k := kinds[head>>1]
-		b := &buffered{field: k.field, kind: k, page: page}
+		b := w.newBuffered()
+		b.field, b.kind, b.page = k.field, k, page
 		b.ref.Topic, b.ref.Partition, b.ref.Offset, b.ref.Time = k.topic, k.partition, offset, at
-		page.events = append(page.events, b)
+		page.events = append(page.events, entry{b, b.number})
 		page.live++
 		e := waiting{event: b, rules: k.rules}
 		if head&1 != 0 {

@@ -68,7 +68,8 @@ func (w *Worker) swapBuffer(h *host, next map[uint64]*rules.Compiled) {
 	if waiting == 0 {
 		return
 	}
-	h.buffer.Retain(func(b *buffered) bool {
+	h.buffer.Retain(func(q inQueue) bool {
+		b := q.event
 		wanted := len(b.cands)
 		left := swapCandidates(b, next)
 		b.kind = nil

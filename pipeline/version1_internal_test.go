@@ -42,7 +42,8 @@ func version1(t *testing.T, part *state.Partition, docs map[int64][]byte) *state
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range page.pages.eventPage(0).events {
+	for _, e := range page.pages.eventPage(0).events {
+		b := e.event
 		v := appendName(appendName(appendName(nil, "h"), b.ref.Topic), b.field)
 		v = binary.AppendVarint(binary.AppendVarint(v, b.ref.Time), 0)
 		for _, hash := range b.kind.rules {

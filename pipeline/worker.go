@@ -52,6 +52,7 @@ type Worker struct {
 	held         documents // of what partials hold, until the store has them
 	docBytes     int       // of documents in memory
 	buffered     int
+	entered      uint32 // events that were put into the buffer, to number them
 	pages        pages
 	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
@@ -61,7 +62,7 @@ type Worker struct {
 	overlay        *state.Overlay
 	dirtyPartials  []partialID
 	dirtyHosts     []*host
-	addedBuffers   []*buffered
+	addedBuffers   []entry
 	freshEvidence  []place
 	keptBytes      int
 	out            Output
@@ -81,6 +82,8 @@ type Worker struct {
 
 	// Memory that is used again.
 	awake   []*host
+	spare   []*buffered // that wait no more
+	memory  slab
 	ready   []*buffered
 	bodyBuf []byte
 	scratch sequence.Scratch
@@ -293,7 +296,8 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 	if len(hit.shared) > 0 {
 		w.matchShared(r, hit.ref, hit.shared, h)
 	}
-	for _, b := range hit.waiting {
+	for i := range hit.waiting {
+		b := &hit.waiting[i]
 		at, sub := hit.ref.Time, hit.ref.SubMillis
 		if b.ref.Time != noTime { // by another timestamp field
 			at, sub = w.believable(b.ref.Time, b.ref.SubMillis)
