@@ -2,13 +2,11 @@ package alert
 
 import (
 	"bytes"
-	stdjson "encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	json "github.com/goccy/go-json"
 )
@@ -21,32 +19,6 @@ const maxDepth = 200
 
 // maxDots is how many dots a key may have to be read as a path.
 const maxDots = 32
-
-// readSource returns the source compacted and decoded. ok is false where it is not a JSON object that an
-// alert can hold; the caller then treats it as lost.
-func readSource(source []byte) (raw []byte, tree object, ok bool) {
-	if len(source) == 0 || tooDeep(source) {
-		return nil, nil, false
-	}
-	if !utf8.Valid(source) {
-		source = bytes.ToValidUTF8(source, []byte("\uFFFD"))
-	}
-	// The standard library validates strictly; the faster decoder below lets some malformed input pass.
-	compact := bytes.NewBuffer(make([]byte, 0, len(source)))
-	if err := stdjson.Compact(compact, source); err != nil {
-		return nil, nil, false
-	}
-	raw = compact.Bytes()
-	if len(raw) == 0 || raw[0] != '{' {
-		return nil, nil, false
-	}
-	tree, err := decode(raw)
-	if err != nil {
-		return nil, nil, false
-	}
-	tree, _ = unify(tree)
-	return raw, tree, true
-}
 
 func decode(raw []byte) (object, error) {
 	var tree object
@@ -65,26 +37,6 @@ func encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode alert: %w", err)
 	}
 	return b, nil
-}
-
-func tooDeep(source []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(source); i++ {
-		switch c := source[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // unify brings an object into nested form: a.b beside {"a":{…}} is one field with the values of both.
