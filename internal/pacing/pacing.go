@@ -17,7 +17,7 @@ type Pace struct {
 	Headroom uint64 // bytes that it grows by while all of it stays below Total
 	Total    uint64 // bytes that it is kept to as long as Floor allows; 0: no total
 	Floor    uint64 // bytes that it grows by in any case
-	Limit    uint64 // bytes of all memory of the runtime, as with GOMEMLIMIT, while less than four fifths of them are live; 0: no limit
+	Limit    uint64 // bytes of all memory of the runtime, as with GOMEMLIMIT, while less than nine tenths of them are live; 0: no limit
 	Least    uint64 // the least share of what is live that it grows by, in percent: a large heap isn't marked all the time
 }
 
@@ -39,7 +39,7 @@ func (p Pace) percent(live uint64) int {
 
 // limit returns the memory limit for a heap with so many live bytes. Near to its limit a process would do nothing but collect.
 func (p Pace) limit(live uint64) int64 {
-	if p.Limit == 0 || live >= p.Limit/5*4 {
+	if p.Limit == 0 || live >= p.Limit/10*9 {
 		return math.MaxInt64
 	}
 	return int64(p.Limit)

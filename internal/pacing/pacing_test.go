@@ -42,7 +42,7 @@ func TestLimit(t *testing.T) {
 	for _, c := range []struct {
 		limit, live uint64
 		want        int64
-	}{{0, 1 << 20, math.MaxInt64}, {500, 0, 500}, {500, 399, 500}, {500, 400, math.MaxInt64}, {500, 1 << 40, math.MaxInt64}} {
+	}{{0, 1 << 20, math.MaxInt64}, {500, 0, 500}, {500, 449, 500}, {500, 450, math.MaxInt64}, {500, 1 << 40, math.MaxInt64}} {
 		if got := (Pace{Limit: c.limit}).limit(c.live); got != c.want {
 			t.Errorf("limit %d with %d live is %d, want %d", c.limit, c.live, got, c.want)
 		}
