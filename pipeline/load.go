@@ -44,6 +44,7 @@ func (w *Worker) load() error {
 		{"waiting events", w.loadWaiting},
 		{"waiting events of codec version 1", w.loadWaitingVersion1},
 		{"events that wait for those of other hosts", w.loadShared},
+		{"what was taken of the re-key topic", w.loadTaken},
 		{"ids of alerts", w.loadIDs},
 	} {
 		if err := step.load(); err != nil {

@@ -48,6 +48,8 @@ type Metrics struct {
 	quarantineSkipped *prometheus.CounterVec
 	quarantineDropped *prometheus.CounterVec
 	rekeySent         *prometheus.CounterVec
+	rekeyRepeated     *prometheus.CounterVec
+	rekeyForgotten    *prometheus.CounterVec
 	rekeyBytes        *prometheus.CounterVec
 	rekeyReceived     *prometheus.CounterVec
 	rekeyDropped      *prometheus.CounterVec
@@ -107,6 +109,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		rekeySent:         counter("rekey_sent_total", "Events sent to the re-key topic, one for each target partition, by source partition.", "partition"),
 		rekeyBytes:        counter("rekey_sent_bytes_total", "Bytes of the events sent to the re-key topic, by source partition.", "partition"),
 		rekeyReceived:     counter("rekey_received_total", "Events taken from the re-key topic, by target partition.", "partition"),
+		rekeyRepeated:     counter("rekey_repeats_total", "Candidates on the re-key topic left out because they were taken before, by target partition: a source without transactions has sent them again.", "partition"),
+		rekeyForgotten:    counter("rekey_repeats_forgotten_total", "Candidates that were forgotten before their source said that it won't send them again, by target partition: a repetition would count as late.", "partition"),
 		rekeyDropped:      counter("rekey_dropped_total", "What was left out of the re-key topic: candidates of rules that were removed or changed (unknown_rule), and records that can't be decoded (malformed).", "partition", "reason"),
 		rekeyWaiting:      gauge("rekey_waiting_events", "Events of rules that join events of any host, which wait for the watermark of all sources.", "partition"),
 		rekeyLag:          gauge("rekey_watermark_lag_seconds", "Newest clock of a source minus the least, by target partition: how far the slowest source holds the others up. While a source is unknown it stays as it was.", "partition"),
@@ -125,6 +129,7 @@ type counts struct {
 	unknownStream                                           uint64
 	rekeySent, rekeyBytes, rekeyReceived                    uint64
 	rekeyUnknown, rekeyMalformed                            uint64
+	rekeyRepeated, rekeyForgotten                           uint64
 	clock, newest                                           int64
 	deadLetters                                             map[string]uint64
 	matches, evicted, lateByRule, matchesCut, timeless      []uint64
@@ -214,6 +219,8 @@ func (c *counts) flush(w *Worker) {
 		{m.rekeySent, c.rekeySent},
 		{m.rekeyBytes, c.rekeyBytes},
 		{m.rekeyReceived, c.rekeyReceived},
+		{m.rekeyRepeated, c.rekeyRepeated},
+		{m.rekeyForgotten, c.rekeyForgotten},
 	} {
 		if v.n > 0 {
 			v.vec.WithLabelValues(p).Add(float64(v.n))
@@ -290,7 +297,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	for _, v := range []*prometheus.CounterVec{
 		m.records, m.bytes, m.late, m.lateBySilence, m.idleAdvances, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
-		m.rekeySent, m.rekeyBytes, m.rekeyReceived,
+		m.rekeySent, m.rekeyBytes, m.rekeyReceived, m.rekeyRepeated, m.rekeyForgotten,
 	} {
 		v.WithLabelValues(p)
 	}

@@ -23,6 +23,10 @@ type Rekey struct {
 	Sources []int32
 	// All takes all rules that join events and order them by @timestamp for such, for topics that aren't keyed by the host.
 	All bool
+	// Logs has a hash of each input topic, not that of a topic of the same name that there was before. It names events in what is sent.
+	Logs map[string]uint64
+	// Repeats says that what was sent may be sent again, by a worker that goes on where the last batch that counted ended.
+	Repeats bool
 }
 
 // Rekeyed is a record for the re-key topic.
@@ -66,7 +70,7 @@ func (w *Worker) matchShared(r *Record, ref sequence.Ref, cands []candidate, h *
 // send hands out an event for each target, with what concerns it there.
 func (w *Worker) send(r *Record, ref sequence.Ref, cands []candidate, h *host) {
 	n := w.cfg.Rekey.Partitions
-	sent := rekey.Event{Ref: ref, Host: h.name, Source: r.Value}
+	sent := rekey.Event{Ref: ref, Host: h.name, Source: r.Value, Log: w.cfg.Rekey.log(r.Topic, r.Partition), Repeats: w.cfg.Rekey.Repeats}
 	if w.cfg.NoEvidence {
 		sent.Source = nil
 	}
@@ -122,6 +126,9 @@ func (w *Worker) ProcessRekeyed(records []Record) error {
 // receive takes in an event that a source has sent.
 func (w *Worker) receive(r *Record, sent *rekey.Event) {
 	w.counts.rekeyReceived++
+	if !w.takeOnce(sent) {
+		return
+	}
 	e, unknown := w.received(sent, place{r.Topic, r.Partition, r.Offset})
 	w.counts.rekeyUnknown += uint64(unknown)
 	if len(e.cands) > 0 {
@@ -137,6 +144,9 @@ func (w *Worker) report(p *rekey.Report) {
 		if w.cfg.Rekey.Sources != nil || g.Source >= 0 && g.Source < w.cfg.Rekey.Partitions {
 			s.progress(g)
 		}
+	}
+	for _, sent := range p.Sent {
+		s.allSent(sent)
 	}
 	w.followSources()
 }

@@ -27,6 +27,8 @@ type spread struct {
 	rnd   *rand.Rand
 	parts []*spreadPart
 	out   map[string]string
+	again bool               // batches that don't count are on the re-key topic all the same, some much later, and their alerts too
+	late  []pipeline.Rekeyed // what replaced members write when they wake up
 }
 
 type spreadPart struct {
@@ -102,13 +104,16 @@ func (s *spread) step(p *spreadPart, end int64) {
 		}
 	}
 	p.worker.Changes()
+	out := p.worker.Output()
 	if s.rnd.IntN(5) == 0 {
+		if s.again {
+			s.publishSome(out)
+		}
 		s.reload(p)
 		return
 	}
-	out := p.worker.Output()
 	for _, a := range out.Alerts {
-		if _, ok := s.out[a.ID]; ok {
+		if before, ok := s.out[a.ID]; ok && (!s.again || before != string(a.Body)) {
 			s.t.Errorf("alert %s of rule %s is published twice", a.ID, a.RuleID)
 		}
 		s.out[a.ID] = string(a.Body)
@@ -118,6 +123,12 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 	p.read += input
 	p.logRead += log
+	if told, ok := p.worker.Sent("events", int64(p.read)); ok && input > 0 && s.rnd.IntN(3) > 0 { // else the next one says more
+		report := rekey.Report{Sent: []rekey.Sent{told}}
+		for _, q := range s.parts {
+			s.add(q, report.Append(nil))
+		}
+	}
 	progress, _ := p.worker.Progress()
 	if p.read == len(p.input) && end > 0 {
 		progress.Clock = end
@@ -138,12 +149,42 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 }
 
+// publishSome publishes some of a batch that won't count: to each target, and of the alerts, up to anywhere or with gaps.
+func (s *spread) publishSome(out *pipeline.Output) {
+	for _, a := range out.Alerts {
+		if s.rnd.IntN(2) == 0 {
+			s.out[a.ID] = string(a.Body)
+		}
+	}
+	gaps, end := s.rnd.IntN(2) == 0, s.rnd.IntN(len(out.Rekeyed)+1)
+	if s.rnd.IntN(3) == 0 {
+		s.late = append(s.late, out.Rekeyed...)
+		return
+	}
+	for i, r := range out.Rekeyed {
+		if i < end && (!gaps || s.rnd.IntN(3) > 0) {
+			s.add(s.parts[r.Partition], r.Value)
+		}
+	}
+}
+
+// wakeUp has replaced members write what they had at hand.
+func (s *spread) wakeUp() {
+	for _, r := range s.late {
+		s.add(s.parts[r.Partition], r.Value)
+	}
+	s.late = nil
+}
+
 // run runs everything until nothing is left to read, with the wall clock at end for partitions that are caught up.
 func (s *spread) run(end int64) map[string]string {
 	s.t.Helper()
 	left := func(p *spreadPart) bool { return p.read < len(p.input) || p.logRead < len(p.log) || !p.finished }
 	for slices.ContainsFunc(s.parts, left) {
 		s.step(s.parts[s.rnd.IntN(len(s.parts))], end)
+		if s.rnd.IntN(8) == 0 {
+			s.wakeUp()
+		}
 	}
 	return s.out
 }
@@ -200,15 +241,24 @@ func alone(t *testing.T, cfg *pipeline.Config, records []pipeline.Record) map[st
 // TestSameAlertsOnAnyPartitions: however hosts are spread over partitions, in whatever batches their workers get on, however often
 // they are aborted and killed, the alerts are those of one worker that sees all events, to the byte. With Rekey.All even a host may be
 // on several partitions.
-func TestSameAlertsOnAnyPartitions(t *testing.T) {
+func TestSameAlertsOnAnyPartitions(t *testing.T) { onAnyPartitions(t, 40, false) }
+
+// TestRepeatsAreTakenOnce: what batches that didn't count have sent, all of it or some, changes nothing, though it comes again.
+func TestRepeatsAreTakenOnce(t *testing.T) { onAnyPartitions(t, 45, true) }
+
+func onAnyPartitions(t *testing.T, salt uint64, again bool) {
+	t.Helper()
 	set := compile(t, rules.SetOptions{})
 	seeds := uint64(60)
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		seeds = 12
+	case again:
+		seeds = 30
 	}
 	across := 0
 	for seed := range seeds {
-		rnd := rand.New(rand.NewPCG(seed, 40))
+		rnd := rand.New(rand.NewPCG(seed, salt))
 		partitions := 1 + rnd.IntN(5)
 		cfg := config(set)
 		assign := byHost(seed, partitions)
@@ -222,7 +272,11 @@ func TestSameAlertsOnAnyPartitions(t *testing.T) {
 		inputs := scatter(records, partitions, assign)
 		single := config(set)
 		want := alone(t, single, records)
+		if again {
+			cfg.Rekey.Logs, cfg.Rekey.Repeats = map[string]uint64{"events": 77}, true
+		}
 		s := newSpread(t, cfg, partitions, rnd)
+		s.again = again
 		for n, p := range s.parts {
 			p.input = inputs[n]
 		}

@@ -32,6 +32,7 @@ type sharedOrder struct {
 	changed   bool  // something of it isn't in the store
 	published publishedIDs
 	announced []rekey.Host
+	taken     map[uint64]*takenLog // by log, of those whose events may be sent again
 }
 
 // sharedHost names the host of a shared order in the values of its partials. No host has this name.
@@ -67,6 +68,7 @@ func newSharedOrder() sharedOrder {
 	return sharedOrder{
 		delay: noDelay, least: noDelay,
 		host: h, waiting: minheap.New((*sharedEvent).before), sources: map[int32]*source{}, published: newPublishedIDs(true),
+		taken: map[uint64]*takenLog{},
 	}
 }
 
@@ -271,6 +273,7 @@ func (w *Worker) changeShared() {
 	if w.shared.changed {
 		w.overlay.Put(state.AppendSourcesKey(nil), w.shared.value())
 	}
+	w.changeTaken()
 }
 
 // sharedCommitted takes in that the batch was committed. What waits too long for the memory is left to the store.
@@ -283,6 +286,7 @@ func (w *Worker) sharedCommitted() {
 		}
 	}
 	s.changed = false
+	s.takenCommitted()
 }
 
 // loadShared reads the events that wait in the shared order, and what is known of the sources.

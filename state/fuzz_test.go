@@ -21,6 +21,7 @@ func FuzzKeys(f *testing.F) {
 		state.AlertKey{1, 2},
 		state.SharedKey{Topic: "t", Partition: 4, Offset: 1},
 		state.SharedAlertKey{3},
+		state.TakenKey(1 << 60),
 	} {
 		f.Add(k.Append(nil))
 	}
@@ -49,6 +50,8 @@ func FuzzKeys(f *testing.F) {
 		keep(state.FamilyShared, r, err)
 		q, err := state.ParseSharedAlertKey(b)
 		keep(state.FamilySharedAlert, q, err)
+		taken, err := state.ParseTakenKey(b)
+		keep(state.FamilyTaken, taken, err)
 		family, _ := state.FamilyOf(b)
 		for of, k := range parsed {
 			if again := k.Append(nil); of != family || len(b) < state.MaxNameBytes && !bytes.Equal(again, b) {

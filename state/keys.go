@@ -20,6 +20,7 @@ const (
 	FamilyAlert    Family = 'a' // ids of alerts that were published, and when
 	FamilyShared   Family = 'r' // events of rules that join events of any host, which wait for the watermark, by place in the log
 	FamilySources  Family = 's' // progress of the sources of the re-key topic: one key
+	FamilyTaken    Family = 't' // what was taken of the events of each log that may be sent again to the re-key topic
 	// FamilySharedAlert is as FamilyAlert, for rules that join events of any host, by the clock of the sources.
 	FamilySharedAlert Family = 'q'
 
@@ -57,7 +58,7 @@ func FamilyOf(key []byte) (Family, bool) {
 	}
 	switch f := Family(key[0]); f {
 	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks,
-		FamilyShared, FamilySources, FamilySharedAlert:
+		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert:
 		return f, true
 	default:
 		return 0, false
@@ -195,6 +196,22 @@ func ParseSharedKey(key []byte) (SharedKey, error) {
 
 // AppendSourcesKey appends the key of the progress of sources to dst.
 func AppendSourcesKey(dst []byte) []byte { return append(dst, byte(FamilySources)) }
+
+// TakenKey names a log of the input by its hash.
+type TakenKey uint64
+
+// Append appends the key to dst.
+func (k TakenKey) Append(dst []byte) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, byte(FamilyTaken)), uint64(k))
+}
+
+// ParseTakenKey is the reverse of Append.
+func ParseTakenKey(key []byte) (TakenKey, error) {
+	r := keyReader{family: FamilyTaken, rest: key}
+	r.begin()
+	k := TakenKey(r.uint64())
+	return k, r.end()
+}
 
 // SharedAlertKey names an alert of a rule that joins events of any host, as AlertKey does.
 type SharedAlertKey [16]byte

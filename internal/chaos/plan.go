@@ -79,8 +79,8 @@ func newSettings(seed uint64) settings {
 		s.commit = time.Duration(300+rnd.IntN(900)) * time.Millisecond
 	}
 	s.joins = []joins{joinsHosts, joinsHosts, joinsHosts, joinsAcross, joinsAcross, joinsAnyKey}[rnd.IntN(6)]
-	s.atLeastOnce = rnd.IntN(3) == 0 && !s.across() // what is right then isn't settled for rules of several hosts
-	if s.joins == joinsAnyKey {                     // all rules compare hosts then
+	s.atLeastOnce = rnd.IntN(3) == 0
+	if s.joins == joinsAnyKey { // all rules compare hosts then
 		s.skewed = false
 	}
 	s.spread = []spread{spreadNone, spreadNone, spreadCategory, spreadAny}[rnd.IntN(4)]

@@ -193,7 +193,8 @@ func (m *member) moved() bool {
 }
 
 // publish writes a batch without a transaction: first all that it made, then, when that is written and the group still knows us, the
-// checkpoint records that make it count, then the group's offsets. It returns why nothing counts, and as err that a new client has to find out
+// checkpoint records that make it count, then the group's offsets and what the targets of the re-key topic are told. That comes last because it
+// speaks of events that are on the topic, and because what a batch that doesn't count has sent comes again. publish returns why nothing counts, and as err that a new client has to find out
 // from the changelog what does.
 func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Record, at offsets) (aborted, err error) {
 	ours := func(ctx context.Context, id identity, _ offsets) error { return s.heartbeat(ctx, id) }
@@ -230,13 +231,35 @@ func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Reco
 		return nil, err
 	}
 	p.join(q)
-	if len(at) == 0 {
-		return nil, nil
+	q = newProducing(&s.cfg)
+	s.produce(ctx, q, s.reports)
+	if len(at) > 0 {
+		if err := s.commitOffsets(ctx, at, s.offsetCommit); err != nil {
+			return nil, fmt.Errorf("the batch is complete, its offsets are not committed: %w", err)
+		}
 	}
-	if err := s.commitOffsets(ctx, at, s.offsetCommit); err != nil {
-		return nil, fmt.Errorf("the batch is complete, its offsets are not committed: %w", err)
+	return nil, s.awaitReports(ctx, q, p)
+}
+
+// awaitReports waits until what targets are told of the batch is written. The batch counts whatever comes of that: where it can't be
+// written the next one says it again. An error is for a new client.
+func (s *Service) awaitReports(ctx context.Context, q, p *producing) error {
+	if len(s.reports) == 0 {
+		return nil
 	}
-	return nil, nil
+	switch err := q.wait(ctx, s.cl); {
+	case err == nil:
+		p.join(q)
+	case ctx.Err() != nil:
+		return fmt.Errorf("progress of the sources of rules that join events of any host: %w", err)
+	default:
+		s.log.Warn("the progress of sources can't be written, so that rules that join events of any host wait: it is tried again with the next batch",
+			slog.Any("error", err))
+		for _, m := range s.members {
+			m.rekey.unreported()
+		}
+	}
+	return nil
 }
 
 // produce hands records to the client.

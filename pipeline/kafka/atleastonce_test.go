@@ -33,6 +33,9 @@ func (c *cluster) startDoomed(t *testing.T, cfg kafka.Config, dir string, point 
 		t.Fatal(err)
 	}
 	p := pipelineConfig(t)
+	if c.pipeline != nil {
+		p = c.pipeline()
+	}
 	p.Now = time.Now
 	p.EnsureDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,6 +112,42 @@ func TestAtLeastOnceKilled(t *testing.T) {
 				got[alert] = 1
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAtLeastOnceRekeyedKilled ends a member at each step of a commit that sends events to the re-key topic. They are sent again, and taken
+// once.
+func TestAtLeastOnceRekeyedKilled(t *testing.T) {
+	points := []kafka.Point{kafka.PointBegun, kafka.PointProduced, kafka.PointFlushed, kafka.PointCheckpointed, kafka.PointEnded}
+	for _, point := range points {
+		t.Run(string(point), func(t *testing.T) {
+			t.Parallel()
+			c := fakeCluster(t, 3)
+			cfg := c.rekeyed(t)
+			cfg.AtLeastOnce = true
+			want := c.tellStories(t, 5, 3, func(step int) {
+				select {
+				case <-c.startDoomed(t, cfg, t.TempDir(), point, 1+step%2):
+				case <-time.After(20 * time.Second):
+					t.Fatal("the member doesn't pass the point")
+				}
+				m := c.start(t, cfg, t.TempDir())
+				c.awaitRead(t, c.input)
+				m.stop()
+			})
+			c.start(t, cfg, t.TempDir())
+			got := counted(nil)
+			until(t, "all alerts", func() bool { got = counted(c.alerts(t)); return len(got) >= len(want) })
+			for alert, n := range got {
+				if n > 1 && point != kafka.PointProduced && point != kafka.PointFlushed {
+					t.Errorf("%s is on the topic %d times", alert, n)
+				}
+				got[alert] = 1
+			}
+			if diff := cmp.Diff(counted(want), got); diff != "" {
 				t.Errorf("alerts (-want +got):\n%s", diff)
 			}
 		})

@@ -322,7 +322,7 @@ func (s *Service) commit(run context.Context) error {
 		records = s.deps.Tamper(records)
 	}
 	at := s.progress()
-	if len(at) == 0 && len(records) == 0 {
+	if len(at) == 0 && len(records)+len(s.reports) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
@@ -462,7 +462,12 @@ func (s *Service) output() []*kgo.Record {
 		records = append(records, s.stateRecords(s.members[n], len(records) > before)...)
 		s.members[n].produced = len(records) > before
 	}
-	return append(records, s.rekeyRecords()...)
+	events, told := s.rekeyRecords()
+	if records = append(records, events...); s.cfg.AtLeastOnce { // they have to come after what must be written first
+		s.reports = told
+		return records
+	}
+	return append(records, told...)
 }
 
 // producing gathers the outcome of the records of one transaction.

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"hash/fnv"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +28,8 @@ type rekeying struct {
 	records  []pipeline.Record // fetched for the target
 	reported rekey.Progress    // the last report that is committed; zero before the first
 	report   *rekey.Progress   // in the batch
+	told     map[string]int64  // by input topic: up to where targets know that all was sent; with delivery at least once
+	telling  map[string]int64  // the same, in the batch
 	promise  int64             // what its clock was, by the wall clock, when the partition was last seen silent and caught up
 	promised time.Time         // when that was
 	hosts    []string          // to be announced with the batch
@@ -34,14 +38,21 @@ type rekeying struct {
 // rewind forgets what isn't committed.
 func (r *rekeying) rewind() {
 	clear(r.records)
-	r.records, r.report, r.hosts = r.records[:0], nil, nil
+	r.records, r.hosts = r.records[:0], nil
+	r.unreported()
 	r.promise = 0
 }
+
+// unreported forgets the batch's reports: the next ones say the same, and more.
+func (r *rekeying) unreported() { r.report, r.telling = nil, nil }
 
 // committed takes in that the batch was committed.
 func (r *rekeying) committed() {
 	if r.report != nil {
 		r.reported, r.report = *r.report, nil
+	}
+	if r.telling != nil {
+		r.told, r.telling = r.telling, nil
 	}
 	r.hosts = r.hosts[:0]
 }
@@ -62,6 +73,14 @@ func (s *Service) setRekeying(partitions int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.deps.Pipeline
+	next.Rekey.Repeats, next.Rekey.Logs = s.cfg.AtLeastOnce, map[string]uint64{}
+	for _, topic := range s.cfg.Topics {
+		id := s.source.ids[topic]
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(topic)) // never fails
+		_, _ = h.Write(id[:])
+		next.Rekey.Logs[topic] = h.Sum64()
+	}
 	if next.Rekey.Partitions = partitions; partitions == 1 {
 		next.Rekey.Partitions = 0 // one worker sees all events
 	}
@@ -138,55 +157,81 @@ func (m *member) takeRekeyed(p kgo.FetchTopicPartition) {
 	}
 }
 
-// rekeyRecords returns what the batch has for the re-key topic: the events, then the reports of the sources. They are written in this
+// rekeyRecords returns what the batch has for the re-key topic: the events, and the reports of the sources. They are written in this
 // order, so that a target reads what a report speaks of before it.
-func (s *Service) rekeyRecords() []*kgo.Record {
+func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 	if s.cfg.RekeyTopic == "" {
-		return nil
+		return nil, nil
 	}
-	var records []*kgo.Record
 	var progress []rekey.Progress
+	var all []rekey.Sent
 	hosts := map[int32][]rekey.Host{}
 	sharing := s.rekeys()
 	for _, n := range s.sortedMembers() {
 		m := s.members[n]
 		sent := m.worker.Output().Rekeyed
 		for i := range sent {
-			records = append(records, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: sent[i].Partition, Value: sent[i].Value})
+			events = append(events, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: sent[i].Partition, Value: sent[i].Value})
 		}
 		if m.rekey.report = nil; sharing {
 			if p, ok := m.progress(); ok {
 				m.rekey.report = &p
 				progress = append(progress, p)
 			}
+			all = append(all, m.tell(s.cfg.Topics)...)
 		}
 		for _, host := range m.rekey.hosts {
 			to := rekey.HostPartition(host, s.source.partitions)
 			hosts[to] = append(hosts[to], rekey.Host{Source: n, Name: host})
 		}
-		if len(sent) > 0 || m.rekey.report != nil || len(m.rekey.hosts) > 0 {
+		if len(sent) > 0 || m.rekey.report != nil || m.rekey.telling != nil || len(m.rekey.hosts) > 0 {
 			m.produced = true
 		}
 	}
 	for to := range s.source.partitions {
-		for _, value := range reports(progress, hosts[to]) {
-			records = append(records, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: to, Value: value})
+		for _, value := range reports(progress, hosts[to], all) {
+			told = append(told, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: to, Value: value})
 		}
 	}
-	return records
+	return events, told
+}
+
+// tell returns up to where all of the partition's events will have been sent with the batch, where targets have to know that.
+func (m *member) tell(topics []string) (all []rekey.Sent) {
+	r := &m.rekey
+	r.telling = nil
+	for _, topic := range topics {
+		at, ok := m.positions[topic]
+		if !ok {
+			at, ok = m.committed[topic]
+		}
+		sent, repeats := m.worker.Sent(topic, at)
+		if !ok || !repeats {
+			continue
+		}
+		if before, ok := r.told[topic]; !ok || before != at {
+			if r.telling == nil {
+				r.telling = map[string]int64{}
+				maps.Copy(r.telling, r.told)
+			}
+			r.telling[topic] = at
+			all = append(all, sent)
+		}
+	}
+	return all
 }
 
 // reports encodes what a target is told, in records of a size that the topic takes.
-func reports(progress []rekey.Progress, hosts []rekey.Host) (values [][]byte) {
-	for len(progress) > 0 || len(hosts) > 0 {
+func reports(progress []rekey.Progress, hosts []rekey.Host, sent []rekey.Sent) (values [][]byte) {
+	for len(progress) > 0 || len(hosts) > 0 || len(sent) > 0 {
 		size, count := 0, 0
 		for count < len(hosts) && size < maxReportBytes {
 			size += len(hosts[count].Name) + 8
 			count++
 		}
-		p := rekey.Report{Progress: progress, Hosts: hosts[:count]}
+		p := rekey.Report{Progress: progress, Hosts: hosts[:count], Sent: sent}
 		values = append(values, p.Append(nil))
-		progress, hosts = nil, hosts[count:]
+		progress, hosts, sent = nil, hosts[count:], nil
 	}
 	return values
 }

@@ -41,6 +41,8 @@ type Service struct {
 	loading  map[int32]*loader        // partitions whose state is being restored
 	standby  *standby                 // nil: no copies are kept
 
+	reports []*kgo.Record // of the batch, to the targets of the re-key topic, with delivery at least once: they follow what they speak of
+
 	orphanSearch orphanSearch
 
 	preparers *preparers // of the rule set that runs

@@ -13,7 +13,10 @@ import (
 )
 
 // version is the first byte of a record. A layout that this one can't read gets another number.
-const version = 1
+const version = 2
+
+// withoutLogs is the version before events named their log, and reports how far logs were taken. It is read.
+const withoutLogs = 1
 
 // The second byte of a record.
 const (
@@ -25,6 +28,11 @@ const (
 const (
 	hasSequence = 1 << iota
 	hasID
+	hasLog
+	mayRepeat
+
+	flagsWithoutLogs = hasSequence | hasID
+	allFlags         = flagsWithoutLogs | hasLog | mayRepeat
 )
 
 // Record is one record of the topic: an event, or a report of sources where Event is nil.
@@ -39,6 +47,12 @@ type Event struct {
 	Host       string       // as the pipeline names it; empty where it has none
 	Candidates []Candidate
 	Source     []byte // the document
+
+	// Log names the log that the event's offset is of: the partition of an input topic, and not that of a topic of the same name that
+	// there was before. 0 where the source doesn't say it.
+	Log uint64
+	// Repeats says that the source may send the event again: its delivery has no transactions.
+	Repeats bool
 }
 
 // Candidate says what an event may do: hit stages of one rule under one join key.
@@ -52,6 +66,14 @@ type Candidate struct {
 type Report struct {
 	Progress []Progress
 	Hosts    []Host
+	Sent     []Sent
+}
+
+// Sent says that all that concerns a target in the events of a log before an offset is on the topic, before the report. What comes of
+// them later was sent again.
+type Sent struct {
+	Log  uint64
+	Next int64
 }
 
 // Progress is the promise of a source that every event that it sends later came to its partition when the partition's clock
@@ -97,6 +119,12 @@ func (e *Event) Append(dst []byte) []byte {
 	if e.Ref.ID != "" {
 		flags |= hasID
 	}
+	if e.Log != 0 {
+		flags |= hasLog
+	}
+	if e.Repeats {
+		flags |= mayRepeat
+	}
 	dst = append(dst, version, kindEvent, flags)
 	dst = binary.AppendVarint(dst, e.Ref.Time)
 	dst = binary.AppendVarint(dst, int64(e.Ref.SubMillis))
@@ -108,6 +136,9 @@ func (e *Event) Append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, e.Ref.Offset)
 	if e.Ref.ID != "" {
 		dst = appendText(dst, e.Ref.ID)
+	}
+	if e.Log != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, e.Log)
 	}
 	dst = appendText(dst, e.Host)
 	dst = binary.AppendUvarint(dst, uint64(len(e.Candidates)))
@@ -135,6 +166,10 @@ func (p *Report) Append(dst []byte) []byte {
 	for _, h := range p.Hosts {
 		dst = appendText(binary.AppendVarint(dst, int64(h.Source)), h.Name)
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(p.Sent)))
+	for _, s := range p.Sent {
+		dst = binary.AppendVarint(binary.BigEndian.AppendUint64(dst, s.Log), s.Next)
+	}
 	return dst
 }
 
@@ -150,10 +185,10 @@ func Decode(b []byte) (Record, error) {
 	if len(b) < 2 {
 		return Record{}, fmt.Errorf("%w: %d bytes", errDamaged, len(b))
 	}
-	if b[0] != version {
+	if b[0] != version && b[0] != withoutLogs {
 		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows %d", b[0], version)
 	}
-	r := reader{rest: b[2:]}
+	r := reader{rest: b[2:], logs: b[0] != withoutLogs}
 	var rec Record
 	switch b[1] {
 	case kindEvent:
@@ -173,12 +208,13 @@ func Decode(b []byte) (Record, error) {
 type reader struct {
 	rest []byte
 	bad  bool
+	logs bool // there is something of logs
 }
 
 func (r *reader) event() *Event {
 	e := new(Event)
 	flags := r.byte()
-	if flags > hasSequence|hasID {
+	if flags > allFlags || !r.logs && flags > flagsWithoutLogs {
 		r.fail()
 	}
 	e.Ref.Time, e.Ref.SubMillis = r.varint(), r.int32()
@@ -190,6 +226,10 @@ func (r *reader) event() *Event {
 	if flags&hasID != 0 {
 		e.Ref.ID = string(r.bytes())
 	}
+	if flags&hasLog != 0 {
+		e.Log = r.hash()
+	}
+	e.Repeats = flags&mayRepeat != 0
 	e.Host = string(r.bytes())
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		e.Candidates = append(e.Candidates, Candidate{Rule: r.hash(), Hits: sequence.Hits(r.uvarint()), Join: r.bytes()})
@@ -216,6 +256,12 @@ func (r *reader) report() Report {
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		p.Hosts = append(p.Hosts, Host{Source: r.int32(), Name: string(r.bytes())})
+	}
+	if !r.logs {
+		return p
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		p.Sent = append(p.Sent, Sent{Log: r.hash(), Next: r.varint()})
 	}
 	return p
 }
