@@ -167,7 +167,8 @@ func (w *Worker) changeEvidence() {
 
 func (w *Worker) storeEvidence(at place, e *evidence) {
 	if !e.storing && !e.stored {
-		w.overlay.Put(at.key(), e.value())
+		w.bodyBuf = append(state.AppendVersion(w.bodyBuf[:0]), e.doc.raw...)
+		w.overlay.Put(at.key(), w.bodyBuf)
 		e.storing = true
 	}
 }
@@ -259,9 +260,4 @@ func (w *Worker) storedEvidence(at place) ([]byte, error) {
 		return nil, err
 	}
 	return state.Payload(value)
-}
-
-// value is the evidence as it is stored.
-func (e *evidence) value() []byte {
-	return append(state.AppendVersion(make([]byte, 0, len(e.doc.raw)+1)), e.doc.raw...)
 }

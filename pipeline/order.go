@@ -98,6 +98,17 @@ func (w *Worker) runDue() {
 		return
 	}
 	w.feedAwake()
+	w.tickAwake()
+	for _, h := range w.awake {
+		w.schedule(h)
+	}
+}
+
+// tickAwake wakes the partials whose deadlines the watermarks of the hosts that are awake have reached, in one order.
+func (w *Worker) tickAwake() {
+	if !slices.ContainsFunc(w.awake, (*host).ticking) { // as nearly always
+		return
+	}
 	timers := minheap.New(func(a, b *host) bool { return w.partials.before(w.partials.at(a.timers), w.partials.at(b.timers)) })
 	for _, h := range w.awake {
 		if h.ticking() {
@@ -112,9 +123,6 @@ func (w *Worker) runDue() {
 		} else {
 			timers.Pop()
 		}
-	}
-	for _, h := range w.awake {
-		w.schedule(h)
 	}
 }
 
