@@ -198,8 +198,44 @@ func (r *reader) text() (string, bool) {
 	return "", false
 }
 
-// unescape returns the text of a string with its quotes. The standard library is strict about what is an escape.
-func unescape(quoted []byte) (s string, ok bool) {
+// unescape returns the text of a string that is given with its quotes and has a backslash. All but \u, which is rare, is one byte for another.
+func unescape(quoted []byte) (string, bool) {
+	text := make([]byte, 0, len(quoted))
+	for rest := quoted[1 : len(quoted)-1]; ; {
+		i := bytes.IndexByte(rest, '\\')
+		if i < 0 {
+			return alias(append(text, rest...)), true
+		}
+		c := unescaped(rest[i+1])
+		if c == 0 {
+			return unescapeAny(quoted)
+		}
+		text = append(append(text, rest[:i]...), c)
+		rest = rest[i+2:]
+	}
+}
+
+// unescaped returns what the byte behind a backslash stands for, 0 where that takes more than the byte or isn't an escape.
+func unescaped(c byte) byte {
+	switch c {
+	case '"', '\\', '/':
+		return c
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return 0
+}
+
+// unescapeAny is unescape of any string. The standard library is strict about what is an escape.
+func unescapeAny(quoted []byte) (s string, ok bool) {
 	if !stdjson.Valid(quoted) {
 		return "", false
 	}

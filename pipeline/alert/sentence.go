@@ -251,6 +251,9 @@ func clip(s string) string { return cutText(plain(s), maxCommand) }
 // plain replaces what would disturb a terminal or a reader: line breaks, escape sequences, marks that turn
 // the direction of writing. Attackers choose these texts.
 func plain(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) { // as most are
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
