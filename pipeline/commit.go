@@ -10,6 +10,7 @@ import (
 // committed in one transaction with Output and the input's offsets. The overlay is the worker's: it is valid until
 // Committed or Reload, and nothing may be processed in between.
 func (w *Worker) Changes() *state.Overlay {
+	w.changeRests()
 	for _, id := range w.dirtyPartials {
 		w.changePartial(w.partials.at(id))
 	}
@@ -61,7 +62,7 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 	for _, h := range w.dirtyHosts {
 		h.dirty = false
 	}
-	w.clockStored = w.clock
+	w.clockStored, w.restsStored = w.clock, w.restsNow
 	w.counts.flush(w)
 	w.clearBatch()
 	return nil

@@ -46,6 +46,7 @@ func (w *Worker) load() error {
 		{"events that wait for those of other hosts", w.loadShared},
 		{"what was taken of the re-key topic", w.loadTaken},
 		{"ids of alerts", w.loadIDs},
+		{"quarantine", w.loadRests},
 	} {
 		if err := step.load(); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)

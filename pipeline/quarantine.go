@@ -37,7 +37,7 @@ type QuarantineOptions struct {
 }
 
 // Quarantine keeps the rules that have exceeded their budgets. A rule in quarantine is not matched and has no partials: for CPU
-// on all partitions of the process, for partials on the one where it had too many. All methods are safe for concurrent
+// on all partitions of the process, for partials on the one where it had too many. What rests on a partition is in its state, and goes with it. All methods are safe for concurrent
 // use; those of a nil Quarantine do nothing.
 type Quarantine struct {
 	o       QuarantineOptions
@@ -63,6 +63,7 @@ const everywhere = -1
 // rest is a rule in quarantine.
 type rest struct {
 	id, name, reason, detail string
+	budget                   uint64 // what it exceeded
 	until                    time.Time
 }
 
@@ -87,7 +88,7 @@ func NewQuarantine(o QuarantineOptions, reg prometheus.Registerer) *Quarantine {
 	now := o.Now()
 	q := &Quarantine{o: o, began: now, window: now, resting: map[quarantineKey]*rest{}, taken: map[[8]byte]*ruleTime{}}
 	q.metrics.now = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "weir_rule_quarantined", Help: "Partitions on which a rule is in quarantine; 1 where it is on all of them, for cpu.",
+		Name: "weir_rule_quarantined", Help: "Partitions on which a rule is in quarantine; 1 where it was put there on all of them, for cpu, since the start of the process.",
 	}, []string{"rule_id", "reason"})
 	q.metrics.total = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_rule_quarantines_total", Help: "Times that a rule was put in quarantine.",
@@ -157,7 +158,7 @@ func (q *Quarantine) put(c *rules.Compiled, partition int32, reason, detail stri
 	if q.resting[key] != nil {
 		return
 	}
-	r := &rest{id: c.Rule.ID, name: c.Rule.Name, reason: reason, detail: detail, until: now.Add(q.o.Hold)}
+	r := &rest{id: c.Rule.ID, name: c.Rule.Name, reason: reason, detail: detail, budget: q.o.budget(reason), until: now.Add(q.o.Hold)}
 	q.resting[key] = r
 	q.changed.Add(1)
 	q.metrics.now.WithLabelValues(r.id, reason).Inc()

@@ -160,3 +160,121 @@ func TestQuarantineOfARuleThatTakesTheTime(t *testing.T) {
 		t.Errorf("%v candidates skipped", got)
 	}
 }
+
+// again returns a worker of another process on the same store, with its own quarantine.
+func (w *quarantined) again(t *testing.T, set *rules.Set, o pipeline.QuarantineOptions) *quarantined {
+	t.Helper()
+	next := newQuarantined(t, set, pipeline.QuarantineOptions{})
+	next.store, next.clock.now = w.store, w.clock.now
+	o.Now, o.Logger = next.clock.look, slog.New(slog.NewTextHandler(next.log, nil))
+	next.reg = prometheus.NewRegistry()
+	next.q = pipeline.NewQuarantine(o, next.reg)
+	next.cfg.Quarantine, next.cfg.Metrics = next.q, pipeline.NewMetrics(next.reg)
+	var err error
+	if next.Worker, err = pipeline.NewWorker(next.cfg, w.store.Partition(3), 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// storedRests reports whether the store says that rules rest.
+func (w *quarantined) storedRests(t *testing.T) bool {
+	t.Helper()
+	_, ok, err := w.store.Partition(3).Get(state.AppendQuarantineKey(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+// TestQuarantineIsStored: a rule that rests does so in another process that reads the state too, until its time is over; and not where the
+// rule has changed, or the budget was raised or taken away. Then the state says so no more.
+func TestQuarantineIsStored(t *testing.T) {
+	budget := pipeline.QuarantineOptions{Partials: 1, Hold: time.Minute}
+	for _, tt := range []struct {
+		name    string
+		changed string // what the rule's query is changed by
+		o       pipeline.QuarantineOptions
+		later   time.Duration
+		rests   bool
+	}{
+		{"at once", "", budget, time.Second, true},
+		{"a minute later", "", budget, time.Minute, false},
+		{"with a shorter time", "", pipeline.QuarantineOptions{Partials: 1, Hold: 2 * time.Second}, 30 * time.Second, true},
+		{"with another rule", ` and n == null`, budget, time.Second, false},
+		{"with a raised budget", "", pipeline.QuarantineOptions{Partials: 2, Hold: time.Minute}, time.Second, false},
+		{"without a budget", "", pipeline.QuarantineOptions{CPU: 0.5}, time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			first := newQuarantined(t, pairSet(t, ""), budget)
+			process(t, first.Worker, of("a", "A", 0, 0), of("b", "A", 1, 100), of("q", "X", 2, 9000))
+			commit(t, first.Worker)
+			if !first.storedRests(t) {
+				t.Fatal("the store doesn't say that the rule rests")
+			}
+			first.clock.now = first.clock.now.Add(tt.later)
+			w := first.again(t, pairSet(t, tt.changed), tt.o)
+			if notes := w.q.Notes(); (len(notes) == 1) != tt.rests {
+				t.Fatalf("notes %q", notes)
+			}
+			if tt.rests {
+				expectMetric(t, w.reg, "weir_rule_quarantined", 1)
+				if !strings.Contains(w.log.String(), "still in quarantine") || !strings.Contains(w.q.Notes()[0], "2 live partials, limits.rule_partials is 1") {
+					t.Errorf("log %q, notes %q", w.log, w.q.Notes())
+				}
+			}
+			process(t, w.Worker, of("a", "A", 3, 10_000), of("a", "B", 4, 10_100), of("q", "X", 5, 19_000))
+			if got := ruleMatches(w.Worker, "greedy"); (len(got) == 0) != tt.rests {
+				t.Errorf("matches %v", got)
+			}
+			commit(t, w.Worker)
+			if got := w.storedRests(t); got != tt.rests {
+				t.Errorf("the store says that rules rest: %v", got)
+			}
+			if !tt.rests {
+				return
+			}
+			w.clock.now = w.clock.now.Add(time.Minute)
+			process(t, w.Worker, of("a", "A", 6, 20_000), of("a", "B", 7, 20_100), of("q", "X", 8, 29_000))
+			wantMatches(t, w.Worker, "greedy", "A6 B7")
+			commit(t, w.Worker)
+			expectMetric(t, w.reg, "weir_rule_quarantined", 0)
+			if w.storedRests(t) {
+				t.Error("the store says that rules rest when none does")
+			}
+		})
+	}
+}
+
+// TestQuarantineMovesWithThePartition: a rule that rests everywhere for CPU rests on the partitions that it is taken over with; who gives a
+// partition up knows nothing of it any more. What wasn't committed is tried again.
+func TestQuarantineMovesWithThePartition(t *testing.T) {
+	o := pipeline.QuarantineOptions{CPU: 0.5, Window: time.Second, Hold: time.Hour}
+	first := newQuarantined(t, pairSet(t, ""), o)
+	first.clock.step = 10 * time.Millisecond
+	for i := range int64(200) {
+		process(t, first.Worker, of("a", "D", i, i))
+		commit(t, first.Worker)
+	}
+	w := first.again(t, pairSet(t, ""), o)
+	if notes := w.q.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "rule single (single) is in quarantine on partition 3") {
+		t.Fatalf("notes %q", notes)
+	}
+	process(t, w.Worker, of("a", "D", 1000, 1000))
+	if got := ruleMatches(w.Worker, "single"); len(got) > 0 {
+		t.Errorf("matches of the rule in quarantine: %v", got)
+	}
+	commit(t, w.Worker)
+	w.q.Forget(2)
+	if len(w.q.Notes()) != 1 {
+		t.Error("forgotten with another partition")
+	}
+	w.q.Forget(3)
+	expectMetric(t, w.reg, "weir_rule_quarantined", 0)
+	if again := first.again(t, pairSet(t, ""), o); len(again.q.Notes()) != 1 {
+		t.Errorf("notes %q after the partition was given up and taken over again", again.q.Notes())
+	}
+}

@@ -19,7 +19,7 @@ func (w *Worker) Swap(cfg *Config) error {
 		return err
 	}
 	w.setRules(cfg, machines)
-	w.resting, w.quarantined = nil, 0
+	w.resting, w.quarantined, w.restsVersion = nil, 0, 0
 	cfg.Quarantine.Keep(cfg.Set)
 	w.counts.forRules(len(machines))
 	next := w.byHash

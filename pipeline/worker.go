@@ -32,6 +32,9 @@ type Worker struct {
 	resting  []bool                     // by rule number: the rule is in quarantine; nil: none is
 	// The version of the quarantine that resting is of; 0: of none.
 	quarantined uint64
+	// What is to be stored of the rules that rest, of which version that is, and what the store has.
+	restsNow, restsStored []byte
+	restsVersion          uint64
 
 	loading bool // the state isn't complete: between Reload and, where it asks for records, Refilled
 
@@ -120,6 +123,7 @@ func (w *Worker) forget() {
 	w.newHosts = nil
 	w.partials = newPartialTable(w.cfg.Set.Rules())
 	w.resting, w.quarantined = nil, 0
+	w.restsNow, w.restsStored, w.restsVersion = nil, nil, 0
 	w.topic = ""
 	w.evidence = map[place]*evidence{}
 	w.documents, w.held = documents{}, documents{}

@@ -27,6 +27,8 @@ const (
 	FamilyWaiting Family = 'w' // pages of events that wait for their host's watermark
 	FamilyMarks   Family = 'm' // pages of the watermarks of hosts
 
+	FamilyQuarantine Family = 'x' // rules in quarantine: one key
+
 	// FamilyJournal is on the changelog only: batches of at-least-once delivery, whose changes are not under their own keys yet.
 	FamilyJournal Family = 'j'
 
@@ -58,7 +60,7 @@ func FamilyOf(key []byte) (Family, bool) {
 	}
 	switch f := Family(key[0]); f {
 	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks,
-		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert:
+		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert, FamilyQuarantine:
 		return f, true
 	default:
 		return 0, false
@@ -196,6 +198,9 @@ func ParseSharedKey(key []byte) (SharedKey, error) {
 
 // AppendSourcesKey appends the key of the progress of sources to dst.
 func AppendSourcesKey(dst []byte) []byte { return append(dst, byte(FamilySources)) }
+
+// AppendQuarantineKey appends the key of the rules in quarantine to dst.
+func AppendQuarantineKey(dst []byte) []byte { return append(dst, byte(FamilyQuarantine)) }
 
 // TakenKey names a log of the input by its hash.
 type TakenKey uint64

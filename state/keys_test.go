@@ -152,7 +152,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s %q: got %v, want ErrKey", test.parser, test.key, err)
 		}
 	}
-	for _, b := range [][]byte{nil, {}, []byte("x"), {0}} {
+	for _, b := range [][]byte{nil, {}, []byte("z"), {0}} {
 		if f, ok := state.FamilyOf(b); ok {
 			t.Errorf("%q is of family %q", b, f)
 		}

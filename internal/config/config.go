@@ -133,7 +133,7 @@ type Limits struct {
 
 	RulePartials int           `yaml:"rule_partials" doc:"unfinished sequences of one rule above which it is put in quarantine on that partition; 0 for never"`
 	RuleCPU      float64       `yaml:"rule_cpu" doc:"share of the processing time, 0.5 for half, above which a rule is put in quarantine; 0 for never"`
-	Quarantine   time.Duration `yaml:"quarantine" doc:"how long a rule stays in quarantine before it is tried again; a restart, or another member that takes over, tries it at once"`
+	Quarantine   time.Duration `yaml:"quarantine" doc:"how long a rule stays in quarantine before it is tried again, also over a restart and on another member that takes over"`
 }
 
 // Alerts configures the alert documents.

@@ -98,6 +98,7 @@ func (s *Service) drop(n int32) {
 	s.restores.end(n)
 	s.pauseRekeyed(n)
 	s.deps.Pipeline.Metrics.Forget(n)
+	s.deps.Pipeline.Quarantine.Forget(n)
 	s.deps.Metrics.forget(n)
 }
 
