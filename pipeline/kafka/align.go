@@ -117,9 +117,6 @@ func (s *Service) clearLanes(m *member) {
 	}
 }
 
-// longestAsk bounds how long the ends of topics are asked for: the group waits for us meanwhile.
-const longestAsk = 2 * time.Second
-
 // align hands on what was fetched of several topics, as far as its order is known. last says that the batch ends with it.
 func (s *Service) align(ctx context.Context, last bool) {
 	if len(s.cfg.Topics) < 2 {
@@ -136,7 +133,7 @@ func (s *Service) align(ctx context.Context, last bool) {
 			ask = ask || slices.ContainsFunc(m.lanes, func(l *inputLane) bool { return !l.paused && l.bytes > share/2 })
 		}
 	}
-	if len(blocked) > 0 && ask && ctx.Err() == nil && !s.pendingChange() {
+	if len(blocked) > 0 && ask && s.asking.due(now) && ctx.Err() == nil && !s.pendingChange() {
 		s.awaitSlower(ctx, blocked, now)
 	}
 	for _, m := range s.members {
@@ -189,9 +186,8 @@ func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.T
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, longestAsk)
-	defer cancel()
-	ends, err := s.admin.ListEndOffsets(ctx, topics...)
+	gap := max(s.asking.longestGap(), 2*s.cfg.CommitInterval)
+	ends, err := s.ends(ctx, topics...)
 	if err != nil {
 		s.log.Debug("the ends of input topics are not known", slog.Any("error", err))
 	}
@@ -204,7 +200,7 @@ func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.T
 				l.brought()
 				atEnd[l] = true
 			default:
-				l.waitFor(now, max(longestAsk, 2*s.cfg.CommitInterval))
+				l.waitFor(now, gap)
 				if l.waited >= s.cfg.TopicWait {
 					s.goOnWithout(m, l)
 				}

@@ -241,10 +241,10 @@ func (s *Service) idle(ctx context.Context) error {
 	}
 	s.endsAt = now
 	// A partition may also be silent because fetching it is slow: only the broker knows.
-	ends, err := listed(s.admin.ListEndOffsets(ctx, s.cfg.Topics...))
+	ends, err := s.ends(ctx, s.cfg.Topics...)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil //nolint:nilerr // the end was asked for
+	case err != nil && (ctx.Err() != nil || errors.Is(err, errNotAsked)):
+		return nil //nolint:nilerr // the end was asked for, or the log says it already
 	case err != nil:
 		s.log.Warn("the ends of the input topics are not known: the wall clock moves nothing", slog.Any("error", err))
 		return nil

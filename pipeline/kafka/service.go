@@ -32,6 +32,8 @@ type Service struct {
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
 	began   time.Time // when the last commit began
+	asking  asking    // for the ends of topics
+	remarks remarks   // on settings of topics, that the log has
 	askedAt time.Time // when it was last asked which topics that hold others up are at their ends
 	served  bool      // something was committed since the start of the process
 	leave   bool      // the group is to be left with the client
@@ -238,7 +240,7 @@ func (s *Service) connect(ctx context.Context) error {
 		return err
 	}
 	s.setRekeying(s.source.partitions)
-	if err := checkSettings(ctx, s.admin, &s.cfg, s.source.partitions, s.log); err != nil {
+	if err := checkSettings(ctx, s.admin, &s.cfg, s.source.partitions, s.log, &s.remarks); err != nil {
 		s.admin.Close()
 		return err
 	}

@@ -107,8 +107,9 @@ func (m misfit) alter(c *Config, topic string) string {
 }
 
 // checkSettings looks at the settings of the topics that Weir owns. What loses state is an error; the rest is logged, and so is
-// that the settings can't be read, which needs a right of its own.
-func checkSettings(ctx context.Context, admin *kadm.Client, c *Config, partitions int32, log *slog.Logger) error {
+// that the settings can't be read, which needs a right of its own; what said has of it only where that has changed.
+func checkSettings(ctx context.Context, admin *kadm.Client, c *Config, partitions int32, log *slog.Logger, said *remarks) error {
+	defer said.end()
 	owned := c.ownedTopics(partitions)
 	names := make([]string, len(owned))
 	for i, t := range owned {
@@ -116,7 +117,7 @@ func checkSettings(ctx context.Context, admin *kadm.Client, c *Config, partition
 	}
 	configs, err := admin.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && said.begin("") {
 			log.Warn("the settings of Weir's own topics can't be read", slog.Any("error", err))
 		}
 		return nil
@@ -124,7 +125,9 @@ func checkSettings(ctx context.Context, admin *kadm.Client, c *Config, partition
 	for _, t := range owned {
 		found, err := configs.On(t.name, nil)
 		if err = cmp.Or(err, found.Err); err != nil {
-			log.Warn("the settings of a topic can't be read: is DescribeConfigs allowed?", slog.String("topic", t.name), slog.Any("error", err))
+			if said.begin(t.name) {
+				log.Warn("the settings of a topic can't be read: is DescribeConfigs allowed?", slog.String("topic", t.name), slog.Any("error", err))
+			}
 			continue
 		}
 		of := map[string]string{}
@@ -135,9 +138,27 @@ func checkSettings(ctx context.Context, admin *kadm.Client, c *Config, partition
 			if m.fatal {
 				return fmt.Errorf("%w: %s has %s=%s: %s; %s", ErrTopics, t.name, m.setting, m.value, m.effect, m.alter(c, t.name))
 			}
+			if !said.begin(t.name + " " + m.setting + "=" + m.value) {
+				continue
+			}
 			log.Warn("a topic has a setting that doesn't fit", slog.String("topic", t.name), slog.String("setting", m.setting),
 				slog.String("value", m.value), slog.String("effect", m.effect), slog.String("remedy", m.alter(c, t.name)))
 		}
 	}
 	return nil
 }
+
+// remarks are what the log was told of the settings of topics: they are looked at with each connection, and a word is enough.
+type remarks struct{ before, now map[string]bool }
+
+// begin reports whether something that is found hasn't been found the last time.
+func (r *remarks) begin(what string) bool {
+	if r.now == nil {
+		r.now = map[string]bool{}
+	}
+	r.now[what] = true
+	return !r.before[what]
+}
+
+// end ends a look at all settings: what is right again is worth a word when it is wrong again.
+func (r *remarks) end() { r.before, r.now = r.now, nil }

@@ -64,3 +64,25 @@ func TestMisfits(t *testing.T) {
 		t.Errorf("Kafka's own segments: %+v", found)
 	}
 }
+
+// TestRemarks: what is found at each look is new once, and again after it was right meanwhile.
+func TestRemarks(t *testing.T) {
+	var r remarks
+	for i, step := range []struct {
+		found []string
+		new   int
+	}{
+		{[]string{"a", "b"}, 2}, {[]string{"a", "b"}, 0}, {[]string{"b", "c"}, 1}, {nil, 0}, {[]string{"c"}, 1}, {[]string{"c"}, 0},
+	} {
+		fresh := 0
+		for _, what := range step.found {
+			if r.begin(what) {
+				fresh++
+			}
+		}
+		r.end()
+		if fresh != step.new {
+			t.Errorf("look %d: %d are new, want %d", i, fresh, step.new)
+		}
+	}
+}

@@ -209,9 +209,18 @@ func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(loaders)
+	turns := make(chan struct{}, loaders)
+	// The callback must not wait: what is still to be fetched of other partitions would, too.
 	err = s.restore(ctx, l, partitions, func(t *restoring) {
-		g.Go(func() error { return l.load(ctx, t, at) })
+		g.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case turns <- struct{}{}:
+			}
+			defer func() { <-turns }()
+			return l.load(ctx, t, at)
+		})
 	})
 	return cmp.Or(g.Wait(), err) // the first may be the cause of the second
 }
