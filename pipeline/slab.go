@@ -33,7 +33,7 @@ func (s *slab) copyText(text string) string {
 	return alias(s.copyBytes(unsafe.Slice(unsafe.StringData(text), len(text))))
 }
 
-// newBuffered returns a buffered event that is zero.
+// newBuffered returns a buffered event that is zero, for a worker, which uses it again for others: its neighbours may go long before it.
 func (s *slab) newBuffered() *buffered {
 	if len(s.buffered) == cap(s.buffered) {
 		s.buffered = make([]buffered, 0, slabBuffered)
