@@ -163,11 +163,11 @@ func (m *member) take(p kgo.FetchTopicPartition, now time.Time) {
 	m.took(m.records[before:], now)
 }
 
-// forget gives up the records that were processed, and their memory back to the client.
-func (m *member) forget() {
+// forget gives up the records that were processed, and their memory back.
+func (m *member) forget(memory *buffers) {
 	clear(m.records)
 	m.records = m.records[:0]
-	recycle(m.fetched)
+	memory.recycle(m.fetched)
 	clear(m.fetched)
 	m.fetched = m.fetched[:0]
 }
@@ -213,7 +213,7 @@ func (s *Service) process() error {
 		return m.worker.ProcessRekeyed(m.rekey.records)
 	})
 	for _, m := range busy {
-		m.forget()
+		m.forget(s.memory)
 		clear(m.rekey.records)
 		m.rekey.records = m.rekey.records[:0]
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"math/bits"
 	"sync"
@@ -13,12 +14,16 @@ import (
 
 // buffers is the memory that fetched batches are decompressed into, and their records. It is used again once all records of
 // a batch were recycled; what is never recycled is left to the garbage collector. It is the client's decompressor, too. Safe for concurrent use.
+//
+// The client would zero a buffer before it gave it back, all 2 KB per event, in memory that left the caches long ago. So it knows of
+// the records only, and buffers keeps account of what it lends; see loans.
 type buffers struct {
 	usual   kgo.Decompressor
 	bytes   [maxClass - minClass + 1]sync.Pool // of *[]byte, by the power of two that they hold at least
 	records sync.Pool                          // of *[]kgo.Record
 	shells  sync.Pool                          // *[]byte that hold nothing: what is put into a pool is a pointer
 	ratio   atomic.Int64                       // how many bytes became of 1,024 compressed ones, lately
+	loans   loans
 }
 
 // Buffers of 1 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer. Of a
@@ -32,31 +37,40 @@ const (
 
 var (
 	_ kgo.Decompressor        = (*buffers)(nil)
-	_ kgo.PoolDecompressBytes = (*buffers)(nil)
 	_ kgo.PoolRecords         = (*buffers)(nil)
+	_ kgo.PoolDecompressBytes = usualBuffers{}
 )
+
+// usualBuffers are the buffers as the client's own decompressor takes them.
+type usualBuffers struct{ *buffers }
 
 func newBuffers() *buffers {
 	b := &buffers{}
-	b.usual = kgo.DefaultDecompressor(b)
+	b.usual = kgo.DefaultDecompressor(usualBuffers{b})
 	b.ratio.Store(5 << 10)
 	return b
 }
 
 // Decompress is called by the client for each batch. LZ4 is decoded here, several times faster than by the client;
-// the rest, and frames of an unusual kind, is the client's.
+// the rest, and frames of an unusual kind, is the client's. The memory is lent until the batch's records were recycled.
 func (b *buffers) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
-	if codec != kgo.CodecLz4 {
-		out, err := b.usual.Decompress(src, codec)
-		b.learn(len(src), len(out), err)
-		return out, err
+	out, err := b.decompress(src, codec)
+	if err == nil && codec != kgo.CodecNone {
+		b.learn(len(src), len(out))
+		b.loans.lend(out)
 	}
-	out, err := lz4frame.Decode(src, b, b.GetDecompressBytes(src, codec), maxBatchBytes)
+	return out, err
+}
+
+func (b *buffers) decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	if codec != kgo.CodecLz4 {
+		return b.usual.Decompress(src, codec)
+	}
+	out, err := lz4frame.Decode(src, b, b.guess(src), maxBatchBytes)
 	if err == nil {
-		b.learn(len(src), len(out), nil)
 		return out, nil
 	}
-	b.PutDecompressBytes(out)
+	b.put(out)
 	if errors.Is(err, lz4frame.ErrTooLarge) {
 		return nil, kgo.ErrMaxDecompress
 	}
@@ -64,20 +78,28 @@ func (b *buffers) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte
 }
 
 // learn notes how large a batch became, so that the next ones get a buffer that fits.
-func (b *buffers) learn(compressed, decompressed int, err error) {
-	if err != nil || compressed < 1<<10 {
+func (b *buffers) learn(compressed, decompressed int) {
+	if compressed < 1<<10 {
 		return
 	}
 	old := b.ratio.Load()
 	b.ratio.Store(old + (int64(decompressed)<<10/int64(compressed)-old)/8) // two at the same time may lose one: it is a guess
 }
 
-// GetDecompressBytes returns an empty buffer that most likely has room for what is decompressed, but none larger than those that are
+// guess returns an empty buffer that most likely has room for what is decompressed, but none larger than those that are
 // kept: what the batches before became says little of a single large one.
-func (b *buffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
+func (b *buffers) guess(compressed []byte) []byte {
 	guess := int(int64(len(compressed)) * b.ratio.Load() >> 10)
 	return b.get(min(guess+guess/8, 1<<maxClass))
 }
+
+// GetDecompressBytes returns what guess does.
+func (b usualBuffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
+	return b.guess(compressed)
+}
+
+// PutDecompressBytes takes a buffer back that nothing was decompressed into.
+func (b usualBuffers) PutDecompressBytes(buf []byte) { b.put(buf) }
 
 // get returns an empty buffer with room for n bytes.
 func (b *buffers) get(n int) []byte {
@@ -95,8 +117,8 @@ func (b *buffers) get(n int) []byte {
 	return buf[:0]
 }
 
-// PutDecompressBytes takes a buffer back that nothing points into any more.
-func (b *buffers) PutDecompressBytes(buf []byte) {
+// put takes a buffer back that nothing points into any more.
+func (b *buffers) put(buf []byte) {
 	class := bits.Len(uint(cap(buf))) - 1 // what it holds at least
 	if class < minClass || class > maxClass {
 		return
@@ -113,7 +135,7 @@ func (b *buffers) PutDecompressBytes(buf []byte) {
 // that a batch of many blocks isn't copied with each of them.
 func (b *buffers) Grow(buf []byte, n int) []byte {
 	larger := append(b.get(len(buf)+max(n, len(buf)/2)), buf...)
-	b.PutDecompressBytes(buf)
+	b.put(buf)
 	return larger
 }
 
@@ -125,17 +147,26 @@ func (b *buffers) GetRecords(n int) []kgo.Record {
 	return make([]kgo.Record, n)
 }
 
-// PutRecords takes the records of a batch back.
+// PutRecords takes the records of a batch back. The client calls it while the last of them is recycled, and for a batch that it keeps no record of.
 func (b *buffers) PutRecords(records []kgo.Record) {
+	if buf := b.loans.back(records); buf != nil {
+		b.put(buf)
+	}
 	if cap(records) >= 64 { // a batch of fewer isn't worth it
 		b.records.Put(&records)
 	}
 }
 
 // recycle gives the memory of records back. Nothing points to their keys and values any more: what is kept of a
-// record is a copy, see pipeline.Batch.
-func recycle(records []*kgo.Record) {
+// record is a copy, see pipeline.Batch. It is called by one goroutine at a time.
+func (b *buffers) recycle(records []*kgo.Record) {
+	var batch context.Context // the client makes one for each batch
 	for _, r := range records {
+		if r.Context != batch {
+			batch = r.Context //nolint:fatcontext // nothing is nested
+			b.loans.giving(r)
+		}
 		r.Recycle()
 	}
+	b.loans.giving(nil)
 }

@@ -55,7 +55,7 @@ func TestBuffersDecompress(t *testing.T) {
 				}
 				if err == nil && c.codec != kgo.CodecNone {
 					clear(got)
-					b.PutDecompressBytes(got)
+					b.put(got)
 				}
 			}
 		})
@@ -76,7 +76,7 @@ func TestBuffersLearn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		room := cap(b.GetDecompressBytes(frame, kgo.CodecLz4))
+		room := cap(b.guess(frame))
 		if room < len(content) || room > max(1<<minClass, 3*len(content)) {
 			t.Errorf("%d bytes of room for %d", room, len(content))
 		}
@@ -116,9 +116,9 @@ func TestBuffersGrow(t *testing.T) {
 		t.Errorf("%d bytes were copied for %d, want %d at most", copied, len(buf), most)
 	}
 	for range 20 {
-		b.learn(1<<20, 200<<20, nil)
+		b.learn(1<<20, 200<<20)
 	}
-	if room := cap(b.GetDecompressBytes(make([]byte, 1<<20), kgo.CodecLz4)); room > 1<<maxClass {
+	if room := cap(b.guess(make([]byte, 1<<20))); room > 1<<maxClass {
 		t.Errorf("%d bytes of room were taken by a guess", room)
 	}
 }
@@ -130,11 +130,11 @@ func TestBuffersClasses(t *testing.T) {
 		if len(buf) != 0 || cap(buf) < n {
 			t.Fatalf("get(%d): len %d, cap %d", n, len(buf), cap(buf))
 		}
-		b.PutDecompressBytes(buf)
+		b.put(buf)
 		if again := b.get(n); len(again) != 0 || cap(again) < n {
 			t.Fatalf("get(%d) again: len %d, cap %d", n, len(again), cap(again))
 		}
-		b.PutDecompressBytes(make([]byte, n)) // of somebody else's
+		b.put(make([]byte, n)) // of somebody else's
 	}
 	for _, n := range []int{1, 63, 64, 5_000} {
 		b.PutRecords(make([]kgo.Record, n))
@@ -159,7 +159,7 @@ func TestBuffersAtOnce(t *testing.T) {
 					return
 				}
 				clear(got)
-				b.PutDecompressBytes(got)
+				b.put(got)
 			}
 		})
 	}

@@ -102,9 +102,8 @@ func (c *Config) instanceID() *string {
 	return &c.GroupInstance
 }
 
-// clientOptions are what every client of the service has in common.
-func (c *Config) clientOptions(log *slog.Logger) []kgo.Opt {
-	memory := newBuffers()
+// clientOptions are what every client of the service has in common. What it fetches is in memory.
+func (c *Config) clientOptions(log *slog.Logger, memory *buffers) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),

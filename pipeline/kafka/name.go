@@ -36,7 +36,7 @@ func (s *Service) awaitName(ctx context.Context, cause error) {
 	if s.cfg.GroupInstance == "" {
 		return
 	}
-	cl, err := kgo.NewClient(s.cfg.clientOptions(s.log)...)
+	cl, err := kgo.NewClient(s.cfg.clientOptions(s.log, newBuffers())...)
 	if err != nil {
 		return // a new client will fail in the same way, and say so
 	}

@@ -76,7 +76,7 @@ const maxHeld = 20_000
 func OpenRange(ctx context.Context, cfg Config, o RangeOptions, log *slog.Logger) (*Range, error) {
 	cfg.EnsureDefaults()
 	cfg.Topics = o.Topics
-	common := cfg.clientOptions(log)
+	common := cfg.clientOptions(log, newBuffers())
 	base, err := kgo.NewClient(common...)
 	if err != nil {
 		return nil, err

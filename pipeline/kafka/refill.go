@@ -117,7 +117,7 @@ func (r *refiller) run(ctx context.Context) error {
 		}
 		offsets[tp.topic][tp.partition] = kgo.NewOffset().At(t.next)
 	}
-	cl, err := kgo.NewClient(append(s.cfg.clientOptions(s.log),
+	cl, err := kgo.NewClient(append(s.cfg.clientOptions(s.log, newBuffers()),
 		kgo.ConsumePartitions(offsets), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(s.cfg.FetchMaxPartitionBytes),

@@ -270,7 +270,7 @@ func (r *restorer) work(ctx context.Context, n int32, t *restoring) error {
 
 // changelogClient returns a client that reads partitions of the changelog, committed, from offsets on.
 func (s *Service) changelogClient(offsets map[int32]kgo.Offset) (*kgo.Client, error) {
-	return kgo.NewClient(append(s.cfg.clientOptions(s.log),
+	return kgo.NewClient(append(s.cfg.clientOptions(s.log, newBuffers()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.ChangelogTopic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(s.cfg.FetchMaxBytes),

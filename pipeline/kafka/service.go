@@ -48,6 +48,7 @@ type Service struct {
 	orphanSearch orphanSearch
 
 	preparers *preparers // of the rule set that runs
+	memory    *buffers   // of what is fetched
 	restores  *progress  // of what is in loading
 
 	mu         sync.Mutex // guards what the client's callbacks and other goroutines touch
@@ -93,7 +94,7 @@ func New(cfg Config, deps Deps) *Service {
 	deps.Pipeline.EnsureDefaults()
 	return &Service{
 		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{}, lostUpTo: map[topicPartition]int64{},
-		status: "starting", membership: newMembership(), restores: newProgress(),
+		status: "starting", membership: newMembership(), restores: newProgress(), memory: newBuffers(),
 	}
 }
 
@@ -227,7 +228,7 @@ func (s *Service) disconnect() {
 }
 
 func (s *Service) connect(ctx context.Context) error {
-	common := s.cfg.clientOptions(s.log)
+	common := s.cfg.clientOptions(s.log, s.memory)
 	// The client remembers that a topic is missing: not for longer than we wait for it.
 	base, err := kgo.NewClient(append(slices.Clone(common), kgo.MetadataMinAge(topicPause))...)
 	if err != nil {

@@ -130,7 +130,9 @@ func TestClocksOfMembersThatDiffer(t *testing.T) {
 func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 	cfg, w := pairWorker(t)
 	start := time.UnixMilli(1_790_000_000_000)
-	s := &Service{cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), log: slog.New(slog.DiscardHandler), seen: newHostTable()}
+	s := &Service{
+		cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), memory: newBuffers(), log: slog.New(slog.DiscardHandler), seen: newHostTable(),
+	}
 	m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
 	s.members = map[int32]*member{0: m}
 	offset := int64(0)

@@ -289,7 +289,7 @@ func (s *Service) rewind() {
 			}
 			set[topic][n] = kgo.EpochOffset{Epoch: -1, Offset: m.restart(topic)}
 		}
-		m.forget()
+		m.forget(s.memory)
 		s.clearLanes(m)
 		m.rekey.rewind()
 		clear(m.positions)
