@@ -50,6 +50,7 @@ type Decoder struct {
 	doc   []byte
 	ev    *Event
 	marks marks
+	steps steps
 	stack [MaxDepth]frame // by depth; the first is unused
 	key   []byte          // the key at hand, where it had escapes
 	err   SyntaxError
@@ -57,7 +58,9 @@ type Decoder struct {
 
 // NewDecoder returns a decoder of the fields that s has now; fields that are added later are not decoded.
 func NewDecoder(s *Schema) *Decoder {
-	return &Decoder{schema: s, root: newProjection(s), uncoerced: make([]uint64, s.Len())}
+	d := &Decoder{schema: s, root: newProjection(s), uncoerced: make([]uint64, s.Len())}
+	d.steps.init(d.root)
+	return d
 }
 
 // Uncoerced returns how many values of each slot could not be coerced to the type of their field since the
@@ -89,9 +92,16 @@ func (d *Decoder) document() bool {
 		return false
 	}
 	d.marks.make(d.doc)
-	if i = d.walk(i); i < 0 {
+	d.steps.begin()
+	if d.steps.on {
+		i = walk[followed](d, i)
+	} else {
+		i = walk[plain](d, i)
+	}
+	if i < 0 {
 		return false
 	}
+	d.steps.end(d.root)
 	if i = skipSpace(d.doc, i); i != len(d.doc) {
 		d.fail(i, "text after the object")
 		return false

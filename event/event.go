@@ -66,6 +66,25 @@ func (e *Event) Add(s Slot, v Value) {
 	e.values = append(e.values, v)
 }
 
+// addText is Add of a String.
+func (e *Event) addText(s Slot, text string) {
+	at := &e.spans[s]
+	if at.n > 0 {
+		e.addAnother(at, StringValue(text))
+		return
+	}
+	n := len(e.values)
+	*at = span{start: uint32(n), n: 1, room: 1}
+	e.touched = append(e.touched, s)
+	if n == cap(e.values) {
+		e.values = append(e.values, StringValue(text))
+		return
+	}
+	e.values = e.values[:n+1]
+	v := &e.values[n]
+	v.kind, v.sub, v.num, v.str = String, 0, 0, text
+}
+
 // addAnother adds to a field that has values already. It moves them to the end where others came since, to twice the room, so that
 // two fields that take turns cost no more than others.
 func (e *Event) addAnother(at *span, v Value) {

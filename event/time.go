@@ -116,16 +116,15 @@ func parseClock(text string) (seconds int64, nanos int32, ok bool) {
 
 // fraction reads one to nine decimals of a second.
 func fraction(text string) (nanos int32, rest string, ok bool) {
-	scale := int32(1e9)
-	i := 0
+	i, n := 0, uint32(0)
 	for ; i < len(text) && text[i]-'0' <= 9; i++ {
 		if i == 9 {
 			return 0, "", false
 		}
-		scale /= 10
-		nanos += int32(text[i]-'0') * scale
+		n = n*10 + uint32(text[i]-'0')
 	}
-	return nanos, text[i:], i > 0
+	scales := [...]uint32{1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 10, 1}
+	return int32(n * scales[i]), text[i:], i > 0
 }
 
 // parseOffset reads the offset from UTC in seconds; Java's offsets end at 18 hours.

@@ -38,3 +38,13 @@ func window(bitmap []byte, i int) uint64 { return load(bitmap, i>>3) >> (i & 7) 
 func edgeAt(table []edge, i uint64) *edge {
 	return (*edge)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(table)), uintptr(i)*unsafe.Sizeof(edge{})))
 }
+
+// stepAt returns &known[s], where 0 <= s < len(known).
+func stepAt(known []step, s int32) *step {
+	return (*step)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(known)), uintptr(s)*unsafe.Sizeof(step{})))
+}
+
+// loadAt reads the eight bytes that stand at i behind text, which has that many.
+func loadAt(text *byte, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(text), i))[:])
+}

@@ -1,6 +1,9 @@
 package event
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // frame is a container that has begun and not ended.
 type frame struct {
@@ -9,62 +12,120 @@ type frame struct {
 }
 
 // walk reads the object that begins at i, checks its whole grammar, and puts the values of projected fields into
-// the event. It returns the index after it, -1 where it is malformed.
+// the event. It returns the index after it, -1 where it is malformed. It follows known steps, and learns others, or does neither: that is
+// decided when it is compiled, for each way, since asking for each value would cost a twentieth.
 //
 // It is one loop rather than a function for each kind of value, and find is written out in it, because the calls would
 // cost more than what they do: most values are skipped within some twenty instructions.
 //
-//nolint:gocognit // see above
-func (d *Decoder) walk(i int) int {
+//nolint:gocognit,funlen // see above
+func walk[S stepping](d *Decoder, i int) int {
+	on := unsafe.Sizeof(*new(S)) != 0
 	doc, quotes, specials := d.doc, d.marks.quotes, d.marks.specials
 	depth, at, object := 0, d.root, true // the container at hand; at is nil where nothing in it is projected
+	start := i
 	if i = skipSpace(doc, i+1); i < len(doc) && doc[i] == '}' {
 		return i + 1
 	}
+	i = start
+	if on { // the beginning is like the end of a value
+		if i, at, object, depth = d.ahead(i); i < 0 {
+			return -1
+		}
+	}
+values:
 	for {
-		n := at
-		if object { // a key and a colon
-			if i >= len(doc) || doc[i] != '"' {
-				if i = skipSpace(doc, i); i >= len(doc) || doc[i] != '"' {
-					return d.fail(i, "key expected")
+		for { // what follows a value: the ends of containers, then a comma
+			if i >= len(doc) || doc[i] <= ' ' {
+				if i = skipSpace(doc, i); i == len(doc) {
+					return d.fail(i, "")
 				}
 			}
-			i++
-			q := window(quotes, i)
-			end := i + bits.TrailingZeros64(q)
-			if q == 0 || window(specials, i)&(q&-q-1) != 0 {
-				if end, n = d.oddKey(i, at); end < 0 {
-					return -1
+			if doc[i] == ',' {
+				i++
+				break
+			}
+			if object && doc[i] != '}' || !object && doc[i] != ']' {
+				if i == start {
+					i++
+					break
 				}
-			} else if at != nil {
-				n = nil
-				if size := end - i; size == 0 || i > len(doc)-8 {
-					n = at.find(text(doc, i, end))
-				} else {
-					head, tail := words(doc, i, size)
-					if e := at.edge(head, tail, size); e.head == head && e.tail == tail && e.size == size &&
-						(size <= 16 || e.key == text(doc, i, end)) {
-						n = e.next
-					} else if e.more != nil {
-						n = at.find(text(doc, i, end))
+				return d.fail(i, "comma or closing bracket expected")
+			}
+			i++
+			if depth == 0 {
+				return i
+			}
+			f := &d.stack[depth&(MaxDepth-1)]
+			at, object = f.node, f.object
+			depth--
+		}
+		var n *node
+		for { // a value, or what containers begin with it
+			n = at
+			if object { // a key and a colon
+				if i >= len(doc) || doc[i] != '"' {
+					if i = skipSpace(doc, i); i >= len(doc) || doc[i] != '"' {
+						return d.fail(i, "key expected")
 					}
 				}
+				i++
+				q := window(quotes, i)
+				end := i + bits.TrailingZeros64(q)
+				if q == 0 || window(specials, i)&(q&-q-1) != 0 {
+					if end, n = d.oddKey(i, at); end < 0 {
+						return -1
+					}
+				} else if at != nil {
+					n = nil
+					if size := end - i; size == 0 || i > len(doc)-8 {
+						n = at.find(text(doc, i, end))
+					} else {
+						head, tail := words(doc, i, size)
+						if e := at.edge(head, tail, size); e.head == head && e.tail == tail && e.size == size &&
+							(size <= 16 || e.key == text(doc, i, end)) {
+							n = e.next
+						} else if e.more != nil {
+							n = at.find(text(doc, i, end))
+						}
+					}
+				}
+				if i = end + 1; i >= len(doc) || doc[i] != ':' {
+					if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
+						return d.fail(i, "colon expected")
+					}
+				}
+				i++
 			}
-			if i = end + 1; i >= len(doc) || doc[i] != ':' {
-				if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
-					return d.fail(i, "colon expected")
+			if i >= len(doc) || doc[i] <= ' ' {
+				if i = skipSpace(doc, i); i == len(doc) {
+					return d.fail(i, "")
 				}
 			}
-			i++
-		}
-		if i >= len(doc) || doc[i] <= ' ' {
-			if i = skipSpace(doc, i); i == len(doc) {
-				return d.fail(i, "")
+			c := doc[i]
+			if c != '{' && c != '[' {
+				break
+			}
+			if depth++; depth >= MaxDepth {
+				return d.fail(i, "nested too deep")
+			}
+			if c == '{' && n != nil && n.slot >= 0 && n.leaf {
+				d.uncoerced[n.slot]++
+				if on {
+					d.steps.from = -1 // whoever follows a step doesn't count
+				}
+			}
+			d.stack[depth&(MaxDepth-1)] = frame{at, object}
+			at, object = n, c == '{'
+			if i = skipSpace(doc, i+1); i < len(doc) && doc[i] == c+2 { // an ASCII bracket and its partner are 2 apart
+				continue values
 			}
 		}
-		switch c := doc[i]; c {
-		case '"':
+		if doc[i] == '"' {
 			i++
+			if on {
+				d.learn(i, n, at, object, depth)
+			}
 			q := window(quotes, i)
 			end := i + bits.TrailingZeros64(q)
 			if q == 0 || window(specials, i)&(q&-q-1) != 0 {
@@ -79,43 +140,20 @@ func (d *Decoder) walk(i int) int {
 				}
 			}
 			i = end + 1
-		case '{', '[':
-			if depth++; depth >= MaxDepth {
-				return d.fail(i, "nested too deep")
+		} else {
+			if on {
+				d.learn(i, n, at, object, depth)
 			}
-			if c == '{' && n != nil && n.slot >= 0 && n.leaf {
-				d.uncoerced[n.slot]++
-			}
-			d.stack[depth&(MaxDepth-1)] = frame{at, object}
-			at, object = n, c == '{'
-			if i = skipSpace(doc, i+1); i >= len(doc) || doc[i] != c+2 { // an ASCII bracket and its partner are 2 apart
-				continue
-			}
-		default:
 			if i = d.scalar(i, n); i < 0 {
 				return -1
 			}
 		}
-		for { // what follows a value: the ends of containers, then a comma
-			if i >= len(doc) || doc[i] <= ' ' {
-				if i = skipSpace(doc, i); i == len(doc) {
-					return d.fail(i, "")
-				}
+		if on {
+			if d.steps.last < 0 {
+				d.steps.from = i
+			} else if i, at, object, depth = d.ahead(i); i < 0 {
+				return -1
 			}
-			if doc[i] == ',' {
-				i++
-				break
-			}
-			if object && doc[i] != '}' || !object && doc[i] != ']' {
-				return d.fail(i, "comma or closing bracket expected")
-			}
-			i++
-			if depth == 0 {
-				return i
-			}
-			f := &d.stack[depth&(MaxDepth-1)]
-			at, object = f.node, f.object
-			depth--
 		}
 	}
 }
