@@ -1,14 +1,15 @@
 package pipeline
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/weir-eql/weir/state"
 )
 
 // Changes returns what the batch changes in the partition's state: the records for the changelog, to be
-// committed in one transaction with Output and the input's offsets. The overlay is the worker's: it is valid until
-// Committed or Reload, and nothing may be processed in between.
+// committed in one transaction with Output and the input's offsets. The overlay is the worker's: nothing may be processed until Seal, which
+// gives it away, Committed or Reload.
 func (w *Worker) Changes() *state.Overlay {
 	w.changeRests()
 	for _, id := range w.dirtyPartials {
@@ -49,12 +50,30 @@ func (w *Worker) endPartials(stored bool) {
 	}
 }
 
-// Committed ends the batch after its transaction was committed: the changes go to the local store with the
-// checkpoint cp. An error means that the local store can't be trusted any more; the commit itself stands.
-func (w *Worker) Committed(cp state.Checkpoint) error {
-	if err := w.part.Apply(w.overlay, cp); err != nil {
-		return fmt.Errorf("partition %d: apply the committed changes: %w", w.number, err)
+// Sealed is a batch that is being committed while its worker goes on with the next one. It doesn't change.
+type Sealed struct {
+	// Output is what the worker made of the batch's records.
+	Output
+
+	number  int32
+	part    *state.Partition
+	changes *state.Overlay
+	counts  counts
+}
+
+// Seal ends the batch, after Changes, and lets the worker go on with records that come behind it, as if the batch were committed: what it reads
+// of the state it finds in the batch until the local store has it. What becomes of the batch is up to the caller: Apply and then Confirm where its
+// transaction was committed, Reload where it wasn't, which drops the records behind it as well. One batch is sealed at a time. What Changes and
+// Output returned before is the sealed batch's, and valid until Confirm.
+func (w *Worker) Seal() *Sealed {
+	if w.sealed != nil {
+		panic("BUG: a batch is sealed before the one before it is confirmed")
 	}
+	w.sealed = &Sealed{Output: w.out, number: w.number, part: w.part, changes: w.overlay, counts: w.counts}
+	if w.overlay, w.spareOverlay = w.spareOverlay, nil; w.overlay == nil {
+		w.overlay = new(state.Overlay)
+	}
+	w.counts, w.spareCounts = w.counts.next(w.spareCounts), nil
 	w.endPartials(true)
 	w.sharedCommitted()
 	w.evidenceCommitted()
@@ -63,9 +82,45 @@ func (w *Worker) Committed(cp state.Checkpoint) error {
 		h.dirty = false
 	}
 	w.clockStored, w.restsStored = w.clock, w.restsNow
-	w.counts.flush(w)
 	w.clearBatch()
+	return w.sealed
+}
+
+// Apply writes the changes of a batch whose transaction was committed to the local store, with the checkpoint cp. It may run on any goroutine
+// while the worker works on. An error means that the local store can't be trusted any more; the commit itself stands.
+func (s *Sealed) Apply(cp state.Checkpoint) error {
+	if err := s.part.Apply(s.changes, cp); err != nil {
+		return fmt.Errorf("partition %d: apply the committed changes: %w", s.number, err)
+	}
 	return nil
+}
+
+// Confirm forgets the sealed batch, which was applied: what it counted becomes metrics, and its memory is used again.
+func (w *Worker) Confirm() {
+	s := w.sealed
+	w.sealed = nil
+	s.counts.flush(w, s.Alerts)
+	s.changes.Reset()
+	w.spareOverlay, w.spareCounts = s.changes, &s.counts
+}
+
+// Committed is Seal, Apply and Confirm in one, for callers that wait with the next batch.
+func (w *Worker) Committed(cp state.Checkpoint) error {
+	if err := w.Seal().Apply(cp); err != nil {
+		return err
+	}
+	w.Confirm()
+	return nil
+}
+
+// stored returns the value of a key after the last batch that was sealed, as a copy, and whether there is one.
+func (w *Worker) stored(key []byte) (value []byte, ok bool, err error) {
+	if w.sealed != nil {
+		if value, presence := w.sealed.changes.Get(key); presence != state.Unknown {
+			return bytes.Clone(value), presence == state.Present, nil
+		}
+	}
+	return w.part.Get(key)
 }
 
 // EndBatch ends the batch without a commit, for a worker whose state nobody will read again: all of it stays in
@@ -76,6 +131,6 @@ func (w *Worker) EndBatch() {
 	for _, h := range w.dirtyHosts {
 		h.dirty = false
 	}
-	w.counts.flush(w)
+	w.counts.flush(w, w.out.Alerts)
 	w.clearBatch()
 }

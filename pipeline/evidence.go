@@ -255,7 +255,7 @@ func (w *Worker) hostOfEvidence(r sequence.Ref) string {
 
 // storedEvidence reads a document from the store, nil when it isn't there.
 func (w *Worker) storedEvidence(at place) ([]byte, error) {
-	value, ok, err := w.part.Get(at.key())
+	value, ok, err := w.stored(at.key())
 	if err != nil || !ok {
 		return nil, err
 	}

@@ -166,16 +166,84 @@ func (d *driver) run(records []pipeline.Record) map[string]string {
 func (d *driver) commit(w *pipeline.Worker) {
 	d.t.Helper()
 	w.Changes()
-	for _, a := range w.Output().Alerts {
+	d.publish(w.Output().Alerts)
+	if err := w.Committed(state.Checkpoint{Version: state.CodecVersion}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *driver) publish(alerts []pipeline.Alert) {
+	d.t.Helper()
+	for _, a := range alerts {
 		if _, ok := d.out[a.ID]; ok && !d.again {
 			d.t.Errorf("alert %s of rule %s is published twice", a.ID, a.RuleID)
 		}
 		d.out[a.ID] = string(a.Body)
 		d.order = append(d.order, a.ID)
 	}
-	if err := w.Committed(state.Checkpoint{Version: state.CodecVersion}); err != nil {
+}
+
+// runAhead runs a stream as a process would that goes on with the next records while a batch is being committed: its outcome comes before or after
+// these, and where it is an abort they are dropped with it.
+func (d *driver) runAhead(records []pipeline.Record) map[string]string {
+	d.t.Helper()
+	d.log = records
+	w := d.worker()
+	var sealed *pipeline.Sealed
+	committed, end, next := 0, 0, 0 // up to where the input is committed, sealed, and read
+	settle := func() {
+		d.t.Helper()
+		if sealed == nil {
+			return
+		}
+		s := sealed
+		sealed = nil
+		if d.rnd.IntN(4) == 0 {
+			d.reload(w)
+			next = committed
+			return
+		}
+		d.publish(s.Alerts)
+		if err := s.Apply(state.Checkpoint{Version: state.CodecVersion}); err != nil {
+			d.t.Fatal(err)
+		}
+		committed = end
+		if d.rnd.IntN(4) == 0 { // killed when the store had it, and started again
+			w = d.worker()
+			next = committed
+			return
+		}
+		w.Confirm()
+	}
+	for committed < len(records) {
+		if d.rnd.IntN(3) == 0 {
+			settle()
+		}
+		n := min(1+d.rnd.IntN(60), len(records)-next)
+		if err := w.Process(records[next : next+n]); err != nil {
+			d.t.Fatal(err)
+		}
+		next += n
+		if d.rnd.IntN(3) == 0 {
+			continue
+		}
+		if before := next; sealed != nil {
+			if settle(); next < before {
+				continue
+			}
+		}
+		w.Changes()
+		sealed, end = w.Seal(), next
+		if d.rnd.IntN(8) == 0 { // killed before it was committed, and started again
+			sealed, w, next = nil, d.worker(), committed
+		}
+	}
+	settle()
+	if err := w.Finish(); err != nil {
 		d.t.Fatal(err)
 	}
+	d.commit(w)
+	return d.out
 }
 
 func sampling(set *rules.Set, mode pipeline.SampleMode) *pipeline.Config {
@@ -190,8 +258,8 @@ func config(set *rules.Set) *pipeline.Config {
 	return c
 }
 
-// TestSameAlertsHoweverItRuns: any batch sizes, restarts after any commit, aborts of any batch, index and shared
-// atoms on or off give the same alerts, to the byte, each once. Every fourth stream is one search for samples.
+// TestSameAlertsHoweverItRuns: any batch sizes, restarts after any commit, aborts of any batch, records that are run while the batch before them is
+// being committed, index and shared atoms on or off give the same alerts, to the byte, each once. Every fourth stream is one search for samples.
 func TestSameAlertsHoweverItRuns(t *testing.T) {
 	plain := compile(t, rules.SetOptions{})
 	unindexed := compile(t, rules.SetOptions{NoIndex: true, Env: eql.EnvOptions{NoSharing: true, NoOptimise: true}})
@@ -209,12 +277,15 @@ func TestSameAlertsHoweverItRuns(t *testing.T) {
 		whole := &driver{t: t, cfg: sampling(plain, mode), store: state.OpenMemory(), out: map[string]string{}}
 		want := whole.run(records)
 		alerts += len(want)
-		for name, set := range map[string]*rules.Set{"restarts": plain, "unindexed": unindexed} {
+		for name, v := range map[string]struct {
+			set *rules.Set
+			run func(*driver, []pipeline.Record) map[string]string
+		}{"restarts": {plain, (*driver).run}, "unindexed": {unindexed, (*driver).run}, "ahead of commits": {plain, (*driver).runAhead}} {
 			parts := &driver{
-				t: t, cfg: sampling(set, mode), store: state.OpenMemory(), out: map[string]string{},
+				t: t, cfg: sampling(v.set, mode), store: state.OpenMemory(), out: map[string]string{},
 				rnd: rand.New(rand.NewPCG(seed, 2)),
 			}
-			compareAlerts(t, fmt.Sprintf("seed %d, %s", seed, name), want, parts.run(records))
+			compareAlerts(t, fmt.Sprintf("seed %d, %s", seed, name), want, v.run(parts, records))
 			if !slices.Equal(whole.order, parts.order) {
 				t.Errorf("seed %d, %s: the same alerts in another order", seed, name)
 			}

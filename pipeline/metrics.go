@@ -185,8 +185,19 @@ func (w *Worker) countLate(b *buffered, came arrival) {
 	}
 }
 
-// flush adds the counts of the committed batch to the metrics.
-func (c *counts) flush(w *Worker) {
+// next returns empty counts for the batch that follows, in the memory of spare where there is some.
+func (c *counts) next(spare *counts) counts {
+	if spare == nil {
+		n := newCounts(len(c.matches))
+		spare = &n
+	}
+	n := *spare
+	n.clock, n.newest, n.seenPartials = c.clock, c.newest, c.seenPartials
+	return n
+}
+
+// flush adds the counts of a committed batch, which had the alerts given, to the metrics.
+func (c *counts) flush(w *Worker, alerts []Alert) {
 	defer c.reset()
 	w.meter.report(sampledCandidates)
 	m := w.cfg.Metrics
@@ -230,8 +241,8 @@ func (c *counts) flush(w *Worker) {
 		m.deadLetters.WithLabelValues(p, reason).Add(float64(n))
 	}
 	c.flushRekeyed(w, p)
-	for i := range w.out.Alerts {
-		m.alerts.WithLabelValues(p, w.out.Alerts[i].Severity).Inc()
+	for i := range alerts {
+		m.alerts.WithLabelValues(p, alerts[i].Severity).Inc()
 	}
 	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
 	m.hosts.WithLabelValues(p).Set(float64(w.hosts.len()))

@@ -143,7 +143,7 @@ func orDefault[T comparable](v, fallback T) T {
 }
 
 // Output is what a worker made of the records since the last commit. It is valid until the next call of
-// Committed or Reload.
+// Seal, Committed or Reload.
 type Output struct {
 	Alerts      []Alert
 	DeadLetters []DeadLetter

@@ -203,7 +203,7 @@ func (w *Worker) unkeep(e *sharedEvent) {
 }
 
 func (w *Worker) storedDocument(e *sharedEvent) ([]byte, error) {
-	value, ok, err := w.part.Get(e.key())
+	value, ok, err := w.stored(e.key())
 	if err != nil {
 		return nil, err
 	}

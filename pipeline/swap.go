@@ -22,6 +22,7 @@ func (w *Worker) Swap(cfg *Config) error {
 	w.resting, w.quarantined, w.restsVersion = nil, 0, 0
 	cfg.Quarantine.Keep(cfg.Set)
 	w.counts.forRules(len(machines))
+	w.spareCounts = nil
 	next := w.byHash
 	dropped := 0
 	w.partials.setRules(cfg.Set.Rules(), next, func(p *partial) {

@@ -13,7 +13,7 @@ import (
 
 // Worker runs the rule set over one partition and owns its state. All methods belong to one goroutine. The life
 // of a worker is Reload, Refill where something is Missing, then for each commit Process (and Idle, or Finish at the end of the input), Changes
-// and Output, then Committed, or Reload when the commit failed.
+// and Output, then Committed, or Reload when the commit failed. Where the commit takes time, Seal in place of Committed lets the next batch begin.
 type Worker struct {
 	// What it works with.
 	cfg      *Config
@@ -73,6 +73,10 @@ type Worker struct {
 	evictionLogged []bool
 	err            error
 
+	sealed       *Sealed        // nil: no batch is being committed
+	spareOverlay *state.Overlay // of the batch before: empty; nil: none
+	spareCounts  *counts
+
 	// What belongs to the record or the event at hand.
 	recordTime   int64
 	feedingLate  bool      // it came behind its host's watermark
@@ -117,6 +121,7 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 // forget drops all state in memory.
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, recordClock{}
+	w.sealed = nil // whoever commits it may have its changes still
 	w.hosts = newHostTable()
 	w.due, w.forgetAt = dueHeap{}, 0
 	w.pendingHosts = 0

@@ -74,11 +74,14 @@ func (m *memory) close() error {
 // memoryTable is a hash map: look-ups and writes are what a replay does for each event. A scan collects and sorts
 // the keys it needs, since it comes once, when a partition is taken over.
 type memoryTable struct {
+	mu     sync.RWMutex // guards values between get and commit
 	values map[string][]byte
 	bytes  atomic.Int64 // of keys and values; read by others
 }
 
 func (t *memoryTable) get(key []byte) (value []byte, ok bool, err error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	v, ok := t.values[string(key)]
 	if !ok {
 		return nil, false, nil
@@ -107,6 +110,8 @@ func (t *memoryTable) scan(prefix, from []byte, values bool, fn func(key, value 
 }
 
 func (t *memoryTable) commit(changes []change) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, c := range changes {
 		old, ok := t.values[string(c.key)]
 		if ok {

@@ -17,7 +17,8 @@ const (
 
 const metaCheckpoint = 'c'
 
-// Partition is the state of one partition of a source. It belongs to one goroutine at a time.
+// Partition is the state of one partition of a source. It belongs to one goroutine at a time, but for Get, which another one may call
+// while it is in Apply: what it gets is of before or after each key's change.
 type Partition struct {
 	number   int32
 	table    table

@@ -122,7 +122,7 @@ type Store struct {
 
 // engine is what a Store is built on. Implementations are safe for concurrent use.
 type engine interface {
-	// table returns the keys of one partition. A table is used by one goroutine at a time.
+	// table returns the keys of one partition. A table is used by one goroutine at a time, but that another one may get while it commits.
 	table(n int32) table
 	// known lists partitions that have keys, in any order.
 	known() ([]int32, error)

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) *state.Store) {
 		{"Wipe", testWipe},
 		{"PartitionsApart", testPartitionsApart},
 		{"Concurrent", testConcurrent},
+		{"GetWhileApplying", testGetWhileApplying},
 		{"Maintain", testMaintain},
 		{"Model", testModel},
 		{"Closed", testClosed},
@@ -488,6 +489,38 @@ func testConcurrent(t *testing.T, s *state.Store) {
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// testGetWhileApplying: who looks a key up while another goroutine applies changes gets its value of before or after them.
+func testGetWhileApplying(t *testing.T, s *state.Store) {
+	t.Helper()
+	const keys, batches = 500, 10
+	p := s.Partition(7)
+	apply := func(b int) error {
+		var o state.Overlay
+		for i := range keys {
+			o.Put(fmt.Appendf(nil, "changed/%d", i), strconv.AppendInt(nil, int64(b), 10))
+			o.Put(fmt.Appendf(nil, "new/%d/%d", b, i), bytes.Repeat([]byte("x"), 100))
+		}
+		return p.Apply(&o, state.Checkpoint{Changelog: int64(b)})
+	}
+	if err := apply(0); err != nil {
+		t.Fatal(err)
+	}
+	for b := 1; b <= batches; b++ {
+		done := make(chan error, 1)
+		go func() { done <- apply(b) }()
+		for i := range keys {
+			got, ok, err := p.Get(fmt.Appendf(nil, "changed/%d", i))
+			if before, after := strconv.Itoa(b-1), strconv.Itoa(b); err != nil || !ok || string(got) != before && string(got) != after {
+				t.Errorf("key %d while batch %d is applied: %q, %v, %v", i, b, got, ok, err)
+				break
+			}
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
