@@ -92,11 +92,8 @@ func newBatches(t *restoring, nonce uint16) (*batches, error) {
 func (s *Service) stateRecords(m *member, published bool) (records []*kgo.Record) {
 	overlay := m.worker.Changes()
 	if !s.cfg.AtLeastOnce {
-		add := s.adder(m.number, &records)
-		for key, value := range overlay.All() {
-			add(slices.Clone(key), slices.Clone(value))
-		}
-		m.clearBatches(overlay, add)
+		records = s.changelogRecords(m.number, overlay)
+		m.clearBatches(overlay, s.adder(m.number, &records))
 		return records
 	}
 	m.batches.at = nil
@@ -108,6 +105,17 @@ func (s *Service) stateRecords(m *member, published bool) (records []*kgo.Record
 		c[string(key)] = slices.Clone(value)
 	}
 	m.batches.begin(c, s.adder(m.number, &records))
+	return records
+}
+
+// changelogRecords returns the changes of a partition's state. They share its memory, which is the batch's until it is committed.
+func (s *Service) changelogRecords(partition int32, overlay *state.Overlay) []*kgo.Record {
+	all := make([]kgo.Record, 0, overlay.Len())
+	records := make([]*kgo.Record, 0, overlay.Len())
+	for key, value := range overlay.All() {
+		all = append(all, kgo.Record{Topic: s.cfg.ChangelogTopic, Partition: partition, Key: key, Value: value})
+		records = append(records, &all[len(all)-1])
+	}
 	return records
 }
 
@@ -196,7 +204,8 @@ func (m *member) moved() bool {
 // checkpoint records that make it count, then the group's offsets and what the targets of the re-key topic are told. That comes last because it
 // speaks of events that are on the topic, and because what a batch that doesn't count has sent comes again. publish returns why nothing counts, and as err that a new client has to find out
 // from the changelog what does.
-func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Record, at offsets) (aborted, err error) {
+func (s *Service) publish(ctx context.Context, c *commit) (aborted, err error) {
+	p, records, at := c.p, c.records, c.at
 	ours := func(ctx context.Context, id identity, _ offsets) error { return s.heartbeat(ctx, id) }
 	if aborted := s.commitOffsets(ctx, at, ours); aborted != nil {
 		return aborted, nil
@@ -205,19 +214,19 @@ func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Reco
 	s.produce(ctx, p, records)
 	s.deps.at(PointProduced)
 	if aborted := p.wait(ctx, s.cl); aborted != nil {
-		for _, m := range s.members {
-			m.batches.next = -1 // some of it may be written
+		for _, part := range c.parts {
+			part.m.batches.next = -1 // some of it may be written
 		}
 		return aborted, s.cl.AbortBufferedRecords(ctx)
 	}
-	if err := s.alone(records, p); err != nil {
+	if err := s.alone(c, records, p); err != nil {
 		return nil, err
 	}
 	if aborted := s.commitOffsets(ctx, at, ours); aborted != nil {
 		return aborted, nil
 	}
 	s.deps.at(PointFlushed)
-	ends, err := s.checkpointRecords()
+	ends, err := s.checkpointRecords(c)
 	if err != nil {
 		return nil, err
 	}
@@ -227,36 +236,36 @@ func (s *Service) publish(ctx context.Context, p *producing, records []*kgo.Reco
 		return nil, fmt.Errorf("checkpoint records: %w", err)
 	}
 	s.deps.at(PointCheckpointed)
-	if err := s.alone(ends, q); err != nil {
+	if err := s.alone(c, ends, q); err != nil {
 		return nil, err
 	}
 	p.join(q)
 	q = newProducing(&s.cfg)
-	s.produce(ctx, q, s.reports)
+	s.produce(ctx, q, c.reports)
 	if len(at) > 0 {
 		if err := s.commitOffsets(ctx, at, s.offsetCommit); err != nil {
 			return nil, fmt.Errorf("the batch is complete, its offsets are not committed: %w", err)
 		}
 	}
-	return nil, s.awaitReports(ctx, q, p)
+	return nil, s.awaitReports(ctx, c, q)
 }
 
 // awaitReports waits until what targets are told of the batch is written. The batch counts whatever comes of that: where it can't be
 // written the next one says it again. An error is for a new client.
-func (s *Service) awaitReports(ctx context.Context, q, p *producing) error {
-	if len(s.reports) == 0 {
+func (s *Service) awaitReports(ctx context.Context, c *commit, q *producing) error {
+	if len(c.reports) == 0 {
 		return nil
 	}
 	switch err := q.wait(ctx, s.cl); {
 	case err == nil:
-		p.join(q)
+		c.p.join(q)
 	case ctx.Err() != nil:
 		return fmt.Errorf("progress of the sources of rules that join events of any host: %w", err)
 	default:
 		s.log.Warn("the progress of sources can't be written, so that rules that join events of any host wait: it is tried again with the next batch",
 			slog.Any("error", err))
-		for _, m := range s.members {
-			m.rekey.unreported()
+		for _, part := range c.parts {
+			part.m.rekey.unreported()
 		}
 	}
 	return nil
@@ -285,19 +294,17 @@ func (p *producing) join(q *producing) {
 }
 
 // checkpointRecords returns the records that end the batch.
-func (s *Service) checkpointRecords() (records []*kgo.Record, err error) {
-	for _, n := range s.sortedMembers() {
-		m := s.members[n]
+func (s *Service) checkpointRecords(c *commit) (records []*kgo.Record, err error) {
+	for _, part := range c.parts {
+		m := part.m
 		if m.batches.at == nil {
 			continue
 		}
 		inputs := map[string]inputMark{}
-		for _, positions := range []map[string]int64{m.committed, m.positions} {
-			for topic, at := range positions {
-				inputs[topic] = inputMark{ID: s.source.ids[topic].String(), Offset: at}
-			}
+		for topic, at := range part.inputs {
+			inputs[topic] = inputMark{ID: s.source.ids[topic].String(), Offset: at}
 		}
-		if err := m.batches.end(inputs, s.adder(n, &records)); err != nil {
+		if err := m.batches.end(inputs, s.adder(m.number, &records)); err != nil {
 			return nil, err
 		}
 	}
@@ -309,20 +316,22 @@ var errNotAlone = errors.New("another member writes to the changelog too: it was
 
 // alone looks whether records of others lie between ours on the changelog: nothing keeps a member that was replaced while it slept
 // from writing what it had at hand. Then the changelog is read anew, as whoever takes the partition over would.
-func (s *Service) alone(records []*kgo.Record, p *producing) error {
+func (s *Service) alone(c *commit, records []*kgo.Record, p *producing) error {
 	count := map[int32]int64{}
 	for _, r := range records {
 		if r.Topic == s.cfg.ChangelogTopic {
 			count[r.Partition]++
 		}
 	}
-	for n, written := range count {
-		b := s.members[n].batches
+	for _, part := range c.parts {
+		n, b := part.m.number, part.m.batches
+		written := count[n]
+		if written == 0 {
+			continue
+		}
 		first, last := p.first[n], p.last[n]
 		if b.next >= 0 && first != b.next || last-first+1 != written {
-			if err := s.deps.Store.Partition(n).Wipe(); err != nil {
-				return fmt.Errorf("%w: %w", errStore, err)
-			}
+			c.distrusted = append(c.distrusted, n)
 			return fmt.Errorf("partition %d: %w: %d records at offsets %d to %d, expected from %d on", n, errNotAlone, written, first, last, b.next)
 		}
 		b.next = last + 1
@@ -330,22 +339,24 @@ func (s *Service) alone(records []*kgo.Record, p *producing) error {
 	return nil
 }
 
-// batchesCommitted notes that a batch counts, and returns by partition from where the changelog is to be read after it.
-func (s *Service) batchesCommitted(p *producing) map[int32]int64 {
-	if s.cfg.AtLeastOnce {
-		for _, m := range s.members {
-			if m.batches.at != nil {
-				m.batches.ended()
-			}
+// noteWritten notes that a batch counts, and from where the changelog of each partition is to be read after it.
+func (s *Service) noteWritten(c *commit) {
+	for _, part := range c.parts {
+		m := part.m
+		if s.cfg.AtLeastOnce && m.batches.at != nil {
+			m.batches.ended()
 		}
-		return p.first
+		last, ok := c.p.last[m.number]
+		switch {
+		case !ok:
+			continue
+		case s.cfg.AtLeastOnce:
+			part.changelog = c.p.first[m.number]
+		default:
+			part.changelog, m.batches = last+1, nil
+		}
+		part.written = true
 	}
-	next := map[int32]int64{}
-	for n, last := range p.last {
-		next[n] = last + 1
-		s.members[n].batches = nil
-	}
-	return next
 }
 
 // seek has the input of a partition read from where its checkpoint record says, once the client reads it.

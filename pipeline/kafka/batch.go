@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,23 +12,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
-	"github.com/weir-eql/weir/state"
 )
 
-// batch polls and processes records for one commit interval, then commits. It returns nil after an abort too:
-// then everything was reloaded and the same records come again.
+// batch polls and processes records for one commit interval, while the batch before is being committed, and then begins to commit. It returns nil
+// after an abort too: then everything was reloaded and the same records come again.
 func (s *Service) batch(ctx context.Context) error {
 	until := s.batchEnd(s.deps.Now())
 	for _, m := range s.members {
 		s.seek(m)
 	}
-	for {
-		if err := s.poll(ctx, until); err != nil {
+	for more := true; more; {
+		if err := s.poll(ctx, s.prolonged(until)); err != nil {
 			return err
 		}
-		if s.full() || !s.deps.Now().Before(until) || ctx.Err() != nil || s.pendingChange() {
-			break
+		if aborted, err := s.settleEnded(ctx); aborted || err != nil {
+			return err
 		}
+		more = s.deps.Now().Before(s.prolonged(until)) && !s.full() && ctx.Err() == nil && !s.pendingChange()
 	}
 	if len(s.cfg.Topics) > 1 {
 		s.align(ctx, true)
@@ -43,7 +39,22 @@ func (s *Service) batch(ctx context.Context) error {
 	if err := s.idle(ctx); err != nil {
 		return err
 	}
-	return s.commit(ctx)
+	if aborted, err := s.settle(ctx); aborted || err != nil {
+		return err
+	}
+	return s.commit()
+}
+
+// longestBehind is how much longer a batch may go on than it should, while the one before is still being committed.
+const longestBehind = time.Second
+
+// prolonged returns when a batch ends that should end at until: not before the one before it is committed, but for its own bounds. A broker that
+// is slow gets larger transactions, not a member that waits.
+func (s *Service) prolonged(until time.Time) time.Time {
+	if s.committing != nil {
+		return until.Add(longestBehind)
+	}
+	return until
 }
 
 // batchEnd returns when the batch that begins now ends. Commits are an interval apart from beginning to beginning, where the member keeps up:
@@ -81,11 +92,25 @@ func (s *Service) full() bool {
 	return false
 }
 
+// fetch returns the next records, none at the time given or when the commit that is under way has ended.
+func (s *Service) fetch(ctx context.Context, until time.Time) kgo.Fetches {
+	ctx, cancel := context.WithTimeout(ctx, max(until.Sub(s.deps.Now()), time.Millisecond))
+	defer cancel()
+	if c := s.committing; c != nil {
+		go func() {
+			select {
+			case <-c.done:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return s.cl.PollRecords(ctx, s.cfg.BatchRecords)
+}
+
 // poll fetches records until a time, hands them to their workers and waits for them.
 func (s *Service) poll(ctx context.Context, until time.Time) error {
-	wait, cancel := context.WithTimeout(ctx, max(until.Sub(s.deps.Now()), time.Millisecond))
-	fetches := s.cl.PollRecords(wait, s.cfg.BatchRecords)
-	cancel()
+	fetches := s.fetch(ctx, until)
 	if err := s.pollError(fetches); err != nil {
 		return err
 	}
@@ -201,7 +226,7 @@ func (s *Service) process() error {
 	if len(busy) == 0 {
 		return nil
 	}
-	err := eachWorker(busy, func(m *member) error {
+	err := each(busy, func(m *member) error {
 		before := m.worker.RecordClock()
 		err := s.preparers.process(m.worker, m.records)
 		if m.worker.RecordClock() != before {
@@ -310,230 +335,4 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
 		}
 	}
 	return true
-}
-
-// commit publishes what the batch made in one transaction with the offsets, or without one, then brings the local store up to it.
-// It returns nil after an abort by a rebalance too: then everything was reloaded.
-func (s *Service) commit(run context.Context) error {
-	began := s.deps.Now()
-	s.began = began
-	records := s.output()
-	if s.deps.Tamper != nil {
-		records = s.deps.Tamper(records)
-	}
-	at := s.progress()
-	if len(at) == 0 && len(records)+len(s.reports) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
-	defer cancel()
-	p := newProducing(&s.cfg)
-	var aborted, err error
-	switch {
-	case s.cfg.AtLeastOnce:
-		aborted, err = s.publish(ctx, p, records, at)
-	case len(records) > 0:
-		aborted, err = s.transact(ctx, p, records, at)
-	default: // offsets alone need no transaction
-		aborted = s.commitOffsets(ctx, at, s.offsetCommit)
-	}
-	switch {
-	case err != nil:
-		return err
-	case aborted != nil:
-		return s.aborted(run, aborted)
-	}
-	s.deps.at(PointEnded)
-	s.served = true
-	s.release(p)
-	if err := s.committed(s.batchesCommitted(p)); err != nil {
-		return err
-	}
-	now := s.deps.Now()
-	s.deps.Metrics.committed(now, now.Sub(began), s.members, s.deps.Store)
-	s.preparers.report()
-	for _, m := range s.members {
-		m.newest = 0
-	}
-	return nil
-}
-
-// aborted drops everything that isn't committed, and reads the input from there.
-func (s *Service) aborted(ctx context.Context, cause error) error {
-	sink, refused := errors.AsType[*SinkError](cause)
-	switch {
-	case refused:
-	case !errors.Is(cause, errReplaced):
-		return fmt.Errorf("transaction aborted: %w", cause)
-	default:
-		s.log.Info("transaction aborted by a rebalance", slog.Any("cause", cause))
-	}
-	s.giveUp()
-	reloaded := make([]*pipeline.Worker, 0, len(s.members))
-	for n, m := range s.members {
-		if err := s.reload(m.worker, s.deps.Store.Partition(n)); err != nil {
-			return err
-		}
-		reloaded = append(reloaded, m.worker)
-	}
-	if err := s.reread(ctx, reloaded...); err != nil {
-		return err
-	}
-	for n, m := range s.members {
-		if err := s.refilled(n, m.worker); err != nil {
-			return err
-		}
-	}
-	s.rewind()
-	if refused && !s.tooLarge(sink) {
-		return s.hold(ctx, sink)
-	}
-	if !refused {
-		s.awaitNews(ctx, 100*time.Millisecond)
-	}
-	return nil
-}
-
-// committed hands the alerts on and applies each worker's changes to the local store. changelog has by partition from where the changelog
-// has to be read on top of it.
-func (s *Service) committed(changelog map[int32]int64) error {
-	for _, m := range s.members {
-		letters := m.worker.Output().DeadLetters
-		for i := range letters {
-			s.dead.note(&letters[i])
-		}
-	}
-	s.dead.report(s.deps.Now(), s.log)
-	if s.deps.OnAlert != nil {
-		for _, n := range s.sortedMembers() {
-			for _, a := range s.members[n].worker.Output().Alerts {
-				s.deps.OnAlert(a)
-			}
-		}
-	}
-	for n, offset := range changelog {
-		s.members[n].changelog = offset
-	}
-	err := eachWorker(s.allMembers(), func(m *member) error {
-		maps.Copy(m.committed, m.positions)
-		m.rekey.committed()
-		m.differs = false
-		cp := s.checkpoint(m.committed, m.changelog)
-		if m.batches != nil {
-			cp.Epoch = m.batches.floor
-		}
-		err := m.worker.Committed(cp)
-		s.deps.at(PointStored)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errStore, err)
-	}
-	for n := range changelog {
-		s.noteWarm(s.members[n])
-	}
-	return nil
-}
-
-func (s *Service) allMembers() []*member { return slices.Collect(maps.Values(s.members)) }
-
-func (s *Service) sortedMembers() []int32 {
-	ns := make([]int32, 0, len(s.members))
-	for n := range s.members {
-		ns = append(ns, n)
-	}
-	slices.Sort(ns)
-	return ns
-}
-
-// output returns the records of one transaction: what all workers made, and how their state changed.
-func (s *Service) output() []*kgo.Record {
-	var records []*kgo.Record
-	for _, n := range s.sortedMembers() {
-		w := s.members[n].worker
-		out := w.Output()
-		before := len(records)
-		for i := range out.Alerts {
-			records = append(records, alertRecord(s.cfg.AlertTopic, &out.Alerts[i]))
-		}
-		for i := range out.DeadLetters {
-			records = append(records, deadLetterRecord(s.cfg.DeadLetterTopic, &out.DeadLetters[i]))
-		}
-		records = append(records, s.stateRecords(s.members[n], len(records) > before)...)
-		s.members[n].produced = len(records) > before
-	}
-	events, told := s.rekeyRecords()
-	if records = append(records, events...); s.cfg.AtLeastOnce { // they have to come after what must be written first
-		s.reports = told
-		return records
-	}
-	return append(records, told...)
-}
-
-// producing gathers the outcome of the records of one transaction.
-type producing struct {
-	cfg     *Config
-	mu      sync.Mutex
-	err     error
-	first   map[int32]int64 // oldest changelog offset by partition
-	last    map[int32]int64 // newest changelog offset by partition
-	written map[string]bool // topics to which records were written
-}
-
-func newProducing(cfg *Config) *producing {
-	return &producing{cfg: cfg, first: map[int32]int64{}, last: map[int32]int64{}, written: map[string]bool{}}
-}
-
-func (p *producing) done(r *kgo.Record, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil {
-		p.fail(r, err)
-		return
-	}
-	p.written[r.Topic] = true
-	if r.Topic == p.cfg.ChangelogTopic {
-		if first, ok := p.first[r.Partition]; !ok || r.Offset < first {
-			p.first[r.Partition] = r.Offset
-		}
-		p.last[r.Partition] = max(p.last[r.Partition], r.Offset)
-	}
-}
-
-// fail keeps the first error, but prefers one that says what an operator has to do: others may follow from it.
-func (p *producing) fail(r *kgo.Record, err error) {
-	err = p.cfg.sinkError(r.Topic, len(r.Key)+len(r.Value), err)
-	_, tells := errors.AsType[*SinkError](err)
-	_, told := errors.AsType[*SinkError](p.err)
-	if p.err == nil || tells && !told {
-		p.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
-	}
-}
-
-// wait flushes, so that each record's outcome is known before the transaction ends.
-func (p *producing) wait(ctx context.Context, cl *kgo.Client) error {
-	flushErr := cl.Flush(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return errors.Join(p.err, flushErr)
-}
-
-func alertRecord(topic string, a *pipeline.Alert) *kgo.Record {
-	return &kgo.Record{Topic: topic, Key: []byte(state.Fold(string(a.Key))), Value: a.Body, Headers: []kgo.RecordHeader{
-		{Key: "rule.id", Value: []byte(a.RuleID)},
-		{Key: "severity", Value: []byte(a.Severity)},
-		{Key: "event.id", Value: []byte(a.ID)},
-	}}
-}
-
-func deadLetterRecord(topic string, d *pipeline.DeadLetter) *kgo.Record {
-	return &kgo.Record{Topic: topic, Key: d.Key, Value: d.Value, Headers: []kgo.RecordHeader{
-		{Key: "weir.reason", Value: []byte(d.Reason)},
-		{Key: "weir.detail", Value: []byte(d.Detail)},
-		{Key: "weir.topic", Value: []byte(d.Topic)},
-		{Key: "weir.partition", Value: strconv.AppendInt(nil, int64(d.Partition), 10)},
-		{Key: "weir.offset", Value: strconv.AppendInt(nil, d.Offset, 10)},
-		{Key: "weir.length", Value: strconv.AppendInt(nil, int64(d.Length), 10)},
-		{Key: "weir.sha256", Value: []byte(d.SHA256)},
-	}}
 }

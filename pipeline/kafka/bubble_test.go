@@ -1,12 +1,14 @@
 package kafka_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-eql/weir/pipeline/kafka"
 	"github.com/weir-eql/weir/state"
@@ -60,6 +63,8 @@ type variant struct {
 	topics   int  // 2: network events have a topic of their own
 	slow     bool // which now and then brings nothing for a while
 	backtest bool // what it finds is compared with a backtest
+	dawdles  bool // commits take up to some intervals, so that records are read behind them
+	aborts   bool // some transactions are refused
 	seed     uint64
 }
 
@@ -103,12 +108,17 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 		start := func(i int) {
 			cfg := l.cfg
 			cfg.Instance, cfg.CommitInterval, cfg.BatchRecords, cfg.TopicWait = fmt.Sprint("m", i), v.commit, v.batch, time.Hour
-			running[i] = c.runIn(t, cfg, stores[i])
+			running[i] = c.startDeps(t, cfg, "", kafka.Deps{Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: stores[i], At: v.dawdle()})
+		}
+		if v.aborts {
+			c.refuseSome(rand.New(rand.NewPCG(v.seed, 9)))
 		}
 		for i := range running {
 			stores[i] = state.OpenMemory()
 			start(i)
 		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var swaps sync.WaitGroup
 		down := map[int]int{} // members by the step before which they come back
 		at := time.Now()
 		slowSince := at
@@ -140,9 +150,12 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 				}
 				down[i] = n + rnd.IntN(4)
 			case v.swaps && rnd.IntN(6) == 0:
-				if err := running[i].SwapRules(t.Context(), testSet(t)); err != nil {
-					t.Fatal(err)
-				}
+				m, set := running[i], testSet(t)
+				swaps.Go(func() { // events don't wait for it: they would be late
+					if err := m.SwapRules(ctx, set); err != nil && ctx.Err() == nil {
+						t.Error(err)
+					}
+				})
 			}
 		}
 		for i := range down {
@@ -156,6 +169,8 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 		for _, m := range running {
 			m.stop()
 		}
+		cancel() // of members that were stopped before
+		swaps.Wait()
 		got = c.published(t)
 		if !v.backtest {
 			return
@@ -168,9 +183,36 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 	return got
 }
 
+// dawdle returns what makes commits slow, nil for none.
+func (v variant) dawdle() func(kafka.Point) {
+	if !v.dawdles {
+		return nil
+	}
+	var mu sync.Mutex
+	rnd := rand.New(rand.NewPCG(v.seed, 8))
+	return func(kafka.Point) {
+		mu.Lock()
+		d := time.Duration(rnd.Int64N(int64(v.commit)))
+		mu.Unlock()
+		time.Sleep(d)
+	}
+}
+
+// refuseSome has the broker refuse the offsets of a third of all transactions.
+func (c *cluster) refuseSome(rnd *rand.Rand) {
+	c.fake.ControlKey(int16(kmsg.TxnOffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req, ok := r.(*kmsg.TxnOffsetCommitRequest)
+		if !ok || rnd.IntN(3) > 0 {
+			return nil, nil, false
+		}
+		return unknownMember(req), nil, true
+	})
+}
+
 // TestSameIDsInVirtualTime is the metamorphic test of time: a script with silences gives the same alerts, to the byte,
-// whatever the commit interval, the size of polls, the number of members, restarts and reloads; and what a backtest finds
-// of the same events.
+// whatever the commit interval, the size of polls, the number of members, restarts and reloads, slow commits behind which records are read, and
+// transactions that are aborted; and what a backtest finds of the same events.
 func TestSameIDsInVirtualTime(t *testing.T) {
 	seeds := uint64(3)
 	if testing.Short() {
@@ -195,7 +237,10 @@ func TestSameIDsInVirtualTime(t *testing.T) {
 			"a slow topic and restarts": {
 				commit: 300 * time.Millisecond, members: 1, batch: 2, topics: 2, slow: true, restarts: true, swaps: true,
 			},
-			"all at once": {commit: 300 * time.Millisecond, members: 2, batch: 3, restarts: true, swaps: true},
+			"slow commits":             {commit: usual, members: 1, batch: 3, dawdles: true},
+			"slow commits and aborts":  {commit: usual, members: 1, batch: 1000, dawdles: true, aborts: true},
+			"slow commits, two topics": {commit: usual, members: 1, batch: 5, dawdles: true, aborts: true, topics: 2, slow: true},
+			"all at once":              {commit: 300 * time.Millisecond, members: 2, batch: 3, restarts: true, swaps: true, dawdles: true, aborts: true},
 		} {
 			v.seed = seed
 			got := v.tell(t, steps)

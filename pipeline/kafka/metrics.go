@@ -212,17 +212,20 @@ func (m *Metrics) transaction(took time.Duration, committed bool) {
 }
 
 // committed observes one commit at now, the lag that it leaves, and now and then the size of the store.
-func (m *Metrics) committed(now time.Time, took time.Duration, members map[int32]*member, store *state.Store) {
+func (m *Metrics) committed(now time.Time, c *commit, store *state.Store) {
 	if m == nil {
 		return
 	}
-	m.commits.Observe(took.Seconds())
-	for n, mem := range members {
-		if mem.newest != 0 {
-			m.recordLag.WithLabelValues(strconv.Itoa(int(n))).Set(float64(now.UnixMilli()-mem.newest) / 1000)
+	m.commits.Observe(c.took.Seconds())
+	for _, part := range c.parts {
+		mem, partition := part.m, strconv.Itoa(int(part.m.number))
+		if part.newest != 0 {
+			m.recordLag.WithLabelValues(partition).Set(float64(now.UnixMilli()-part.newest) / 1000)
 		}
 		for topic, end := range mem.ends {
-			m.lag.WithLabelValues(topic, strconv.Itoa(int(n))).Set(float64(end - mem.positions[topic]))
+			if at, ok := mem.committed[topic]; ok {
+				m.lag.WithLabelValues(topic, partition).Set(float64(end - at))
+			}
 			if mem.lastSeen.Sub(m.sized) > 10*time.Second {
 				m.sized = mem.lastSeen
 				lsm, vlog := store.Sizes()

@@ -32,13 +32,15 @@ type rekeying struct {
 	telling  map[string]int64  // the same, in the batch
 	promise  int64             // what its clock was, by the wall clock, when the partition was last seen silent and caught up
 	promised time.Time         // when that was
-	hosts    []string          // to be announced with the batch
+	hosts    []string          // to be announced with the next batches
+	// announced are so many of hosts, the first, which the batch that is being committed announces.
+	announced int
 }
 
 // rewind forgets what isn't committed.
 func (r *rekeying) rewind() {
 	clear(r.records)
-	r.records, r.hosts = r.records[:0], nil
+	r.records, r.hosts, r.announced = r.records[:0], nil, 0
 	r.unreported()
 	r.promise = 0
 }
@@ -54,7 +56,8 @@ func (r *rekeying) committed() {
 	if r.telling != nil {
 		r.told, r.telling = r.telling, nil
 	}
-	r.hosts = r.hosts[:0]
+	r.hosts = slices.Delete(r.hosts, 0, r.announced)
+	r.announced = 0
 }
 
 // consumed returns the topics that the group shares out: partition n of all of them belongs to one worker.
@@ -180,6 +183,7 @@ func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 			}
 			all = append(all, m.tell(s.cfg.Topics)...)
 		}
+		m.rekey.announced = len(m.rekey.hosts)
 		for _, host := range m.rekey.hosts {
 			to := rekey.HostPartition(host, s.source.partitions)
 			hosts[to] = append(hosts[to], rekey.Host{Source: n, Name: host})

@@ -41,22 +41,27 @@ func (s *Service) SwapRules(ctx context.Context, set *rules.Set) error {
 	}
 }
 
-// swapRules puts the rule set that waits in the place of the one that runs. Nothing is uncommitted when it is called.
-func (s *Service) swapRules() error {
+// swapRules puts the rule set that waits in the place of the one that runs, once the batch at hand is committed. Nothing was read behind it when
+// it is called.
+func (s *Service) swapRules(ctx context.Context) error {
+	s.mu.Lock()
+	waits := s.swap != nil
+	s.mu.Unlock()
+	if !waits {
+		return nil
+	}
+	if _, err := s.settle(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	swap := s.swap
 	s.swap = nil
-	if swap != nil {
-		swap.next.Rekey = s.deps.Pipeline.Rekey // it may have been made before the number of partitions was known
-		s.deps.Pipeline = swap.next
-	}
+	swap.next.Rekey = s.deps.Pipeline.Rekey // it may have been made before the number of partitions was known
+	s.deps.Pipeline = swap.next
 	s.mu.Unlock()
-	if swap == nil {
-		return nil
-	}
 	defer close(swap.done)
 	began := s.deps.Now()
-	if err := eachWorker(s.allMembers(), func(m *member) error { return m.worker.Swap(swap.next) }); err != nil {
+	if err := each(s.allMembers(), func(m *member) error { return m.worker.Swap(swap.next) }); err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	s.preparers.stop() // it has nothing to do: nothing was polled that isn't processed

@@ -12,7 +12,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-eql/weir/pipeline"
 )
@@ -43,9 +42,8 @@ type Service struct {
 	loading  map[int32]*loader        // partitions whose state is being restored
 	standby  *standby                 // nil: no copies are kept
 
-	reports []*kgo.Record // of the batch, to the targets of the re-key topic, with delivery at least once: they follow what they speak of
-
 	orphanSearch orphanSearch
+	committing   *commit // nil: nothing is being committed
 
 	preparers *preparers // of the rule set that runs
 	memory    *buffers   // of what is fetched
@@ -79,6 +77,7 @@ type member struct {
 	changelog int64            // next offset on the changelog
 	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
 	produced  bool             // the batch has something to publish
+	output    []*kgo.Record    // of the batch, while it is put together
 	rekey     rekeying
 	differs   bool             // the group's offsets are not those of the checkpoint record
 	seek      map[string]int64 // by topic: where to read first, which is not where the group's offset is
@@ -192,8 +191,9 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 	defer s.disconnect()
 	s.preparers = newPreparers(s.deps.Pipeline, cores())
 	defer func() { s.preparers.stop() }()
+	defer func() { err = s.abandon(err) }()
 	for ctx.Err() == nil {
-		if err := s.swapRules(); err != nil {
+		if err := s.swapRules(ctx); err != nil {
 			return err
 		}
 		if err := s.syncAssignment(ctx); err != nil {
@@ -202,6 +202,9 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 		if err := s.batch(ctx); err != nil {
 			return err
 		}
+	}
+	if _, err := s.settle(ctx); err != nil {
+		return err
 	}
 	if s.cfg.GroupInstance == "" || s.cfg.Leave {
 		s.log.Info("leaving the group")
@@ -273,16 +276,4 @@ func (s *Service) balancers() []kgo.Opt {
 		&groupBalancer{standbys: s.cfg.Standbys, warm: s.warmState, assigned: s.noteStandby},
 		&rangeProtocol{GroupBalancer: kgo.RangeBalancer(), assigned: func() { s.noteProtocol(true) }},
 	)}
-}
-
-// eachWorker runs fn for the members given, at the same time: every worker on one goroutine at a time.
-func eachWorker(members []*member, fn func(*member) error) error {
-	if len(members) == 1 {
-		return fn(members[0])
-	}
-	var g errgroup.Group
-	for _, m := range members {
-		g.Go(func() error { return fn(m) })
-	}
-	return g.Wait()
 }

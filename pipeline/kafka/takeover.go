@@ -19,9 +19,23 @@ import (
 )
 
 // syncAssignment brings the workers in line with the assignment. Those of partitions that were taken away are dropped; of those that
-// are new the state is restored on other goroutines, while the rest goes on; those whose state is there begin to work.
-// Nothing is uncommitted when it is called.
+// are new the state is restored on other goroutines, while the rest goes on; those whose state is there begin to work. It waits for the
+// commit that is under way where there is something to do. Nothing was read behind that when it is called.
 func (s *Service) syncAssignment(ctx context.Context) error {
+	if s.pendingChange() {
+		if _, err := s.settle(ctx); err != nil {
+			return err
+		}
+		if err := s.changeAssignment(ctx); err != nil {
+			return err
+		}
+	}
+	s.seekOrphans(ctx)
+	return nil
+}
+
+// changeAssignment does what the group and the restores have changed. Nothing is uncommitted when it is called.
+func (s *Service) changeAssignment(ctx context.Context) error {
 	s.giveUp()
 	s.mu.Lock()
 	rebalanced, arrived := s.rebalanced, s.arrived
@@ -46,7 +60,6 @@ func (s *Service) syncAssignment(ctx context.Context) error {
 	if rebalanced || len(arrived) > 0 {
 		s.noteProgress(len(assigned))
 	}
-	s.seekOrphans(ctx)
 	return nil
 }
 
