@@ -1,5 +1,7 @@
 package pipeline
 
+import "github.com/weir-eql/weir/rules"
+
 // Unhit returns the records of a prepared batch that no rule looks at.
 func (b *Batch) Unhit() []Record {
 	var out []Record
@@ -28,4 +30,11 @@ func (w *Worker) Evidence() int {
 		}
 	}
 	return n
+}
+
+// Rest puts a rule in quarantine on a partition, as for too many partials.
+func (q *Quarantine) Rest(c *rules.Compiled, partition int32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.put(c, partition, QuarantinePartials, "of a test", q.o.Now())
 }

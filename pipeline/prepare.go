@@ -29,8 +29,9 @@ type Preparer struct {
 	memory  slab
 	recent  recentCandidates
 
-	meter       *meter // nil measures nothing
-	quarantined uint64 // version of the quarantine that the matcher knows
+	meter       *meter           // nil measures nothing
+	quarantined uint64           // version of the quarantine that excluded is of; 0: nothing has rested yet
+	excluded    map[int32][]bool // by partition: the rules that aren't matched there; none where it wasn't asked yet
 
 	// What the running counts of the decoder and the matcher were when they were last reported.
 	seenEvaluations, seenCandidates, seenExcluded, seenUncoerced []uint64
@@ -68,6 +69,8 @@ type Batch struct {
 	// Records are the caller's to fill before Prepare. They and what their values point to must not change until
 	// the batch was processed.
 	Records []Record
+	// Partition is the number of the worker that takes the batch: what is in quarantine there isn't matched.
+	Partition int32
 
 	prepared []prepared
 	hits     []hit  // by record, for those that have one
@@ -103,10 +106,7 @@ const sampledRecords = 64
 // Prepare fills in what is known of b's records.
 func (p *Preparer) Prepare(b *Batch) {
 	defer p.meter.begin()()
-	if v := p.cfg.Quarantine.version(); v != p.quarantined {
-		p.quarantined = v
-		p.matcher.Exclude(p.cfg.Quarantine.restingOn(p.cfg.Set, everywhere))
-	}
+	p.followQuarantine(b.Partition)
 	b.prepared = slices.Grow(b.prepared[:0], len(b.Records))[:len(b.Records)]
 	b.hits = slices.Grow(b.hits[:0], len(b.Records))[:len(b.Records)]
 	b.text = b.text[:0]
@@ -121,6 +121,23 @@ func (p *Preparer) Prepare(b *Batch) {
 		}
 	}
 	b.unknown = p.matcher.Stats().UnknownStream - unknown
+}
+
+// followQuarantine has the matcher leave out what rests on a partition.
+func (p *Preparer) followQuarantine(partition int32) {
+	v := p.cfg.Quarantine.version()
+	if v == 0 {
+		return
+	}
+	if v != p.quarantined {
+		p.quarantined, p.excluded = v, map[int32][]bool{}
+	}
+	excluded, ok := p.excluded[partition]
+	if !ok {
+		excluded = p.cfg.Quarantine.unmatchedOn(p.cfg, partition)
+		p.excluded[partition] = excluded
+	}
+	p.matcher.Exclude(excluded)
 }
 
 func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {

@@ -221,11 +221,26 @@ func (q *Quarantine) version() uint64 {
 
 // restingOn returns by rule number which rules of the set rest on a partition, or everywhere; nil for none.
 func (q *Quarantine) restingOn(set *rules.Set, partition int32) []bool {
+	return q.restingWhere(set, partition, func(*rules.Compiled, *rest) bool { return true })
+}
+
+// unmatchedOn returns by rule number which rules the events of a partition aren't matched against; nil for none. A rule that has too many
+// partials on one partition is among them only where they come from its own events: others meet on partitions where it doesn't rest.
+func (q *Quarantine) unmatchedOn(cfg *Config, partition int32) []bool {
+	return q.restingWhere(cfg.Set, partition, func(c *rules.Compiled, r *rest) bool { return r.reason == QuarantineCPU || !cfg.shares(c) })
+}
+
+// restingWhere returns by rule number which rules of the set rest on a partition, or everywhere, in a way that counts; nil for none.
+func (q *Quarantine) restingWhere(set *rules.Set, partition int32, counts func(*rules.Compiled, *rest) bool) []bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.resting) == 0 {
+		return nil
+	}
 	var out []bool
 	for _, c := range set.Rules() {
-		if q.resting[quarantineKey{c.StateHash, partition}] == nil && q.resting[quarantineKey{c.StateHash, everywhere}] == nil {
+		here, all := q.resting[quarantineKey{c.StateHash, partition}], q.resting[quarantineKey{c.StateHash, everywhere}]
+		if (here == nil || !counts(c, here)) && (all == nil || !counts(c, all)) {
 			continue
 		}
 		if out == nil {

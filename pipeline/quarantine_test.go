@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -263,11 +264,25 @@ func TestQuarantineMovesWithThePartition(t *testing.T) {
 	if notes := w.q.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "rule single (single) is in quarantine on partition 3") {
 		t.Fatalf("notes %q", notes)
 	}
-	process(t, w.Worker, of("a", "D", 1000, 1000))
-	if got := ruleMatches(w.Worker, "single"); len(got) > 0 {
-		t.Errorf("matches of the rule in quarantine: %v", got)
+	was := w.q.Notes()
+	w.clock.step = 10 * time.Millisecond
+	for i := range int64(300) { // more than a window, in which the rule would take all of the time
+		process(t, w.Worker, of("a", "D", 1000+i, 1000+i))
+		if got := ruleMatches(w.Worker, "single"); len(got) > 0 {
+			t.Fatalf("matches of the rule in quarantine: %v", got)
+		}
+		commit(t, w.Worker)
 	}
+	if now := w.q.Notes(); !slices.Equal(now, was) {
+		t.Errorf("notes %q, they were %q", now, was)
+	}
+	if strings.Contains(w.log.String(), "put in quarantine") {
+		t.Errorf("put in quarantine again: %s", w.log)
+	}
+	expectMetric(t, w.reg, "weir_rule_quarantine_skipped_total", 300)
+	process(t, w.Worker, of("a", "C", 1300, 1300)) // evaluated once, and nothing before it
 	commit(t, w.Worker)
+	expectMetric(t, w.reg, "weir_rule_evaluations_total", 1)
 	w.q.Forget(2)
 	if len(w.q.Notes()) != 1 {
 		t.Error("forgotten with another partition")
@@ -276,5 +291,55 @@ func TestQuarantineMovesWithThePartition(t *testing.T) {
 	expectMetric(t, w.reg, "weir_rule_quarantined", 0)
 	if again := first.again(t, pairSet(t, ""), o); len(again.q.Notes()) != 1 {
 		t.Errorf("notes %q after the partition was given up and taken over again", again.q.Notes())
+	}
+}
+
+// TestQuarantineOfSharedRulesOnTheirTarget: the partition where a rule that joins events of any host has too many partials goes on matching its own
+// events for the others, where the rule doesn't rest.
+func TestQuarantineOfSharedRulesOnTheirTarget(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{
+		"shared": `sequence by user.name with maxspan=60s [any where tag == "A"] [any where tag == "B"]`,
+		"local":  `sequence by host.id with maxspan=60s [any where tag == "A"] [any where tag == "B"]`,
+	}, nil)
+	w := newQuarantined(t, set, pipeline.QuarantineOptions{Partials: 1})
+	process(t, w.Worker, of("a", "A", 0, 0), of("b", "A", 1, 100), of("q", "X", 2, 9000))
+	commit(t, w.Worker)
+	for _, c := range set.Rules() {
+		w.q.Rest(c, 3)
+	}
+	before := sumMetric(t, w.reg, "weir_rule_evaluations_total", "shared")
+	local := sumMetric(t, w.reg, "weir_rule_evaluations_total", "local")
+	process(t, w.Worker, of("a", "A", 3, 10_000))
+	commit(t, w.Worker)
+	if got := sumMetric(t, w.reg, "weir_rule_evaluations_total", "shared"); got != before+1 {
+		t.Errorf("%v evaluations of the shared rule, they were %v", got, before)
+	}
+	if got := sumMetric(t, w.reg, "weir_rule_evaluations_total", "local"); got != local {
+		t.Errorf("%v evaluations of the local rule, they were %v", got, local)
+	}
+}
+
+// TestQuarantineHoldsWhereNothingComes: events that waited when a partition was taken over aren't fed to a rule that rests there, also where the wall
+// clock is what ends their waiting.
+func TestQuarantineHoldsWhereNothingComes(t *testing.T) {
+	o := pipeline.QuarantineOptions{Partials: 100, Hold: time.Hour}
+	first := newQuarantined(t, pairSet(t, ""), o)
+	log := []pipeline.Record{of("a", "A", 0, 0), of("b", "A", 1, 100), of("a", "A", 2, 100)}
+	process(t, first.Worker, log[0], log[1], log[2])
+	for _, c := range first.cfg.Set.Rules() {
+		if c.Rule.ID == "greedy" {
+			first.q.Rest(c, 3)
+		}
+	}
+	commit(t, first.Worker)
+	w := first.again(t, pairSet(t, ""), o)
+	if err := w.RefillFrom(log); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Idle(t0 + 30_000); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Partials(); got != 0 {
+		t.Errorf("%d partials of a rule in quarantine", got)
 	}
 }

@@ -118,6 +118,9 @@ func NewWorker(cfg *Config, part *state.Partition, number int32) (*Worker, error
 	return w, nil
 }
 
+// Number returns the number of the worker's partition.
+func (w *Worker) Number() int32 { return w.number }
+
 // forget drops all state in memory.
 func (w *Worker) forget() {
 	w.clock, w.clockStored = recordClock{}, recordClock{}
@@ -170,6 +173,7 @@ const ownBatch = 256
 // Process prepares records and runs them in the order given: that of the log for each topic. An error means that the
 // store failed and the batch must not be committed; bad records are no errors, they become dead letters.
 func (w *Worker) Process(records []Record) error {
+	w.batch.Partition = w.number
 	for part := range slices.Chunk(records, ownBatch) {
 		w.batch.Records = part
 		w.preparer.Prepare(&w.batch)
@@ -323,6 +327,7 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 // Idle moves the record clock to now (milliseconds), for a partition that is silent and caught up. What it
 // decides is the wall clock's doing: the caller passes the broker's idea of the present, never a later one.
 func (w *Worker) Idle(now int64) error {
+	w.followQuarantine() // nothing may have come since a rule was put there, or the state was loaded
 	if w.clock.advance(now) {
 		w.counts.clock = w.clock.now
 		w.counts.idleAdvances++

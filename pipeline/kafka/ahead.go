@@ -82,6 +82,7 @@ func (p *preparers) process(w *pipeline.Worker, records []pipeline.Record) error
 		for len(records) > 0 && len(ahead) < 2*len(p.each) {
 			n := min(chunkRecords, len(records))
 			c, _ := p.chunk.Get().(*chunk)
+			c.batch.Partition = w.Number()
 			c.batch.Records, records = records[:n], records[n:]
 			p.todo <- c
 			ahead = append(ahead, c)
