@@ -119,7 +119,8 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var swaps sync.WaitGroup
-		down := map[int]int{} // members by the step before which they come back
+		down := map[int]int{}              // members by the step before which they come back
+		stopped := map[int]chan struct{}{} // those that are down, closed when they have stopped: events don't wait for it either
 		at := time.Now()
 		slowSince := at
 		for n, s := range steps {
@@ -139,12 +140,14 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 			}
 			i := rnd.IntN(v.members)
 			switch back, isDown := down[i]; {
-			case isDown && n >= back:
+			case isDown && n >= back && isClosed(stopped[i]):
 				start(i)
 				delete(down, i)
 			case isDown:
 			case v.restarts && rnd.IntN(5) == 0:
-				running[i].stop()
+				m, done := running[i], make(chan struct{})
+				stopped[i] = done
+				go func() { defer close(done); m.stop() }()
 				if rnd.IntN(2) == 0 {
 					stores[i] = state.OpenMemory()
 				}
@@ -159,6 +162,7 @@ func (v variant) tell(t *testing.T, steps []scriptStep) (got map[string]string) 
 			}
 		}
 		for i := range down {
+			<-stopped[i]
 			start(i)
 		}
 		l.slow.Store(false)
@@ -208,6 +212,15 @@ func (c *cluster) refuseSome(rnd *rand.Rand) {
 		}
 		return unknownMember(req), nil, true
 	})
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // TestSameIDsInVirtualTime is the metamorphic test of time: a script with silences gives the same alerts, to the byte,
