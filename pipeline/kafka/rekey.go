@@ -40,13 +40,13 @@ type rekeying struct {
 // rewind forgets what isn't committed.
 func (r *rekeying) rewind() {
 	clear(r.records)
-	r.records, r.hosts, r.announced = r.records[:0], nil, 0
+	r.records, r.hosts = r.records[:0], nil
 	r.unreported()
 	r.promise = 0
 }
 
 // unreported forgets the batch's reports: the next ones say the same, and more.
-func (r *rekeying) unreported() { r.report, r.telling = nil, nil }
+func (r *rekeying) unreported() { r.report, r.telling, r.announced = nil, nil, 0 }
 
 // committed takes in that the batch was committed.
 func (r *rekeying) committed() {

@@ -178,6 +178,7 @@ func (s *Service) isHeld(cause *SinkError) bool {
 
 // runClient is the life of one client: from the connection to its loss or the end.
 func (s *Service) runClient(ctx context.Context) (err error) {
+	s.forgetRests()
 	s.members, s.loading = map[int32]*member{}, map[int32]*loader{}
 	s.restores.clear()
 	s.orphanSearch = orphanSearch{}
@@ -213,6 +214,16 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 		s.log.Info("stopping: the group keeps our partitions for us until session_timeout is over", slog.String("group_instance", s.cfg.GroupInstance))
 	}
 	return ctx.Err()
+}
+
+// forgetRests forgets what rests on the partitions of the client before: those that come back bring it with their state.
+func (s *Service) forgetRests() {
+	for n := range s.members {
+		s.deps.Pipeline.Quarantine.Forget(n)
+	}
+	for n := range s.loading {
+		s.deps.Pipeline.Quarantine.Forget(n)
+	}
 }
 
 // disconnect ends the restores that go on, and the client. A static member stays in the group, unless it has to leave: it comes back under
