@@ -83,6 +83,7 @@ func (w *Worker) Seal() *Sealed {
 	}
 	w.clockStored, w.restsStored = w.clock, w.restsNow
 	w.clearBatch()
+	w.trimSpare()
 	return w.sealed
 }
 
@@ -101,7 +102,8 @@ func (w *Worker) Confirm() {
 	w.sealed = nil
 	s.counts.flush(w, s.Alerts)
 	s.changes.Reset()
-	w.spareOverlay, w.spareCounts = s.changes, &s.counts
+	spare := s.counts // a copy: the batch's output isn't kept alive by it
+	w.spareOverlay, w.spareCounts = s.changes, &spare
 }
 
 // Committed is Seal, Apply and Confirm in one, for callers that wait with the next batch.

@@ -28,6 +28,9 @@ const (
 
 // copy returns a copy of a raw event, valid until it is released.
 func (d *documents) copy(raw []byte) document {
+	if len(raw) == 0 { // nothing is kept of it
+		return document{}
+	}
 	if len(raw) > chunkBytes/8 {
 		return document{raw: append(make([]byte, 0, len(raw)), raw...)}
 	}

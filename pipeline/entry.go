@@ -39,3 +39,10 @@ func (w *Worker) recycle(b *buffered) {
 		w.spare = append(w.spare, b)
 	}
 }
+
+// trimSpare gives the memory of events back that a buffer left which was much fuller.
+func (w *Worker) trimSpare() {
+	if len(w.spare) > 4*max(leastSpare, w.buffered) {
+		w.spare = nil
+	}
+}

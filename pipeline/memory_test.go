@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/rules"
@@ -109,4 +110,26 @@ func TestPartialsKeepTheirDocumentsOnly(t *testing.T) {
 	if most := int64(16 << 20); taken > most {
 		t.Errorf("%d bytes are kept for %d partials, want %d at most", taken, w.Partials(), most)
 	}
+}
+
+// TestCommittedBatchIsFreed: what a batch made isn't kept by a worker that nothing comes to any more.
+func TestCommittedBatchIsFreed(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{"r": `any where tag == "A"`}, nil)
+	w := workerOf(t, set, state.OpenMemory(), func(*pipeline.Limits) {})
+	process(t, w, of("h", "A", 0, 0))
+	w.Changes()
+	sealed := w.Seal()
+	if len(sealed.Alerts) != 1 {
+		t.Fatalf("%d alerts, want 1", len(sealed.Alerts))
+	}
+	if err := sealed.Apply(state.Checkpoint{}); err != nil {
+		t.Fatal(err)
+	}
+	kept := weak.Make(sealed)
+	w.Confirm()
+	runtime.GC()
+	if kept.Value() != nil {
+		t.Error("the batch is kept after it was committed")
+	}
+	runtime.KeepAlive(w)
 }

@@ -158,8 +158,8 @@ func (s *Service) abandon(cause error) error {
 		s.committed(c)
 	case errors.Is(c.err, errStore):
 		return c.err
-	default:
-		return cmp.Or(s.wipe(c.distrusted), cause)
+	default: // that it was fenced, or what the broker refuses, counts as well
+		return cmp.Or(s.wipe(c.distrusted), errors.Join(cause, c.aborted, c.err))
 	}
 	return cause
 }

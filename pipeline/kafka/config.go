@@ -143,7 +143,8 @@ func (c *Config) groupOptions() []kgo.Opt {
 		kgo.SessionTimeout(c.SessionTimeout),
 		// What the group has to say comes with heartbeats: a takeover waits for one.
 		kgo.HeartbeatInterval(min(time.Second, c.SessionTimeout/3)),
-		kgo.RebalanceTimeout(max(30*time.Second, 2*c.SessionTimeout)),
+		// A partition is given up when the commit that is under way has ended, and one of what was made behind it: see docs/adr/0018.
+		kgo.RebalanceTimeout(max(30*time.Second, 2*c.SessionTimeout, 4*c.TransactionTimeout+10*time.Second)),
 		kgo.FetchMaxBytes(c.FetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),
 		kgo.FetchMaxWait(min(c.CommitInterval, 500*time.Millisecond)),
