@@ -262,13 +262,25 @@ func (s *Service) awaitReports(ctx context.Context, c *commit, q *producing) err
 	case ctx.Err() != nil:
 		return fmt.Errorf("progress of the sources of rules that join events of any host: %w", err)
 	default:
-		s.log.Warn("the progress of sources can't be written, so that rules that join events of any host wait: it is tried again with the next batch",
-			slog.Any("error", err))
+		s.reportsRefused(err)
 		for _, part := range c.parts {
 			part.m.rekey.unreported()
 		}
 	}
 	return nil
+}
+
+// reportsRefused counts and tells that what targets are told of a batch isn't written: with each batch until somebody does something, but not
+// in the log as often.
+func (s *Service) reportsRefused(err error) {
+	if cause, ok := errors.AsType[*SinkError](err); ok {
+		s.deps.Metrics.sinkRefused(cause)
+	}
+	if now := s.deps.Now(); now.Sub(s.toldReports) >= lastBackoff {
+		s.toldReports = now
+		s.log.Error("the progress of sources can't be written, so that rules that join events of any host wait, of all members: it is tried again with each batch",
+			slog.Any("error", err))
+	}
 }
 
 // produce hands records to the client.

@@ -188,6 +188,13 @@ func (m *Metrics) sinkFailed(cause *SinkError) {
 	}
 }
 
+// sinkRefused counts output that the broker refuses and that holds up no batch.
+func (m *Metrics) sinkRefused(cause *SinkError) {
+	if m != nil {
+		m.sinkErrors.WithLabelValues(cause.Sink, cause.Reason).Inc()
+	}
+}
+
 func (m *Metrics) sinkReleased() {
 	if m != nil {
 		m.sinkHeld.Set(0)

@@ -38,9 +38,11 @@ type Service struct {
 	leave   bool      // the group is to be left with the client
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
 	oneByOne map[string]time.Time
-	lostUpTo map[topicPartition]int64 // up to where records of the input are known to be lost
-	loading  map[int32]*loader        // partitions whose state is being restored
-	standby  *standby                 // nil: no copies are kept
+	// toldReports is when the log said last that reports to the targets of the re-key topic aren't written. The goroutine of a commit has it.
+	toldReports time.Time
+	lostUpTo    map[topicPartition]int64 // up to where records of the input are known to be lost
+	loading     map[int32]*loader        // partitions whose state is being restored
+	standby     *standby                 // nil: no copies are kept
 
 	orphanSearch orphanSearch
 	committing   *commit // nil: nothing is being committed

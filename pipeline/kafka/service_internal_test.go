@@ -1,13 +1,16 @@
 package kafka
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -206,5 +209,37 @@ func TestBatchEnd(t *testing.T) {
 				t.Errorf("the batch takes %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestReportsRefused: progress that can't be told is counted each time and said every ten seconds, with the remedy.
+func TestReportsRefused(t *testing.T) {
+	var text bytes.Buffer
+	reg := prometheus.NewRegistry()
+	now := time.UnixMilli(1_790_000_000_000)
+	cfg := Config{RekeyTopic: "rekey", Brokers: []string{"b:9092"}}
+	s := New(cfg, Deps{
+		Metrics: NewMetrics(reg), Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&text, nil)),
+		Pipeline: hotRules(t),
+	})
+	for range 25 {
+		s.reportsRefused(fmt.Errorf("produce: %w", s.cfg.sinkError("rekey", 0, kerr.TopicAuthorizationFailed)))
+		now = now.Add(time.Second)
+	}
+	if n := strings.Count(text.String(), "--operation Write"); n != 3 {
+		t.Errorf("said %d times in 25 s, want 3:\n%s", n, &text)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		sum := 0.0
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+		if want, ok := map[string]float64{"weir_sink_errors_total": 25, "weir_sink_held": 0}[f.GetName()]; ok && sum != want {
+			t.Errorf("%s = %v, want %v", f.GetName(), sum, want)
+		}
 	}
 }
