@@ -106,6 +106,7 @@ func swapCandidates(b *buffered, next map[uint64]*rules.Compiled) bool {
 func (w *Worker) noteDiscarded(partials int) {
 	if partials > 0 {
 		w.counts.partialsDiscarded += uint64(partials)
-		w.log.Info("partials dropped: their rule was removed or its query changed", slog.Int("partials", partials))
+		w.log.Warn("partials dropped: their rule isn't loaded any more, or its query changed; what had begun will not be completed",
+			slog.Int("partials", partials))
 	}
 }

@@ -43,21 +43,21 @@ func instance(dir string) (string, error) {
 		return name, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("instance: %w", err)
+		return "", fmt.Errorf("state.dir: the name of this member: %w", err)
 	}
 	raw := make([]byte, 8)
 	if _, err := rand.Read(raw); err != nil {
-		return "", fmt.Errorf("instance: %w", err)
+		return "", fmt.Errorf("state.dir: the name of this member: %w", err)
 	}
 	name := hex.EncodeToString(raw)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", fmt.Errorf("instance: %w", err)
+		return "", fmt.Errorf("state.dir: the name of this member: %w", err)
 	}
 	if err := os.WriteFile(path+".new", []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("instance: %w", err)
+		return "", fmt.Errorf("state.dir: the name of this member: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		return "", fmt.Errorf("instance: %w", err)
+		return "", fmt.Errorf("state.dir: the name of this member: %w", err)
 	}
 	return name, nil
 }

@@ -146,6 +146,9 @@ func (s *Service) hold(ctx context.Context, cause *SinkError) error {
 		if _, err := ensureOwned(ctx, s.admin, &s.cfg, s.source.partitions); err != nil {
 			s.log.Warn("a topic is missing and could not be created", slog.Any("error", err))
 		}
+		if cause.Topic != "" { // the client holds on to a topic's id: one that was made anew is another to it
+			s.cl.PurgeTopicsFromProducing(cause.Topic)
+		}
 	}
 	s.cl.ForceMetadataRefresh() // the client remembers for minutes what a topic's partitions were
 	return nil

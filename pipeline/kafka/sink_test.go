@@ -211,7 +211,8 @@ func TestTopicDeleted(t *testing.T) {
 			cfg.Instance = "b"
 			m := c.start(t, cfg, t.TempDir())
 			m.awaitReady(t)
-			c.produce(t, "h1", doc("h1", "0", "process", "true", 1, 0))
+			c.produce(t, "h0", doc("h0", "0", "process", "nc", 1, 0)) // the client knows the topic, and by which id
+			c.awaitAlerts(t, 1)
 			c.awaitRead(t, c.input)
 			if _, err := c.admin.DeleteTopics(t.Context(), cfg.AlertTopic); err != nil {
 				t.Fatal(err)

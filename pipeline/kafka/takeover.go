@@ -67,6 +67,9 @@ func (s *Service) changeAssignment(ctx context.Context) error {
 // called, or that was aborted.
 func (s *Service) giveUp() {
 	s.give(func(partitions []int32) {
+		if len(partitions) > 0 {
+			s.log.Info("partitions given up", slog.Any("partitions", partitions))
+		}
 		for _, n := range partitions {
 			s.drop(n)
 		}
