@@ -29,8 +29,8 @@ func occurrences(r *rand.Rand, n int) []occurrence {
 			at += r.Int64N(20_000)
 		}
 		out = append(out, occurrence{at, fmt.Sprintf(
-			`{"@timestamp":%d,"event":{"id":"e%d","sequence":%d,"created":%d,"category":"process"},"host":{"id":"h%d"},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
-			at, i, i, at-r.Int64N(400), r.IntN(3), string("ABCDX"[r.IntN(5)]), r.IntN(3), r.IntN(3), r.IntN(3))})
+			`{"@timestamp":%d,"event":{"id":"e%d","sequence":%d,"created":%d,"start":%d,"end":%d,"category":"process"},"host":{"id":"h%d"},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
+			at, i, i, at-r.Int64N(400), at-60_000+int64(i*37%400), at+1600+int64(i*53%400), r.IntN(3), string("ABCDX"[r.IntN(5)]), r.IntN(3), r.IntN(3), r.IntN(3))})
 	}
 	return out
 }

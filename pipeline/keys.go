@@ -63,16 +63,6 @@ func (r *valueReader) varint() int64 {
 	return v
 }
 
-func (r *valueReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
 func (r *valueReader) name() string {
 	size, n := binary.Uvarint(r.rest)
 	if n <= 0 || size > uint64(len(r.rest)-n) {

@@ -158,8 +158,10 @@ func (w *Worker) loadPartials() error {
 
 func (w *Worker) loadPartial(s *storedPartial) {
 	hash := w.partials.hash(s.rule, bytesOf(s.join))
-	h := w.shared.host
-	if s.host != sharedHost {
+	var h *host
+	if s.host == sharedHost {
+		h = w.shared.orderOf(w.cfg, s.rule).host
+	} else {
 		h = w.hostOf(s.host)
 	}
 	p := w.insert(s.rule, s.join, hash, h, s.begun)

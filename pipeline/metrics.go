@@ -265,7 +265,7 @@ func (c *counts) flushRekeyed(w *Worker, partition string) {
 	if !w.sharing {
 		return
 	}
-	m.rekeyWaiting.WithLabelValues(partition).Set(float64(w.shared.waiting.Len()))
+	m.rekeyWaiting.WithLabelValues(partition).Set(float64(w.shared.waiting()))
 	if lag, ok := w.shared.lag(); ok {
 		m.rekeyLag.WithLabelValues(partition).Set(float64(lag) / 1000)
 	}

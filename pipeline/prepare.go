@@ -95,7 +95,7 @@ type hit struct {
 	ref      sequence.Ref // without the time and the place in the log
 	single   []*rules.Compiled
 	waiting  []buffered  // per timestamp field of the rules whose stages it hits
-	shared   []candidate // of the rules that join events of any host
+	shared   []sharedHit // per timestamp field of the rules that join events of any host
 	timeless []*rules.Compiled
 	detail   string // of a dead letter
 }
@@ -201,7 +201,8 @@ func (b *Batch) keep(name string) string {
 // fill makes h what the event hits. The memory of h is used again.
 func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
 	clear(h.waiting)
-	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0]}
+	clear(h.shared)
+	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0], shared: h.shared[:0]}
 	if len(hits.Single) > 0 || slices.ContainsFunc(hits.Sequences, func(s rules.SequenceHit) bool { return s.Stages&p.holds[s.Rule.Number] != 0 }) {
 		h.ref.ID = p.memory.copyText(id)
 	}
@@ -209,24 +210,10 @@ func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
 	if len(hits.Sequences) == 0 {
 		return
 	}
-	h.shared = p.sharedCandidates(hits.Sequences, out)
+	p.share(h, hits.Sequences, out)
 	for i := 0; i < len(hits.Sequences); { // those of one timestamp field are neighbours, as a rule
 		i = p.wait(h, hits.Sequences, i, out)
 	}
-}
-
-// sharedCandidates returns what the event may do in the rules that join events of any host.
-func (p *Preparer) sharedCandidates(s []rules.SequenceHit, out *prepared) []candidate {
-	p.cands, p.text = p.cands[:0], p.text[:0]
-	for _, hit := range s {
-		if p.cfg.shares(hit.Rule) {
-			p.appendCandidates(hit, out)
-		}
-	}
-	if len(p.cands) == 0 {
-		return nil
-	}
-	return p.keepCandidates()
 }
 
 // hostOf returns the host of a document, empty where it can't be told.

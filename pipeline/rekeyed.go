@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/binary"
 	"log/slog"
 	"maps"
 	"math"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/weir-eql/weir/pipeline/rekey"
 	"github.com/weir-eql/weir/pipeline/sequence"
-	"github.com/weir-eql/weir/state"
 )
 
 // Rekey says where the events of rules meet whose join keys don't imply the host.
@@ -21,7 +19,7 @@ type Rekey struct {
 	Partitions int32
 	// Sources are the partitions whose progress a target waits for; nil: as many as Partitions.
 	Sources []int32
-	// All takes all rules that join events and order them by @timestamp for such, for topics that aren't keyed by the host.
+	// All takes all rules that join events for such, for topics that aren't keyed by the host.
 	All bool
 	// Logs has a hash of each input topic, not that of a topic of the same name that there was before. It names events in what is sent.
 	Logs map[string]uint64
@@ -35,17 +33,11 @@ type Rekeyed struct {
 	Value     []byte
 }
 
-// source is what a target knows of a source: its clock, and the delays that it had at which clock, as far as the watermark hasn't come
-// there. It has none of these where the source never had an event.
-type source struct {
-	clock int64
-	steps []delayStep // clocks ascend, delays descend
-}
-
-// delayStep is the least delay of a source from a clock on.
+// delayStep is the least delay of a source from a clock on. Of the steps of a source the clocks ascend and the delays descend. There are
+// none where the source never had an event of the order.
 type delayStep struct{ clock, delay int64 }
 
-// maxSteps bounds the steps of a source. Above it every second one is forgotten: then the watermark follows it a little later.
+// maxSteps bounds the steps of a source in one order. Above it every second one is forgotten: then the watermark follows it a little later.
 const maxSteps = 256
 
 // maxJoinBytes bounds the join keys of one record, so that it is hardly larger than its document.
@@ -53,12 +45,31 @@ const maxJoinBytes = 32 << 10
 
 // matchShared does with an event what the rules want that join events of any host: it goes to the targets, or into the worker's own
 // order.
-func (w *Worker) matchShared(r *Record, ref sequence.Ref, cands []candidate, h *host) {
-	if w.cfg.Rekey.Partitions > 0 {
-		w.send(r, ref, cands, h)
-		return
+func (w *Worker) matchShared(r *Record, hit *hit, h *host) {
+	for i := range hit.shared {
+		s := &hit.shared[i]
+		ref := hit.ref
+		if s.time != noTime { // by another timestamp field
+			ref.Time, ref.SubMillis = w.believable(s.time, s.sub)
+		}
+		o := w.shared.order(s.field)
+		if w.cfg.Rekey.Partitions > 0 {
+			w.send(r, ref, s.cands, h)
+		} else {
+			w.shareOwn(r, ref, s.cands, h, o)
+		}
+		if s.field != "" { // that of @timestamp is of all events
+			w.observeDelayOf(o, ref.Time)
+		}
 	}
-	e := &sharedEvent{carrier: placeOf(ref), origin: h.name}
+}
+
+// shareOwn takes an event of the worker's own partition into an order.
+func (w *Worker) shareOwn(r *Record, ref sequence.Ref, cands []candidate, h *host, o *sharedOrder) {
+	e := &sharedEvent{order: o, carrier: placeOf(ref), origin: h.name}
+	if o.field != "" {
+		e.carrier.topic += "\x00" + o.field // an event may wait in several orders
+	}
 	e.ref, e.cands = ref, cands
 	e.ref.ID = strings.Clone(ref.ID)
 	if !w.cfg.NoEvidence {
@@ -140,8 +151,17 @@ func (w *Worker) receive(r *Record, sent *rekey.Event) {
 func (w *Worker) report(p *rekey.Report) {
 	s := &w.shared
 	s.announced = append(s.announced, p.Hosts...)
+	known := func(source int32) bool {
+		return w.cfg.Rekey.Sources != nil || source >= 0 && source < w.cfg.Rekey.Partitions
+	}
+	for _, d := range p.Delays {
+		// An order that isn't there is one of no rule here: should one come, the next report says the same.
+		if o := s.order(d.Field); o != nil && known(d.Source) && d.Clock >= s.sources[d.Source] {
+			o.step(d.Source, delayStep{d.Clock, d.Delay})
+		}
+	}
 	for _, g := range p.Progress {
-		if w.cfg.Rekey.Sources != nil || g.Source >= 0 && g.Source < w.cfg.Rekey.Partitions {
+		if known(g.Source) {
 			s.progress(g)
 		}
 	}
@@ -152,43 +172,58 @@ func (w *Worker) report(p *rekey.Report) {
 }
 
 // progress takes in what one source reports.
-func (s *sharedOrder) progress(g rekey.Progress) {
-	src := s.sources[g.Source]
-	switch {
-	case src == nil:
-		src = new(source)
-		s.sources[g.Source] = src
-	case g.Clock < src.clock: // it was sent before what is known
+func (s *sharedOrders) progress(g rekey.Progress) {
+	if clock, ok := s.sources[g.Source]; ok && g.Clock < clock { // it was sent before what is known
 		return
 	}
-	s.changed = true
-	src.clock = g.Clock
-	if g.Empty {
+	s.sources[g.Source], s.changed = g.Clock, true
+	if !g.Empty {
+		s.orders[0].step(g.Source, delayStep{g.Clock, g.Delay})
+	}
+}
+
+// step takes in a delay of a source.
+func (o *sharedOrder) step(source int32, d delayStep) {
+	steps := o.steps[source]
+	switch last := len(steps) - 1; {
+	case last < 0 || d.delay < steps[last].delay && d.clock > steps[last].clock:
+		steps = append(steps, d)
+	case d.delay < steps[last].delay:
+		steps[last].delay = d.delay
+	default:
 		return
 	}
-	switch last := len(src.steps) - 1; {
-	case last < 0 || g.Delay < src.steps[last].delay && g.Clock > src.steps[last].clock:
-		src.steps = append(src.steps, delayStep{g.Clock, g.Delay})
-	case g.Delay < src.steps[last].delay:
-		src.steps[last].delay = g.Delay
+	if len(steps) > maxSteps {
+		steps = thin(steps)
 	}
-	if len(src.steps) > maxSteps {
-		src.thin()
-	}
+	o.steps[source], o.changed = steps, true
 }
 
 // thin forgets every second step but the newest.
-func (s *source) thin() {
-	kept := s.steps[:0]
-	for i, step := range s.steps {
-		if i%2 == 0 || i == len(s.steps)-1 {
+func thin(steps []delayStep) []delayStep {
+	kept := steps[:0]
+	for i, step := range steps {
+		if i%2 == 0 || i == len(steps)-1 {
 			kept = append(kept, step)
 		}
 	}
-	s.steps = kept
+	return kept
 }
 
-// followSources moves the watermark of a target: to the least of the clocks of all sources, less the least delay that any of them had
+// pass takes in that the watermark's clock has come so far.
+func (o *sharedOrder) pass(clock int64) {
+	for source, steps := range o.steps {
+		for len(steps) > 1 && steps[1].clock <= clock {
+			steps, o.changed = steps[1:], true
+		}
+		o.steps[source] = steps
+		if steps[0].clock <= clock && steps[0].delay < o.least {
+			o.least, o.changed = steps[0].delay, true
+		}
+	}
+}
+
+// followSources moves the watermarks of a target: to the least of the clocks of all sources, less the least delay that any of them had
 // up to there, less the lateness.
 func (w *Worker) followSources() {
 	s := &w.shared
@@ -200,43 +235,38 @@ func (w *Worker) followSources() {
 		s.clock = clock
 		w.forgetIDs(&s.published, clock)
 	}
-	for _, src := range s.sources {
-		for len(src.steps) > 1 && src.steps[1].clock <= s.clock {
-			src.steps = src.steps[1:]
-		}
-		if len(src.steps) > 0 && src.steps[0].clock <= s.clock {
-			s.least = min(s.least, src.steps[0].delay)
-		}
+	for _, o := range s.orders {
+		o.pass(s.clock)
+		w.setSharedMark(o, s.clock, o.least)
 	}
-	w.setSharedMark(s.clock, s.least)
 	w.runShared()
 }
 
 // leastClock returns the least of the sources' clocks, false while one is unknown.
-func (s *sharedOrder) leastClock(cfg Rekey) (least int64, ok bool) {
+func (s *sharedOrders) leastClock(cfg Rekey) (least int64, ok bool) {
 	least = math.MaxInt64
 	if cfg.Sources == nil && len(s.sources) < int(cfg.Partitions) {
 		return 0, false
 	}
 	for _, n := range cfg.Sources {
-		if s.sources[n] == nil {
+		if _, ok := s.sources[n]; !ok {
 			return 0, false
 		}
 	}
-	for _, src := range s.sources {
-		least = min(least, src.clock)
+	for _, clock := range s.sources {
+		least = min(least, clock)
 	}
 	return least, least > 0 && least != math.MaxInt64
 }
 
 // lag is how far the newest source is ahead of the watermark's clock, in milliseconds.
-func (s *sharedOrder) lag() (ms int64, ok bool) {
+func (s *sharedOrders) lag() (ms int64, ok bool) {
 	return s.newestClock() - s.clock, s.clock > 0
 }
 
-func (s *sharedOrder) newestClock() (newest int64) {
-	for _, src := range s.sources {
-		newest = max(newest, src.clock)
+func (s *sharedOrders) newestClock() (newest int64) {
+	for _, clock := range s.sources {
+		newest = max(newest, clock)
 	}
 	return newest
 }
@@ -253,40 +283,20 @@ func (w *Worker) Announced() []rekey.Host {
 // set back: a partition's first times may be wrong. Before the first event it is Empty, with the newest clock that is known of a source:
 // that holds if the partition was caught up later than the worker has read it.
 func (w *Worker) Progress() (p rekey.Progress, settled bool) {
-	p = rekey.Progress{Source: w.number, Clock: w.clock.now, Delay: w.shared.delay}
+	p = rekey.Progress{Source: w.number, Clock: w.clock.now, Delay: w.shared.orders[0].delay}
 	if p.Delay == noDelay {
 		p = rekey.Progress{Source: w.number, Clock: w.shared.newestClock(), Empty: true}
 	}
 	return p, w.clock.young >= createConfirmations
 }
 
-// value is what is known of the sources and of the partition as one, as it is stored.
-func (s *sharedOrder) value() []byte {
-	dst := state.AppendVersion(nil)
-	for _, v := range []int64{s.delay, s.clock, s.least} {
-		dst = binary.AppendVarint(dst, v)
-	}
-	for _, n := range slices.Sorted(maps.Keys(s.sources)) {
-		src := s.sources[n]
-		dst = binary.AppendVarint(dst, int64(n))
-		dst = binary.AppendVarint(dst, src.clock)
-		dst = binary.AppendUvarint(dst, uint64(len(src.steps)))
-		for _, step := range src.steps {
-			dst = binary.AppendVarint(binary.AppendVarint(dst, step.clock), step.delay)
+// Delays returns what the partition's worker reports besides, with the clock of its progress: the least delay of each order that isn't
+// by @timestamp, where it has one.
+func (w *Worker) Delays(clock int64) (delays []rekey.Delay) {
+	for _, o := range w.shared.orders[1:] {
+		if o.delay != noDelay {
+			delays = append(delays, rekey.Delay{Source: w.number, Clock: clock, Field: o.field, Delay: o.delay})
 		}
 	}
-	return dst
-}
-
-func (s *sharedOrder) decode(value []byte) error {
-	r := readValue(value)
-	s.delay, s.clock, s.least = r.varint(), r.varint(), r.varint()
-	for len(r.rest) > 0 {
-		n, src := int32(r.varint()), &source{clock: r.varint()}
-		for steps := r.uvarint(); steps > 0 && r.err == nil; steps-- {
-			src.steps = append(src.steps, delayStep{r.varint(), r.varint()})
-		}
-		s.sources[n] = src
-	}
-	return r.err
+	return delays
 }

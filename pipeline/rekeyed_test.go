@@ -135,8 +135,10 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 	if progress != p.reported && (!progress.Empty || p.finished) {
 		p.reported = progress
+		delays := rekey.Report{Delays: p.worker.Delays(progress.Clock)}
 		report := rekey.Report{Progress: []rekey.Progress{progress}}
 		for _, q := range s.parts {
+			s.add(q, delays.Append(nil))
 			s.add(q, report.Append(nil))
 		}
 	}
@@ -255,7 +257,7 @@ func onAnyPartitions(t *testing.T, salt uint64, again bool) {
 	case again:
 		seeds = 30
 	}
-	across := 0
+	by := map[string]int{"across": 0, "started": 0, "ended": 0, "starts": 0}
 	for seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, salt))
 		partitions := 1 + rnd.IntN(5)
@@ -280,20 +282,24 @@ func onAnyPartitions(t *testing.T, salt uint64, again bool) {
 			p.input = inputs[n]
 		}
 		got := s.run(lastClock)
-		if cfg.Rekey.All { // another timestamp orders events of a host that has to be on one partition
+		if cfg.Rekey.All { // by this field's times events are late, and where hosts share an order others are than where they don't
 			for _, m := range []map[string]string{want, got} {
 				maps.DeleteFunc(m, func(_, body string) bool { return strings.Contains(body, `"id":"created"`) })
 			}
 		}
 		compareAlerts(t, fmt.Sprintf("seed %d, %d partitions", seed, partitions), want, got)
 		for _, body := range want {
-			if strings.Contains(body, `"id":"across"`) {
-				across++
+			for rule := range by {
+				if strings.Contains(body, fmt.Sprintf(`"id":%q`, rule)) {
+					by[rule]++
+				}
 			}
 		}
 	}
-	if across < 20 {
-		t.Errorf("only %d alerts of the rule that joins hosts: the streams prove too little", across)
+	for rule, n := range by {
+		if n < 20 {
+			t.Errorf("only %d alerts of rule %s, which joins hosts: the streams prove too little", n, rule)
+		}
 	}
 }
 
@@ -417,8 +423,14 @@ func target(t *testing.T, sources int32, set func(*pipeline.Config)) (w *pipelin
 			set(c)
 		}
 	})
+	return w, receiver(t, w)
+}
+
+// receiver returns a function that gives a target records of the re-key topic.
+func receiver(t *testing.T, w *pipeline.Worker) func(...[]byte) {
+	t.Helper()
 	offset := int64(0)
-	return w, func(values ...[]byte) {
+	return func(values ...[]byte) {
 		t.Helper()
 		for _, v := range values {
 			if err := w.ProcessRekeyed([]pipeline.Record{{Topic: rekeyTopic, Offset: offset, Value: v}}); err != nil {

@@ -13,26 +13,40 @@ import (
 	"github.com/weir-eql/weir/state"
 )
 
-// sharedOrder is the one order in which a worker feeds the events of rules that join events of any host. Its watermark is the
-// record clock, less the delay with which events come at the least, less the lateness: the clock of the partition where the worker
-// sees all events, else the least of all sources.
-type sharedOrder struct {
-	host    *host // its watermark, and the deadlines of the partials of these rules
-	waiting minheap.Heap[*sharedEvent]
-	added   []*sharedEvent // since the last commit
-	kept    int            // bytes of the documents of waiting events that are in memory
-
-	// delay is the least time by which an event of the partition was behind the record clock when it came; noDelay before the first.
-	delay int64
+// sharedOrders are the orders in which a worker feeds the events of rules that join events of any host, one for each field that these
+// rules take the time from.
+type sharedOrders struct {
+	orders []*sharedOrder // by field: the first is that of @timestamp, which is always there
+	added  []*sharedEvent // since the last commit
+	kept   int            // bytes of the documents of waiting events that are in memory
 
 	// Of a target only.
-	sources   map[int32]*source
-	clock     int64 // the least of their clocks, the newest that it was; 0 before it is known
-	least     int64 // their least delay up to there
-	changed   bool  // something of it isn't in the store
+	sources   map[int32]int64 // the clocks of those that were heard of
+	clock     int64           // the least of them, the newest that it was; 0 before it is known
+	changed   bool            // something of it isn't in the store
 	published publishedIDs
 	announced []rekey.Host
 	taken     map[uint64]*takenLog // by log, of those whose events may be sent again
+}
+
+// sharedOrder is the one order by a field in which the events of such rules are fed. Its watermark is the record clock, less the
+// delay with which events come at the least, less the lateness: the clock of the partition where the worker sees all events, else
+// the least of all sources.
+type sharedOrder struct {
+	field   string // the rules' timestamp_field; empty: @timestamp
+	host    *host  // its watermark, and the deadlines of the partials of these rules
+	waiting minheap.Heap[*sharedEvent]
+
+	// delay is the least time by which an event of the partition was behind the record clock when it came, of those that have a
+	// candidate where the field isn't @timestamp; noDelay before the first.
+	delay int64
+
+	// Of a target only.
+	steps map[int32][]delayStep // the delays of sources as far as the watermark hasn't come there
+	least int64                 // their least delay up to the clock of the watermark
+
+	changed bool // something of it isn't in the store
+	stored  bool // the store has it
 }
 
 // sharedHost names the host of a shared order in the values of its partials. No host has this name.
@@ -48,6 +62,7 @@ const noDelay = math.MaxInt64
 type sharedEvent struct {
 	buffered
 
+	order   *sharedOrder
 	carrier place  // where the record lies that brought it: names it in the store
 	origin  string // its host
 	doc     []byte // nil: only the store has it
@@ -62,101 +77,130 @@ func (e *sharedEvent) before(f *sharedEvent) bool {
 	return e.carrier.offset < f.carrier.offset // two parts of one event
 }
 
-func newSharedOrder() sharedOrder {
+func newSharedOrders(cfg *Config) sharedOrders {
+	s := sharedOrders{sources: map[int32]int64{}, published: newPublishedIDs(true), taken: map[uint64]*takenLog{}}
+	for _, field := range cfg.sharedFields() {
+		s.orders = append(s.orders, newSharedOrder(field))
+	}
+	return s
+}
+
+func newSharedOrder(field string) *sharedOrder {
 	h := newHost(sharedHost)
 	h.shared = true
-	return sharedOrder{
-		delay: noDelay, least: noDelay,
-		host: h, waiting: minheap.New((*sharedEvent).before), sources: map[int32]*source{}, published: newPublishedIDs(true),
-		taken: map[uint64]*takenLog{},
+	return &sharedOrder{
+		field: field, host: h, waiting: minheap.New((*sharedEvent).before), delay: noDelay, least: noDelay, steps: map[int32][]delayStep{},
 	}
 }
 
-// shares reports whether the events of a rule are put into the shared order.
-func (c *Config) shares(r *rules.Compiled) bool {
-	return r.Joins() && r.Rule.TimestampField == "" && (c.Rekey.All || !r.HostLocal)
-}
+// shares reports whether the events of a rule are put into a shared order.
+func (c *Config) shares(r *rules.Compiled) bool { return r.Joins() && (c.Rekey.All || !r.HostLocal) }
 
 // observeDelay takes in by how much an event was behind the record clock when it came. What comes in order but long after it
 // happened, such as events of the past that are put on the topic now, is not late by that.
 func (w *Worker) observeDelay(t int64) {
-	s := &w.shared
-	if !w.sharing {
-		return
+	if w.sharing {
+		w.observeDelayOf(w.shared.orders[0], t)
 	}
-	if delay := max(0, max(w.clock.now, w.recordTime)-t); delay < s.delay {
-		s.delay, s.changed = delay, true
+}
+
+// observeDelayOf does that for one order, by whose field the event has the time t.
+func (w *Worker) observeDelayOf(o *sharedOrder, t int64) {
+	if delay := max(0, max(w.clock.now, w.recordTime)-t); delay < o.delay {
+		o.delay, o.changed = delay, true
 		w.followClock()
 	}
 }
 
-// followClock moves the watermark of the shared order by the partition's record clock, where the worker sees all events. It is a
-// function of what is stored, so that a worker that is made anew has the same.
+// followClock moves the watermarks of the shared orders by the partition's record clock, where the worker sees all events. They are
+// functions of what is stored, so that a worker that is made anew has the same.
 func (w *Worker) followClock() {
-	if w.sharing && w.cfg.Rekey.Partitions == 0 {
-		w.setSharedMark(w.clock.now, w.shared.delay)
-		w.runShared()
+	if !w.sharing || w.cfg.Rekey.Partitions > 0 {
+		return
 	}
+	for _, o := range w.shared.orders {
+		w.setSharedMark(o, w.clock.now, o.delay)
+	}
+	w.runShared()
 }
 
-func (w *Worker) setSharedMark(clock, delay int64) {
+func (w *Worker) setSharedMark(o *sharedOrder, clock, delay int64) {
 	if delay != noDelay {
-		w.shared.host.mark = clock - delay - w.lateness - 1
+		o.host.mark = clock - delay - w.lateness - 1
 	}
 }
 
-// runShared does what the watermark of the shared order has reached: first the events up to it, then the deadlines.
+// runShared does what the watermarks of the shared orders have reached: of each first the events up to it, then the deadlines.
 func (w *Worker) runShared() {
-	s := &w.shared
-	for s.waiting.Len() > 0 && s.waiting.Top().ref.Time <= s.host.mark {
-		w.feedShared(s.waiting.Pop())
-	}
-	for s.host.ticking() {
-		w.tick(s.host)
+	for _, o := range w.shared.orders {
+		for o.waiting.Len() > 0 && o.waiting.Top().ref.Time <= o.host.mark {
+			w.feedShared(o.waiting.Pop())
+		}
+		for o.host.ticking() {
+			w.tick(o.host)
+		}
 	}
 }
 
-// nextShared returns the record clock at which the shared order has something to do by the partition's own clock.
+// nextShared returns the record clock at which a shared order has something to do by the partition's own clock.
 func (w *Worker) nextShared() (clock int64, ok bool) {
-	s := &w.shared
-	if w.cfg.Rekey.Partitions > 0 || s.delay == noDelay {
+	if w.cfg.Rekey.Partitions > 0 {
 		return 0, false
 	}
-	at := int64(math.MaxInt64)
-	if s.waiting.Len() > 0 {
-		at = s.waiting.Top().ref.Time
+	clock = math.MaxInt64
+	for _, o := range w.shared.orders {
+		if at := o.next(); at != math.MaxInt64 && o.delay != noDelay {
+			clock = min(clock, at+o.delay+w.lateness+1)
+		}
 	}
-	if t, ok := s.host.next(); ok {
-		at = min(at, t)
-	}
-	return at + s.delay + w.lateness + 1, at != math.MaxInt64
+	return clock, clock != math.MaxInt64
 }
 
-// share takes an event into the shared order, where it waits for the watermark; behind that it is fed at once.
+// next returns the earliest watermark that has something to do, math.MaxInt64 where none has.
+func (o *sharedOrder) next() int64 {
+	at := int64(math.MaxInt64)
+	if o.waiting.Len() > 0 {
+		at = o.waiting.Top().ref.Time
+	}
+	if t, ok := o.host.next(); ok {
+		at = min(at, t)
+	}
+	return at
+}
+
+// waiting returns the number of events that wait in all orders.
+func (s *sharedOrders) waiting() (n int) {
+	for _, o := range s.orders {
+		n += o.waiting.Len()
+	}
+	return n
+}
+
+// share takes an event into its order, where it waits for the watermark; behind that it is fed at once.
 func (w *Worker) share(e *sharedEvent) {
-	s := &w.shared
+	s, o := &w.shared, e.order
 	e.owned = true
-	if e.ref.Time <= s.host.mark {
-		w.countLate(&e.buffered, w.arrivedShared(e.ref.Time))
+	if e.ref.Time <= o.host.mark {
+		w.countLate(&e.buffered, w.arrivedShared(o, e.ref.Time))
 		w.feedingLate = true
 		w.feedShared(e)
 		w.feedingLate = false
 		return
 	}
 	e.queued = true
-	s.waiting.Push(e)
+	o.waiting.Push(e)
 	s.added = append(s.added, e)
 	s.kept += len(e.doc)
 	w.keptBytes += len(e.doc)
-	if s.waiting.Len() > w.cfg.Limits.Buffered {
+	if s.waiting() > w.cfg.Limits.Buffered {
 		w.counts.bufferOverflow++
-		w.feedShared(s.waiting.Pop())
+		w.feedShared(o.waiting.Pop())
 	}
 }
 
-// arrivedShared tells why an event with time t, behind the watermark of the shared order, is late.
-func (w *Worker) arrivedShared(t int64) arrival {
-	if w.cfg.Rekey.Partitions == 0 && t > w.clock.log-w.lateness-1 {
+// arrivedShared tells why an event with time t, behind the watermark of a shared order, is late.
+func (w *Worker) arrivedShared(o *sharedOrder, t int64) arrival {
+	if w.cfg.Rekey.Partitions == 0 && t > w.clock.log-o.delay-w.lateness-1 {
 		return lateBySilence
 	}
 	return late
@@ -174,7 +218,7 @@ func (w *Worker) feedShared(e *sharedEvent) {
 	}
 	if w.wantedShared(e) {
 		w.hold(placeOf(e.ref), doc, e.origin)
-		w.feed(&e.buffered, w.shared.host)
+		w.feed(&e.buffered, e.order.host)
 		w.letGo(placeOf(e.ref))
 	}
 	e.gone = true
@@ -254,6 +298,13 @@ func (w *Worker) received(sent *rekey.Event, carrier place) (e *sharedEvent, unk
 			unknown++
 			continue
 		}
+		// A source sends an event once for each field, so all of them are of one.
+		if o := w.shared.orderOf(w.cfg, rule); e.order == nil {
+			e.order = o
+		} else if e.order != o {
+			unknown++
+			continue
+		}
 		e.cands = append(e.cands, candidate{rule: rule, hits: c.Hits, join: slices.Clone(c.Join)})
 	}
 	slices.SortStableFunc(e.cands, func(a, b candidate) int { return a.rule.Number - b.rule.Number })
@@ -270,9 +321,7 @@ func (w *Worker) changeShared() {
 			w.overlay.Create(e.key(), e.value())
 		}
 	}
-	if w.shared.changed {
-		w.overlay.Put(state.AppendSourcesKey(nil), w.shared.value())
-	}
+	w.changeOrders()
 	w.changeTaken()
 }
 
@@ -285,26 +334,22 @@ func (w *Worker) sharedCommitted() {
 			w.unkeep(e)
 		}
 	}
-	s.changed = false
+	s.ordersCommitted()
 	s.takenCommitted()
 }
 
-// loadShared reads the events that wait in the shared order, and what is known of the sources.
+// loadShared reads what is known of the sources, and the events that wait in the shared orders.
 func (w *Worker) loadShared() error {
 	s := &w.shared
-	raw, ok, err := w.part.Get(state.AppendSourcesKey(nil))
-	if err != nil {
-		return err
+	if err := w.loadOrders(); err != nil {
+		return fmt.Errorf("sources: %w", err)
 	}
-	if ok {
-		if err := s.decode(raw); err != nil {
-			return fmt.Errorf("sources: %w", err)
+	for _, o := range s.orders {
+		if w.cfg.Rekey.Partitions == 0 {
+			w.setSharedMark(o, w.clock.now, o.delay)
+		} else {
+			w.setSharedMark(o, s.clock, o.least)
 		}
-	}
-	if w.cfg.Rekey.Partitions == 0 {
-		w.setSharedMark(w.clock.now, s.delay)
-	} else {
-		w.setSharedMark(s.clock, s.least)
 	}
 	return w.part.Scan([]byte{byte(state.FamilyShared)}, func(key, value []byte) error {
 		k, err := state.ParseSharedKey(key)
@@ -326,25 +371,28 @@ func (w *Worker) loadShared() error {
 			e.doc = nil
 		}
 		s.kept += len(e.doc)
-		s.waiting.Push(e)
+		e.order.waiting.Push(e)
 		return nil
 	})
 }
 
 // swapShared gives the waiting events to the rules of another set.
 func (w *Worker) swapShared(next map[uint64]*rules.Compiled) {
-	w.shared.waiting.Retain(func(e *sharedEvent) bool {
-		if swapCandidates(&e.buffered, next) {
-			return true
-		}
-		w.counts.buffersDiscarded++
-		e.gone = true
-		w.unkeep(e)
-		if e.stored {
-			w.overlay.Delete(e.key())
-		}
-		return false
-	})
+	for _, o := range w.shared.orders {
+		o.waiting.Retain(func(e *sharedEvent) bool {
+			if swapCandidates(&e.buffered, next) {
+				return true
+			}
+			w.counts.buffersDiscarded++
+			e.gone = true
+			w.unkeep(e)
+			if e.stored {
+				w.overlay.Delete(e.key())
+			}
+			return false
+		})
+	}
+	w.swapOrders()
 }
 
 // completingHost returns the host of the event that completed a match of a rule that joins events of any host.

@@ -102,7 +102,7 @@ func candidateHash(c *rekey.Candidate) uint64 {
 }
 
 // allSent takes in that a source has sent all of a log before an offset. What comes of that later is a copy.
-func (s *sharedOrder) allSent(p rekey.Sent) {
+func (s *sharedOrders) allSent(p rekey.Sent) {
 	t := s.taken[p.Log]
 	if t == nil {
 		t = &takenLog{}
@@ -125,7 +125,7 @@ func (w *Worker) changeTaken() {
 	}
 }
 
-func (s *sharedOrder) takenCommitted() {
+func (s *sharedOrders) takenCommitted() {
 	for t := range maps.Values(s.taken) {
 		t.changed = false
 	}

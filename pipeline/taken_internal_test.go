@@ -15,7 +15,7 @@ import (
 type repeats struct{ w *Worker }
 
 func newRepeats() repeats {
-	w := &Worker{shared: newSharedOrder()}
+	w := &Worker{shared: sharedOrders{taken: map[uint64]*takenLog{}}}
 	return repeats{w}
 }
 

@@ -59,7 +59,7 @@ type Worker struct {
 	pages        pages
 	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
-	shared       sharedOrder
+	shared       sharedOrders
 
 	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
@@ -138,7 +138,7 @@ func (w *Worker) forget() {
 	w.docBytes, w.buffered = 0, 0
 	w.pages, w.refill = newPages(), nil
 	w.published = newPublishedIDs(false)
-	w.shared = newSharedOrder()
+	w.shared = newSharedOrders(w.cfg)
 	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
 	w.feeding.rule, w.feeding.event, w.feeding.alerts = nil, sequence.Ordinal{}, 0
 	w.begun = 0
@@ -306,9 +306,7 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 	for _, c := range hit.timeless {
 		w.counts.timeless[c.Number]++
 	}
-	if len(hit.shared) > 0 {
-		w.matchShared(r, hit.ref, hit.shared, h)
-	}
+	w.matchShared(r, hit, h)
 	for i := range hit.waiting {
 		b := &hit.waiting[i]
 		at, sub := hit.ref.Time, hit.ref.SubMillis
@@ -352,9 +350,7 @@ func (w *Worker) Finish() error {
 	for _, h := range w.sortedBuffers() {
 		w.dequeue(h)
 	}
-	for w.shared.waiting.Len() > 0 {
-		w.feedShared(w.shared.waiting.Pop())
-	}
+	w.finishShared()
 	decided := len(w.out.Alerts)
 	for _, p := range w.sortedPartials() {
 		m := w.machines[p.rule]

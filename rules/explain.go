@@ -111,12 +111,11 @@ func (s *Set) Explain(id string) (e Explanation, ok bool) {
 			e.SpanSource = "lookback"
 		}
 		e.Partition = "the join keys imply the host: events are matched where they arrive"
-		switch {
-		case c.HostLocal:
-		case c.Rule.TimestampField != "":
-			e.Partition = "the join keys don't imply the host, and a rule with a timestamp_field is never re-keyed: only events of one partition are joined"
-		default:
+		if !c.HostLocal {
 			e.Partition = "the join keys don't imply the host: weir run sends the events through the re-key topic to the partition of their join keys, where they are matched in the order of their event times"
+			if e.TimestampField != "" {
+				e.Partition += ", which are those of " + e.TimestampField
+			}
 		}
 	}
 	return e, true

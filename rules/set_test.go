@@ -347,6 +347,9 @@ sequence by ?user.name with maxspan=1m ![info where true] [start where true]
 	if got.CategoryField != "event.type" || got.TimestampField != "event.created" {
 		t.Errorf("got the fields %q and %q", got.CategoryField, got.TimestampField)
 	}
+	if !strings.Contains(got.Partition, "re-key topic") || !strings.HasSuffix(got.Partition, "those of event.created") {
+		t.Errorf("the events meet: %q", got.Partition)
+	}
 	if want := []string{"?user.name"}; !cmp.Equal(got.Stages[1].By, want) || got.HostLocal {
 		t.Errorf("got keys %v, local %v", got.Stages[1].By, got.HostLocal)
 	}

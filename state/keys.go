@@ -19,7 +19,7 @@ const (
 	FamilyClock    Family = 'c' // record clock of the partition: one key
 	FamilyAlert    Family = 'a' // ids of alerts that were published, and when
 	FamilyShared   Family = 'r' // events of rules that join events of any host, which wait for the watermark, by place in the log
-	FamilySources  Family = 's' // progress of the sources of the re-key topic: one key
+	FamilySources  Family = 's' // progress of the sources of the re-key topic: one key, and one for each field that orders events
 	FamilyTaken    Family = 't' // what was taken of the events of each log that may be sent again to the re-key topic
 	// FamilySharedAlert is as FamilyAlert, for rules that join events of any host, by the clock of the sources.
 	FamilySharedAlert Family = 'q'
@@ -198,6 +198,21 @@ func ParseSharedKey(key []byte) (SharedKey, error) {
 
 // AppendSourcesKey appends the key of the progress of sources to dst.
 func AppendSourcesKey(dst []byte) []byte { return append(dst, byte(FamilySources)) }
+
+// OrderKey names an order of events by a field that isn't @timestamp, and the progress of sources in it.
+type OrderKey string
+
+// Append appends the key to dst.
+func (k OrderKey) Append(dst []byte) []byte { return append(AppendSourcesKey(dst), k...) }
+
+// ParseOrderKey is the reverse of Append. The key of AppendSourcesKey is that of no field.
+func ParseOrderKey(key []byte) (OrderKey, error) {
+	r := keyReader{family: FamilySources, rest: key}
+	r.begin()
+	k := OrderKey(r.rest)
+	r.rest = nil
+	return k, r.end()
+}
 
 // AppendQuarantineKey appends the key of the rules in quarantine to dst.
 func AppendQuarantineKey(dst []byte) []byte { return append(dst, byte(FamilyQuarantine)) }

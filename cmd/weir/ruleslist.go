@@ -27,9 +27,6 @@ type listed struct {
 	Index     []string     `json:"index"`
 	// Rekey says that the join keys don't imply the host, so that events go through the re-key topic.
 	Rekey bool `json:"needs_rekeying"`
-	// WithinPartition says that they don't, and that the rule joins only events of one partition all the same: it has a
-	// timestamp_field.
-	WithinPartition bool `json:"joins_within_partition"`
 	// Replaced says that another file with the same id runs instead.
 	Replaced    bool     `json:"replaced,omitempty"`
 	NotHonoured []string `json:"not_honoured"`
@@ -40,8 +37,8 @@ func newRulesListCommand(a *app) *cobra.Command {
 		Use:   "list [P…]",
 		Short: "List rules with what they need",
 		Long: `List rule files, or the shipped rules: severity, kind, index patterns, whether the rule runs, and what it asks for that is not
-honoured yet. "re-key" marks sequences and samples whose join keys don't imply the host: their events go through the re-key topic,
-unless the rule has a timestamp_field: then only events of one partition are joined. The exit code is 1 where rules didn't load.`,
+honoured yet. "re-key" marks sequences and samples whose join keys don't imply the host: their events go through the re-key topic.
+The exit code is 1 where rules didn't load.`,
 		Example: `  weir rules list
   weir rules list rules/ -o json`,
 	}
@@ -103,8 +100,7 @@ func (l *listed) fill(r *rules.Rule, c *rules.Compiled) {
 	}
 	l.Replaced = c.Rule != r
 	l.Kind, l.Stages = c.Query.Kind.String(), len(c.Query.Stages)
-	l.WithinPartition = c.Joins() && !c.HostLocal && r.TimestampField != ""
-	l.Rekey = !c.HostLocal && !l.WithinPartition
+	l.Rekey = !c.HostLocal
 }
 
 // fullWidth and narrowWidth are the widths below which the list leaves things out: rules explain tells them, and takes
@@ -180,9 +176,6 @@ func (l *listed) notes() string {
 	}
 	if l.Rekey {
 		notes = append(notes, "re-key")
-	}
-	if l.WithinPartition {
-		notes = append(notes, "timestamp_field: joined within a partition")
 	}
 	if l.Status == rules.StatusSkipped && l.Type != "" {
 		notes = append(notes, "type "+l.Type)

@@ -179,19 +179,19 @@ func logRules(log *slog.Logger, c *rules.Collection, set *rules.Set, rekeyAll bo
 		if keys := compiled.Rule.Unhonoured(); len(keys) > 0 {
 			ruleLog.Warn("rule asks for what is not honoured yet", slog.String("keys", strings.Join(keys, ", ")))
 		}
-		logRekeying(ruleLog, compiled, rekeyAll)
+		logRekeying(ruleLog, compiled)
 	}
 }
 
 // logRekeying says where a rule is matched whose events aren't matched where they arrive.
-func logRekeying(log *slog.Logger, c *rules.Compiled, all bool) {
-	switch {
-	case c.HostLocal && !all || !c.Joins():
-	case c.Rule.TimestampField != "":
-		log.Warn("a rule with a timestamp_field is never re-keyed: only events of one partition are joined")
-	case !c.HostLocal:
-		log.Info("rule is matched by way of the re-key topic: its join keys don't imply the host")
+func logRekeying(log *slog.Logger, c *rules.Compiled) {
+	if c.HostLocal || !c.Joins() {
+		return
 	}
+	if field := c.Rule.TimestampField; field != "" {
+		log = log.With(slog.String("ordered_by", field))
+	}
+	log.Info("rule is matched by way of the re-key topic: its join keys don't imply the host")
 }
 
 // logFile says why a file's rule doesn't run, errors aside; winner is the rule of its id that runs instead, if there is one.

@@ -28,11 +28,14 @@ type rekeying struct {
 	records  []pipeline.Record // fetched for the target
 	reported rekey.Progress    // the last report that is committed; zero before the first
 	report   *rekey.Progress   // in the batch
-	told     map[string]int64  // by input topic: up to where targets know that all was sent; with delivery at least once
-	telling  map[string]int64  // the same, in the batch
-	promise  int64             // what its clock was, by the wall clock, when the partition was last seen silent and caught up
-	promised time.Time         // when that was
-	hosts    []string          // to be announced with the next batches
+	// The delays by fields other than @timestamp that go with these.
+	reportedDelays, delays []rekey.Delay
+
+	told     map[string]int64 // by input topic: up to where targets know that all was sent; with delivery at least once
+	telling  map[string]int64 // the same, in the batch
+	promise  int64            // what its clock was, by the wall clock, when the partition was last seen silent and caught up
+	promised time.Time        // when that was
+	hosts    []string         // to be announced with the next batches
 	// announced are so many of hosts, the first, which the batch that is being committed announces.
 	announced int
 }
@@ -46,12 +49,13 @@ func (r *rekeying) rewind() {
 }
 
 // unreported forgets the batch's reports: the next ones say the same, and more.
-func (r *rekeying) unreported() { r.report, r.telling, r.announced = nil, nil, 0 }
+func (r *rekeying) unreported() { r.report, r.delays, r.telling, r.announced = nil, nil, nil, 0 }
 
 // committed takes in that the batch was committed.
 func (r *rekeying) committed() {
 	if r.report != nil {
 		r.reported, r.report = *r.report, nil
+		r.reportedDelays, r.delays = r.delays, nil
 	}
 	if r.telling != nil {
 		r.told, r.telling = r.telling, nil
@@ -112,7 +116,7 @@ func (m *member) promiseClock(now time.Time, clock int64) {
 }
 
 // progress returns what a source has to report, false where nothing has changed.
-func (m *member) progress() (p rekey.Progress, ok bool) {
+func (m *member) progress() (p rekey.Progress, delays []rekey.Delay, ok bool) {
 	r := &m.rekey
 	p, settled := m.worker.Progress()
 	switch {
@@ -121,8 +125,18 @@ func (m *member) progress() (p rekey.Progress, ok bool) {
 	default:
 		p.Clock = max(p.Clock, r.promise)
 	}
+	delays = m.worker.Delays(p.Clock)
 	old := r.reported
-	return p, p.Clock > old.Clock || p.Clock == old.Clock && p.Clock > 0 && !p.Empty && (old.Empty || p.Delay < old.Delay)
+	less := old.Empty || p.Delay < old.Delay || lessDelays(delays, r.reportedDelays)
+	return p, delays, p.Clock > old.Clock || p.Clock == old.Clock && p.Clock > 0 && !p.Empty && less
+}
+
+// lessDelays reports whether some delay is less than before, or wasn't there.
+func lessDelays(delays, before []rekey.Delay) bool {
+	return slices.ContainsFunc(delays, func(d rekey.Delay) bool {
+		at := slices.IndexFunc(before, func(b rekey.Delay) bool { return b.Field == d.Field })
+		return at < 0 || d.Delay < before[at].Delay
+	})
 }
 
 // Partition n of the re-key topic belongs to the worker of partition n of the input. In a group with members that don't know the re-key
@@ -166,8 +180,7 @@ func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 	if s.cfg.RekeyTopic == "" {
 		return nil, nil
 	}
-	var progress []rekey.Progress
-	var all []rekey.Sent
+	var say rekey.Report
 	hosts := map[int32][]rekey.Host{}
 	sharing := s.rekeys()
 	for _, n := range s.sortedMembers() {
@@ -177,11 +190,11 @@ func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 			events = append(events, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: sent[i].Partition, Value: sent[i].Value})
 		}
 		if m.rekey.report = nil; sharing {
-			if p, ok := m.progress(); ok {
-				m.rekey.report = &p
-				progress = append(progress, p)
+			if p, delays, ok := m.progress(); ok {
+				m.rekey.report, m.rekey.delays = &p, delays
+				say.Progress, say.Delays = append(say.Progress, p), append(say.Delays, delays...)
 			}
-			all = append(all, m.tell(s.cfg.Topics)...)
+			say.Sent = append(say.Sent, m.tell(s.cfg.Topics)...)
 		}
 		m.rekey.announced = len(m.rekey.hosts)
 		for _, host := range m.rekey.hosts {
@@ -193,7 +206,8 @@ func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 		}
 	}
 	for to := range s.source.partitions {
-		for _, value := range reports(progress, hosts[to], all) {
+		say.Hosts = hosts[to]
+		for _, value := range reports(say) {
 			told = append(told, &kgo.Record{Topic: s.cfg.RekeyTopic, Partition: to, Value: value})
 		}
 	}
@@ -225,19 +239,30 @@ func (m *member) tell(topics []string) (all []rekey.Sent) {
 	return all
 }
 
-// reports encodes what a target is told, in records of a size that the topic takes.
-func reports(progress []rekey.Progress, hosts []rekey.Host, sent []rekey.Sent) (values [][]byte) {
-	for len(progress) > 0 || len(hosts) > 0 || len(sent) > 0 {
-		size, count := 0, 0
-		for count < len(hosts) && size < maxReportBytes {
-			size += len(hosts[count].Name) + 8
-			count++
-		}
-		p := rekey.Report{Progress: progress, Hosts: hosts[:count], Sent: sent}
-		values = append(values, p.Append(nil))
-		progress, hosts, sent = nil, hosts[count:], nil
+// reports encodes what a target is told, in records of a size that the topic takes. Delays by field come first, in records of their own: members
+// of an earlier version can't read those.
+func reports(say rekey.Report) (values [][]byte) {
+	for delays := say.Delays; len(delays) > 0; {
+		count := fitting(delays, func(d rekey.Delay) int { return len(d.Field) + 16 })
+		part := rekey.Report{Delays: delays[:count]}
+		values, delays = append(values, part.Append(nil)), delays[count:]
+	}
+	say.Delays = nil
+	for hosts := say.Hosts; len(say.Progress) > 0 || len(hosts) > 0 || len(say.Sent) > 0; {
+		count := fitting(hosts, func(h rekey.Host) int { return len(h.Name) + 8 })
+		say.Hosts, hosts = hosts[:count], hosts[count:]
+		values = append(values, say.Append(nil))
+		say.Progress, say.Sent = nil, nil
 	}
 	return values
+}
+
+// fitting returns how many of some things, the first, go into one report.
+func fitting[T any](things []T, bytes func(T) int) (count int) {
+	for size := 0; count < len(things) && size < maxReportBytes; count++ {
+		size += bytes(things[count])
+	}
+	return count
 }
 
 // noteHosts looks for hosts that are on two partitions, among those that a worker met and those that the sources of other members have

@@ -12,8 +12,11 @@ import (
 	"github.com/weir-eql/weir/pipeline/sequence"
 )
 
-// version is the first byte of a record. A layout that this one can't read gets another number.
+// version is the first byte of most records. A layout that this one can't read gets another number.
 const version = 2
+
+// withDelays is the version of reports that have delays by field: only those, so that earlier programs can read the rest.
+const withDelays = 3
 
 // withoutLogs is the version before events named their log, and reports how far logs were taken. It is read.
 const withoutLogs = 1
@@ -67,6 +70,16 @@ type Report struct {
 	Progress []Progress
 	Hosts    []Host
 	Sent     []Sent
+	Delays   []Delay
+}
+
+// Delay says, beside the progress of a source, by how much its events are behind its clock at the least by a field that orders them
+// instead of @timestamp.
+type Delay struct {
+	Source int32
+	Clock  int64 // that of the progress
+	Field  string
+	Delay  int64 // milliseconds
 }
 
 // Sent says that all that concerns a target in the events of a log before an offset is on the topic, before the report. What comes of
@@ -152,7 +165,11 @@ func (e *Event) Append(dst []byte) []byte {
 
 // Append appends an encoded report to dst.
 func (p *Report) Append(dst []byte) []byte {
-	dst = append(dst, version, kindReport)
+	v := byte(version)
+	if len(p.Delays) > 0 {
+		v = withDelays
+	}
+	dst = append(dst, v, kindReport)
 	dst = binary.AppendUvarint(dst, uint64(len(p.Progress)))
 	for _, s := range p.Progress {
 		dst = binary.AppendVarint(binary.AppendVarint(dst, int64(s.Source)), s.Clock)
@@ -170,6 +187,14 @@ func (p *Report) Append(dst []byte) []byte {
 	for _, s := range p.Sent {
 		dst = binary.AppendVarint(binary.BigEndian.AppendUint64(dst, s.Log), s.Next)
 	}
+	if v != withDelays {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(p.Delays)))
+	for _, d := range p.Delays {
+		dst = binary.AppendVarint(binary.AppendVarint(dst, int64(d.Source)), d.Clock)
+		dst = binary.AppendVarint(appendText(dst, d.Field), d.Delay)
+	}
 	return dst
 }
 
@@ -185,10 +210,10 @@ func Decode(b []byte) (Record, error) {
 	if len(b) < 2 {
 		return Record{}, fmt.Errorf("%w: %d bytes", errDamaged, len(b))
 	}
-	if b[0] != version && b[0] != withoutLogs {
-		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows %d", b[0], version)
+	if b[0] < withoutLogs || b[0] > withDelays {
+		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows up to %d", b[0], withDelays)
 	}
-	r := reader{rest: b[2:], logs: b[0] != withoutLogs}
+	r := reader{rest: b[2:], logs: b[0] != withoutLogs, delays: b[0] == withDelays}
 	var rec Record
 	switch b[1] {
 	case kindEvent:
@@ -209,6 +234,8 @@ type reader struct {
 	rest []byte
 	bad  bool
 	logs bool // there is something of logs
+
+	delays bool // there are delays by field
 }
 
 func (r *reader) event() *Event {
@@ -262,6 +289,12 @@ func (r *reader) report() Report {
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		p.Sent = append(p.Sent, Sent{Log: r.hash(), Next: r.varint()})
+	}
+	if !r.delays {
+		return p
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		p.Delays = append(p.Delays, Delay{Source: r.int32(), Clock: r.varint(), Field: string(r.bytes()), Delay: r.varint()})
 	}
 	return p
 }

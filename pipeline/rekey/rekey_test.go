@@ -46,6 +46,9 @@ func random(r *rand.Rand) (rekey.Record, []byte) {
 		for range r.IntN(3) {
 			p.Sent = append(p.Sent, rekey.Sent{Log: r.Uint64(), Next: r.Int64()})
 		}
+		for range r.IntN(4) - 1 {
+			p.Delays = append(p.Delays, rekey.Delay{Source: r.Int32(), Clock: r.Int64(), Field: text(r), Delay: r.Int64()})
+		}
 		return rekey.Record{Report: p}, p.Append(nil)
 	}
 	e := &rekey.Event{Ref: ref(r), Host: text(r), Source: []byte(text(r)), Repeats: r.IntN(2) == 0}
@@ -87,7 +90,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"nothing": nil, "one byte": {1}, "another version": {3, 1, 0}, "another kind": {1, 3, 0},
+		"nothing": nil, "one byte": {1}, "another version": {4, 1, 0}, "another kind": {1, 3, 0},
 		"unknown flags": {2, 1, 16, 0, 0, 0, 0, 0, 0, 0}, "flags of a later version": {1, 1, 4, 0, 0, 0, 0, 0, 0, 0},
 		"no log": {2, 1, 4, 0, 0, 0, 0, 0, 0, 0}, "partition out of range": {1, 2, 1, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0},
 		"unknown state": {1, 2, 1, 0, 0, 2, 0}, "more candidates than bytes": {1, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},

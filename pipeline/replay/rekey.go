@@ -56,7 +56,7 @@ func (b *backtest) pass(n int32) error {
 		add(r.Value)
 	}
 	if p, settled := w.Progress(); settled && !p.Empty {
-		report := rekey.Report{Progress: []rekey.Progress{p}}
+		report := rekey.Report{Progress: []rekey.Progress{p}, Delays: w.Delays(p.Clock)}
 		add(report.Append(nil))
 	}
 	if err := b.target.ProcessRekeyed(records); err != nil {
@@ -89,6 +89,7 @@ func (b *backtest) passEnded(partitions []int32) error {
 		if w := b.workers[n]; w != nil {
 			p, _ = w.Progress()
 			report.Progress = append(report.Progress, p) // it may have been unsettled up to its end
+			report.Delays = append(report.Delays, w.Delays(p.Clock)...)
 		}
 		p.Clock = max(p.Clock, newest)
 		report.Progress = append(report.Progress, p)

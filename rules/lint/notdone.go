@@ -24,23 +24,5 @@ func notDone(src *rules.Source, rule *rules.Rule) []rules.Problem {
 		}
 		found = append(found, src.AtKey(code, at, message, hint))
 	}
-	if withinPartition(src, rule) {
-		found = append(found, src.AtKey(finding.NotDone, "rule.timestamp_field",
-			"the join keys don't imply the host, and a rule with a timestamp_field is never re-keyed: only events of one partition are joined",
-			"leave it out, so that @timestamp orders the events, or add host.id to the join keys"))
-	}
 	return found
-}
-
-// withinPartition reports whether a rule joins events of any host, and yet only those of one partition.
-func withinPartition(src *rules.Source, rule *rules.Rule) bool {
-	if rule.TimestampField == "" {
-		return false
-	}
-	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{Types: src.Types()})
-	if err != nil {
-		return false // said elsewhere
-	}
-	c := set.Rules()[0]
-	return c.Joins() && !c.HostLocal
 }
