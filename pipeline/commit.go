@@ -12,6 +12,7 @@ import (
 // gives it away, Committed or Reload.
 func (w *Worker) Changes() *state.Overlay {
 	w.changeRests()
+	w.dropUnclaimed()
 	for _, id := range w.dirtyPartials {
 		w.changePartial(w.partials.at(id))
 	}

@@ -41,12 +41,14 @@ func (w *Worker) load() error {
 		{"host watermarks", w.loadMarks},
 		{"host watermarks of codec version 1", w.loadHostsVersion1},
 		{"partials", w.loadPartials},
+		{"events that wait for rules that weren't loaded", w.loadUnclaimed},
 		{"waiting events", w.loadWaiting},
 		{"waiting events of codec version 1", w.loadWaitingVersion1},
 		{"events that wait for those of other hosts", w.loadShared},
 		{"what was taken of the re-key topic", w.loadTaken},
 		{"ids of alerts", w.loadIDs},
 		{"quarantine", w.loadRests},
+		{"what is kept for rules that weren't loaded", w.claimLoaded},
 	} {
 		if err := step.load(); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -129,7 +131,7 @@ func (w *Worker) loadMarks() error {
 }
 
 // loadPartials takes in the partials of the rules that are loaded. Those of rules that are gone, or whose query
-// has changed, are dropped with the next commit: they would mean something else now.
+// has changed, are dropped with the next commit: they would mean something else now. Where a rule file is broken they may be its rule's, and are kept.
 func (w *Worker) loadPartials() error {
 	dropped := 0
 	err := w.part.Scan([]byte{byte(state.FamilyPartial)}, func(key, value []byte) error {
@@ -146,6 +148,8 @@ func (w *Worker) loadPartials() error {
 				w.loadPartial(&p)
 				return nil
 			}
+		} else if w.misses(k.Rule) {
+			return w.keepPartial(k, value)
 		}
 		dropped++
 		w.overlay.Delete(key)

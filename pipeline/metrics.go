@@ -48,6 +48,9 @@ type Metrics struct {
 	quarantineSkipped *prometheus.CounterVec
 	quarantineDropped *prometheus.CounterVec
 	rekeySent         *prometheus.CounterVec
+	unclaimedPartials *prometheus.GaugeVec
+	unclaimedEvents   *prometheus.GaugeVec
+	unclaimedExpired  *prometheus.CounterVec
 	rekeyRepeated     *prometheus.CounterVec
 	rekeyForgotten    *prometheus.CounterVec
 	rekeyBytes        *prometheus.CounterVec
@@ -100,6 +103,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		timeless:          counter("rule_timeless_events_total", "Candidates without a value in the rule's timestamp_field.", "rule_id"),
 		partialsDiscarded: counter("partials_discarded_total", "Partials dropped because their rule was removed or its query changed.", "partition"),
 		buffersDiscarded:  counter("reorder_buffer_discarded_total", "Waiting events dropped because all rules that wanted them were removed or changed.", "partition"),
+		unclaimedPartials: gauge("unclaimed_partials", "Partials of rules that aren't loaded, kept because a rule file is broken.", "partition"),
+		unclaimedEvents:   gauge("unclaimed_events", "Events that waited for rules that aren't loaded, kept because a rule file is broken.", "partition"),
+		unclaimedExpired:  counter("unclaimed_expired_total", "Partials and waiting events that were kept for rules that aren't loaded, and dropped because their time was over or they were too many.", "partition"),
 		deduplicated:      counter("alerts_deduplicated_total", "Alerts of a rule left out: one of the same id was published within dedupe.window.", "rule_id"),
 		idsForgotten:      counter("dedupe_ids_forgotten_total", "Ids of alerts forgotten before dedupe.window was over, because there were more than dedupe.ids.", "partition"),
 		ids:               gauge("dedupe_ids", "Ids of alerts that are remembered.", "partition"),
@@ -125,7 +131,7 @@ type counts struct {
 	folded                                                  uint64
 	idleAdvances, lateBySilence                             uint64
 	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
-	spilled, lost                                           uint64
+	spilled, lost, unclaimedExpired                         uint64
 	unknownStream                                           uint64
 	rekeySent, rekeyBytes, rekeyReceived                    uint64
 	rekeyUnknown, rekeyMalformed                            uint64
@@ -226,6 +232,7 @@ func (c *counts) flush(w *Worker, alerts []Alert) {
 		{m.partialsDiscarded, c.partialsDiscarded},
 		{m.buffersDiscarded, c.buffersDiscarded},
 		{m.idsForgotten, c.idsForgotten},
+		{m.unclaimedExpired, c.unclaimedExpired},
 		{m.unknownStream, c.unknownStream},
 		{m.rekeySent, c.rekeySent},
 		{m.rekeyBytes, c.rekeyBytes},
@@ -247,6 +254,8 @@ func (c *counts) flush(w *Worker, alerts []Alert) {
 	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
 	m.hosts.WithLabelValues(p).Set(float64(w.hosts.len()))
 	m.ids.WithLabelValues(p).Set(float64(len(w.published.at)))
+	m.unclaimedPartials.WithLabelValues(p).Set(float64(len(w.unclaimed.partials)))
+	m.unclaimedEvents.WithLabelValues(p).Set(float64(len(w.unclaimed.events)))
 	if c.newest > 0 {
 		m.eventLag.WithLabelValues(p).Set(float64(c.clock-c.newest) / 1000)
 	}
@@ -308,6 +317,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	for _, v := range []*prometheus.CounterVec{
 		m.records, m.bytes, m.late, m.lateBySilence, m.idleAdvances, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
+		m.unclaimedExpired,
 		m.rekeySent, m.rekeyBytes, m.rekeyReceived, m.rekeyRepeated, m.rekeyForgotten,
 	} {
 		v.WithLabelValues(p)
@@ -336,7 +346,7 @@ func (m *Metrics) Forget(partition int32) {
 		return
 	}
 	label := prometheus.Labels{"partition": strconv.Itoa(int(partition))}
-	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.ids, m.eventLag, m.rekeyWaiting, m.rekeyLag} {
+	for _, g := range []*prometheus.GaugeVec{m.partials, m.buffered, m.hosts, m.ids, m.unclaimedPartials, m.unclaimedEvents, m.eventLag, m.rekeyWaiting, m.rekeyLag} {
 		g.DeletePartialMatch(label)
 	}
 }

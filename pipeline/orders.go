@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/rules"
@@ -107,6 +108,9 @@ func (w *Worker) swapOrders() {
 		}
 		orders = append(orders, o)
 	}
+	if w.cfg.Set.Incomplete() { // the rules of others may be missing
+		orders = mergeOrders(orders, w.shared.orders)
+	}
 	for _, o := range w.shared.orders {
 		if o.stored && !slices.Contains(orders, o) {
 			w.overlay.Delete(o.key())
@@ -116,6 +120,17 @@ func (w *Worker) swapOrders() {
 }
 
 func (o *sharedOrder) key() []byte { return state.OrderKey(o.field).Append(nil) }
+
+// mergeOrders returns orders by field, with those of more that are of other fields.
+func mergeOrders(orders, more []*sharedOrder) []*sharedOrder {
+	for _, o := range more {
+		if !slices.ContainsFunc(orders, func(have *sharedOrder) bool { return have.field == o.field }) {
+			orders = append(orders, o)
+		}
+	}
+	slices.SortFunc(orders, func(a, b *sharedOrder) int { return strings.Compare(a.field, b.field) })
+	return orders
+}
 
 // changeOrders notes what the batch changes of the orders in the store.
 func (w *Worker) changeOrders() {
@@ -137,7 +152,7 @@ func (s *sharedOrders) ordersCommitted() {
 	}
 }
 
-// loadOrders reads what is known of the sources and of the partition as one. An order that no rule has any more goes.
+// loadOrders reads what is known of the sources and of the partition as one. An order that no rule has any more goes, unless a rule file is broken.
 func (w *Worker) loadOrders() error {
 	return w.part.Scan([]byte{byte(state.FamilySources)}, func(key, value []byte) error {
 		field, err := state.ParseOrderKey(key)
@@ -148,6 +163,10 @@ func (w *Worker) loadOrders() error {
 			return w.shared.decode(value)
 		}
 		o := w.shared.order(string(field))
+		if o == nil && w.cfg.Set.Incomplete() { // its rule may be missing
+			o = newSharedOrder(string(field))
+			w.shared.orders = mergeOrders(w.shared.orders, []*sharedOrder{o})
+		}
 		if o == nil {
 			w.overlay.Delete(key)
 			return nil

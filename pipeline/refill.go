@@ -236,8 +236,11 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 	if h == nil {
 		return false
 	}
+	kept := w.keepWaiting(e, h, raw)
 	if len(b.cands) == 0 {
-		w.counts.buffersDiscarded++
+		if !kept {
+			w.counts.buffersDiscarded++
+		}
 		w.forgo(b)
 		return true
 	}

@@ -360,9 +360,13 @@ func (w *Worker) loadShared() error {
 		if err != nil {
 			return err
 		}
-		e, _ := w.received(sent, place{strings.Clone(k.Topic), k.Partition, k.Offset})
+		carrier := place{strings.Clone(k.Topic), k.Partition, k.Offset}
+		kept := w.keepShared(sent, carrier)
+		e, _ := w.received(sent, carrier)
 		if len(e.cands) == 0 {
-			w.counts.buffersDiscarded++
+			if !kept {
+				w.counts.buffersDiscarded++
+			}
 			w.overlay.Delete(key)
 			return nil
 		}

@@ -11,8 +11,8 @@ import (
 
 // Swap makes the worker go on with another rule set, that of cfg, which is of Config.WithSet. It is called between two
 // batches, when nothing is uncommitted. What belongs to rules whose query is the same stays in memory as it is; the rest is
-// dropped with the next commit. The alerts are those of a worker that is made anew with cfg and reads the store; but no state
-// is read. An error means that the set can't run, and changes nothing.
+// dropped with the next commit. The alerts are those of a worker that is made anew with cfg and reads the store; no state is read
+// for that, but what was kept for rules that weren't loaded. An error means that the set can't run, and changes nothing, or that the store failed.
 func (w *Worker) Swap(cfg *Config) error {
 	machines, err := newMachines(cfg)
 	if err != nil {
@@ -37,7 +37,7 @@ func (w *Worker) Swap(cfg *Config) error {
 		w.feeding.rule = next[ruleHash(c)]
 	}
 	w.noteDiscarded(dropped)
-	return nil
+	return w.claim()
 }
 
 // setRules prepares the worker for the rules of a configuration.

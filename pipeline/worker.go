@@ -60,6 +60,7 @@ type Worker struct {
 	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
 	shared       sharedOrders
+	unclaimed    unclaimed
 
 	// What belongs to the batch, until it is committed.
 	overlay        *state.Overlay
@@ -139,6 +140,7 @@ func (w *Worker) forget() {
 	w.pages, w.refill = newPages(), nil
 	w.published = newPublishedIDs(false)
 	w.shared = newSharedOrders(w.cfg)
+	w.unclaimed = newUnclaimed()
 	// Not with every batch: where commits fall must not move the cap on the alerts of one event.
 	w.feeding.rule, w.feeding.event, w.feeding.alerts = nil, sequence.Ordinal{}, 0
 	w.begun = 0

@@ -43,6 +43,8 @@ type SetOptions struct {
 	NoNarrow bool
 	// NoParts doesn't look up texts that stand anywhere in a value. For differential tests.
 	NoParts bool
+	// Incomplete says that rules are missing that nobody knows: their files are broken.
+	Incomplete bool
 	// Env configures the compilation of the queries.
 	Env eql.EnvOptions
 }
@@ -245,6 +247,9 @@ func hostLocal(q *eql.Query, hostKeys []string) bool {
 
 // Rules returns the rules of the set by number. The caller must not change the slice.
 func (s *Set) Rules() []*Compiled { return s.rules }
+
+// Incomplete reports whether rules are missing that nobody knows: SetOptions.Incomplete.
+func (s *Set) Incomplete() bool { return s.opts.Incomplete }
 
 // Rule returns a rule by its id, nil where the set has none of that id.
 func (s *Set) Rule(id string) *Compiled {

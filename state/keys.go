@@ -28,6 +28,7 @@ const (
 	FamilyMarks   Family = 'm' // pages of the watermarks of hosts
 
 	FamilyQuarantine Family = 'x' // rules in quarantine: one key
+	FamilyUnclaimed  Family = 'u' // events that wait for rules that aren't loaded, by place
 
 	// FamilyJournal is on the changelog only: batches of at-least-once delivery, whose changes are not under their own keys yet.
 	FamilyJournal Family = 'j'
@@ -60,7 +61,7 @@ func FamilyOf(key []byte) (Family, bool) {
 	}
 	switch f := Family(key[0]); f {
 	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks,
-		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert, FamilyQuarantine:
+		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert, FamilyQuarantine, FamilyUnclaimed:
 		return f, true
 	default:
 		return 0, false
@@ -216,6 +217,20 @@ func ParseOrderKey(key []byte) (OrderKey, error) {
 
 // AppendQuarantineKey appends the key of the rules in quarantine to dst.
 func AppendQuarantineKey(dst []byte) []byte { return append(dst, byte(FamilyQuarantine)) }
+
+// UnclaimedKey names an event that waits for rules that aren't loaded.
+type UnclaimedKey struct {
+	Kind      byte // of what it waits for
+	Topic     string
+	Partition int32
+	Offset    int64
+	Field     string // the rules' timestamp_field; empty: @timestamp
+}
+
+// Append appends the key to dst, with topic and field folded.
+func (k UnclaimedKey) Append(dst []byte) []byte {
+	return append(appendPlace(append(dst, byte(FamilyUnclaimed), k.Kind), k.Topic, k.Partition, k.Offset), Fold(k.Field)...)
+}
 
 // TakenKey names a log of the input by its hash.
 type TakenKey uint64

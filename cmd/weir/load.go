@@ -191,6 +191,7 @@ func compile(c *rules.Collection, o rules.SetOptions) (*rules.Set, error) {
 	if len(c.Rules) == 0 {
 		return nil, errors.New("no rule can run: see what is wrong with them with weir rules lint")
 	}
+	o.Incomplete = c.Errors() > 0
 	set, err := rules.NewSet(c.Rules, o)
 	if err != nil {
 		return nil, fmt.Errorf("compile rules: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,6 +48,7 @@ type reloader struct {
 
 	mu      sync.Mutex
 	failure string // what is wrong with the last attempt; empty where it succeeded
+	broken  string // which files had errors when the rules that run were loaded; empty for none
 }
 
 // newReloader returns a reloader for rules that run already.
@@ -54,6 +56,7 @@ func newReloader(c *config.Config, running *loadedRules, m *ruleMetrics, log *sl
 	m.loaded(running, now())
 	return &reloader{
 		cfg: c, log: log, now: now, metrics: m, running: running, seen: running.files, tried: running.files,
+		broken: brokenFiles(running.collection),
 	}
 }
 
@@ -109,6 +112,7 @@ func (r *reloader) reload(ctx context.Context) {
 		r.setFailure("")
 		r.logChanges(next)
 		r.running = next
+		r.setBroken(brokenFiles(next.collection))
 		r.metrics.loaded(next, r.now())
 	}
 }
@@ -130,7 +134,26 @@ func (r *reloader) newFaults(next *loadedRules) error {
 		return nil
 	}
 	logErrors(r.log, next.collection)
-	return fmt.Errorf("%s with errors: %s", count(len(faulty), "rule file"), strings.Join(faulty[:min(len(faulty), 5)], ", "))
+	return errors.New(withErrors(faulty))
+}
+
+// withErrors names files that have errors, the first five.
+func withErrors(files []string) string {
+	return fmt.Sprintf("%s with errors: %s", count(len(files), "rule file"), strings.Join(files[:min(len(files), 5)], ", "))
+}
+
+// brokenFiles says which files of a collection have errors, empty for none.
+func brokenFiles(c *rules.Collection) string {
+	var broken []string
+	for _, f := range c.Files {
+		if f.Status == rules.StatusError {
+			broken = append(broken, f.Path)
+		}
+	}
+	if len(broken) == 0 {
+		return ""
+	}
+	return withErrors(broken)
 }
 
 // logChanges says what became of the rules.
@@ -200,10 +223,20 @@ func (r *reloader) setFailure(text string) {
 func (r *reloader) note() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failure == "" {
+	switch {
+	case r.failure != "":
+		return "rules not reloaded, older ones run: " + r.failure
+	case r.broken != "":
+		return "rules of broken files don't run, what they had is kept: " + r.broken
+	default:
 		return ""
 	}
-	return "rules not reloaded, older ones run: " + r.failure
+}
+
+func (r *reloader) setBroken(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = text
 }
 
 // ruleMetrics say which rules run, and how loading them went.
@@ -229,7 +262,7 @@ func newRuleMetrics(reg prometheus.Registerer) *ruleMetrics {
 			Name: "weir_rules_reload_failures_total", Help: "Times that the rules were loaded again and refused.",
 		}),
 		ok: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_rules_last_reload_successful", Help: "1 where the last attempt to load the rules succeeded, else 0.",
+			Name: "weir_rules_last_reload_successful", Help: "1 where the last attempt to load the rules, the start included, succeeded and found no error in any file, else 0.",
 		}),
 		at: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_rules_last_reload_success_timestamp_seconds", Help: "When the rules that run were loaded, in seconds since the epoch.",
@@ -247,6 +280,9 @@ func (m *ruleMetrics) loaded(l *loadedRules, now time.Time) {
 	m.rules.Set(float64(len(l.collection.Rules)))
 	m.reloads.Inc()
 	m.ok.Set(1)
+	if t.errors > 0 {
+		m.ok.Set(0)
+	}
 	m.at.Set(float64(now.UnixMilli()) / 1000)
 }
 

@@ -78,7 +78,8 @@ func (r *reloading) expect(looks int, swapped []string, failures float64, note s
 		r.t.Errorf("last reload successful %v, want %v", got, want)
 	}
 	const prefix = "rules not reloaded, older ones run: 2026-09-21T14:13:20Z: "
-	if got := strings.TrimPrefix(r.note(), prefix); !strings.HasPrefix(got, note) || (note == "") != (got == "") {
+	const broken = "rules of broken files don't run, what they had is kept: "
+	if got := strings.TrimPrefix(strings.TrimPrefix(r.note(), prefix), broken); !strings.HasPrefix(got, note) || (note == "") != (got == "") {
 		r.t.Errorf("note %q, want %q", got, note)
 	}
 }
@@ -136,7 +137,7 @@ func TestReloader(t *testing.T) {
 	r.expect(0, nil, 5, "no rule files")
 }
 
-// TestReloadWithAFileThatWasFaulty: a file that was left out at the start doesn't keep others from being reloaded.
+// TestReloadWithAFileThatWasFaulty: a file that was left out at the start doesn't keep others from being reloaded, and is shown until it is mended.
 func TestReloadWithAFileThatWasFaulty(t *testing.T) {
 	r := newReloading(t)
 	r.write("0", `process where`)
@@ -144,12 +145,23 @@ func TestReloadWithAFileThatWasFaulty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.running, r.seen, r.tried = loaded, loaded.files, loaded.files
+	swap := r.swap
+	r.reg = prometheus.NewRegistry()
+	r.reloader = newReloader(r.cfg, loaded, newRuleMetrics(r.reg), r.log, r.now)
+	r.swap = swap
+	broken := "1 rule file with errors: " + filepath.Join(r.dir, "0.toml")
+	if !loaded.set.Incomplete() {
+		t.Error("the set doesn't say that a rule is missing")
+	}
+	r.expect(0, nil, 0, broken)
 	r.write("0", `process where process.`)
 	r.write("c", `any where true`)
-	r.expect(2, []string{"a b c"}, 0, "")
+	r.expect(2, []string{"a b c"}, 0, broken)
 	r.write("0", `any where true`)
 	r.expect(2, []string{"0 a b c"}, 0, "")
+	if r.running.set.Incomplete() {
+		t.Error("the set says that a rule is missing")
+	}
 	r.write("0", `process where`)
 	r.expect(2, nil, 1, "1 rule file with errors")
 }
