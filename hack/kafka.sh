@@ -9,6 +9,7 @@
 # Needs Java 17 or newer, and Maven for the first download. Everything is kept below .build/kafka: the jars in
 # libs-VERSION, each run's data in run.*, which is removed when the run ends.
 # WEIR_SKIP_BROKER=1 runs COMMAND without a broker; WEIR_TEST_BROKER=host:port, if set already, is used as it is.
+# WEIR_TEST_BROKER_PORT=port starts the broker on that port, and its controller on the next one; else two free ones are chosen.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -78,6 +79,16 @@ listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # Two ports below the range from which the system takes those of outgoing connections.
 choose_ports() {
     local p
+    if [ -n "${WEIR_TEST_BROKER_PORT:-}" ]; then
+        port=$WEIR_TEST_BROKER_PORT controller=$((WEIR_TEST_BROKER_PORT + 1))
+        for p in "$port" "$controller"; do
+            if listens "$p"; then
+                say "port $p is taken: choose another with WEIR_TEST_BROKER_PORT, which takes the port after it too"
+                return 1
+            fi
+        done
+        return
+    fi
     while :; do
         p=$((20000 + RANDOM % 6000 * 2))
         if ! listens "$p" && ! listens $((p + 1)); then

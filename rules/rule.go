@@ -5,8 +5,10 @@
 package rules
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strconv"
 
 	"github.com/weir-eql/weir/eql"
@@ -235,6 +237,20 @@ func (r *Rule) NormalisedQuery() string {
 func (r *Rule) Hash() string {
 	sum := r.digest("")
 	return hex.EncodeToString(sum[:])
+}
+
+// SameText reports whether two rules say the same, wherever their files lie.
+func (r *Rule) SameText(o *Rule) bool {
+	a, b := *r, *o
+	for _, c := range []*Rule{&a, &b} {
+		c.Path, c.Line = "", 0
+	}
+	x, err := json.Marshal(&a)
+	if err != nil {
+		return false
+	}
+	y, err := json.Marshal(&b)
+	return err == nil && bytes.Equal(x, y)
 }
 
 // StateHash names the rule's partials in the state. It covers the rule's id and all that Hash does: partials outlive a

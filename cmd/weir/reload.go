@@ -165,8 +165,11 @@ func (r *reloader) logChanges(next *loadedRules) {
 	logRules(r.log, next.collection, next.set, r.cfg.Rekey)
 	logErrors(r.log, next.collection)
 	d := compareSets(r.running.set, next.set)
-	r.log.Info("rules reloaded", slog.Int("rules", len(next.set.Rules())), slog.Int("unchanged", d.unchanged),
+	r.log.Info("rules reloaded", slog.Int("rules", len(next.set.Rules())), slog.Int("unchanged", d.unchanged), slog.Int("edited", len(d.edited)),
 		slog.Int("changed", len(d.changed)), slog.Int("added", len(d.added)), slog.Int("removed", len(d.removed)))
+	for _, id := range d.edited {
+		r.log.Info("rule has the same query, and something else of it changed: its sequences go on, and alerts say what the file says now", slog.String("rule_id", id))
+	}
 	for _, id := range d.changed {
 		r.log.Info("rule changed: its sequences start afresh", slog.String("rule_id", id))
 	}
@@ -178,10 +181,10 @@ func (r *reloader) logChanges(next *loadedRules) {
 	}
 }
 
-// setChanges are the ids of what differs between two rule sets, sorted.
+// setChanges are the ids of what differs between two rule sets, sorted. Edited are those whose query is the same, and not the rest of the file.
 type setChanges struct {
-	changed, added, removed []string
-	unchanged               int
+	changed, edited, added, removed []string
+	unchanged                       int
 }
 
 // compareSets compares the rules by what their partials depend on.
@@ -193,6 +196,8 @@ func compareSets(old, next *rules.Set) setChanges {
 			d.added = append(d.added, c.Rule.ID)
 		case before.StateHash != c.StateHash:
 			d.changed = append(d.changed, c.Rule.ID)
+		case !before.Rule.SameText(c.Rule):
+			d.edited = append(d.edited, c.Rule.ID)
 		default:
 			d.unchanged++
 		}
@@ -202,7 +207,7 @@ func compareSets(old, next *rules.Set) setChanges {
 			d.removed = append(d.removed, c.Rule.ID)
 		}
 	}
-	for _, ids := range [][]string{d.changed, d.added, d.removed} {
+	for _, ids := range [][]string{d.changed, d.edited, d.added, d.removed} {
 		slices.Sort(ids)
 	}
 	return d

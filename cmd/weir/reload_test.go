@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -175,8 +176,23 @@ func TestCompareSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := compareSets(old, same.set); d.unchanged != 2 || len(d.added) != 1 || len(d.changed)+len(d.removed) != 0 {
-		t.Errorf("%+v, want 2 unchanged and 1 added", d)
+	if got, want := fmt.Sprint(compareSets(old, same.set)), "{[] [b] [c] [] 1}"; got != want { // b by its comment
+		t.Errorf("changed, edited, added, removed, unchanged: %s, want %s", got, want)
+	}
+	name := filepath.Join(r.dir, "a.toml")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, bytes.Replace(text, []byte(`name = "a"`), []byte(`name = "another"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renamed, err := loadRules(r.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(compareSets(same.set, renamed.set)), "{[] [a] [] [] 2}"; got != want {
+		t.Errorf("changed, edited, added, removed, unchanged: %s, want %s", got, want)
 	}
 	r.write("b", "sequence by host.id with maxspan=61s [process where true] [network where true]")
 	if err := os.Remove(filepath.Join(r.dir, "a.toml")); err != nil {
@@ -186,8 +202,8 @@ func TestCompareSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(compareSets(same.set, other.set)), "{[b] [] [a] 1}"; got != want {
-		t.Errorf("changed, added, removed, unchanged: %s, want %s", got, want)
+	if got, want := fmt.Sprint(compareSets(same.set, other.set)), "{[b] [] [] [a] 1}"; got != want {
+		t.Errorf("changed, edited, added, removed, unchanged: %s, want %s", got, want)
 	}
 }
 
