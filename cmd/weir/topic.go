@@ -151,7 +151,7 @@ func kafkaConfig(c *config.Config) (kafka.Config, error) {
 		AlertTopic: c.Topics.Alerts, DeadLetterTopic: c.Topics.DeadLetters, ChangelogTopic: c.Topics.Changelog, RekeyTopic: c.Topics.Rekey,
 		AtLeastOnce:  c.Delivery == config.AtLeastOnce,
 		CreateTopics: c.Topics.Create, ReplicationFactor: int16(c.Topics.ReplicationFactor),
-		CommitInterval: c.Commit.Interval, SessionTimeout: c.SessionTimeout, TransactionTimeout: c.TransactionTimeout, TopicWait: c.Order.TopicWait,
+		CommitInterval: c.Commit.Interval, SessionTimeout: c.SessionTimeout, TransactionTimeout: c.TransactionTimeout, StopTimeout: c.StopTimeout, TopicWait: c.Order.TopicWait,
 		FetchMaxBytes: int32(c.Fetch.MaxBytes), FetchMaxPartitionBytes: int32(c.Fetch.MaxPartitionBytes),
 		BatchRecords:       c.Fetch.BatchRecords,
 		ProducerBatchBytes: int32(max(1<<20, largest)), MaxMessageBytes: max(2<<20, largest),

@@ -78,7 +78,7 @@ func TestEverything(t *testing.T) {
 		"data_streams": "x=logs-a-b", "rules.paths": dir, "rules.shipped": "true", "rules.reload": "3s", "rules.host_keys": "a.b",
 		"state.dir": dir, "state.memtable_mb": "8", "state.cache_mb": "9", "state.standby": "1",
 		"order.lateness": "3s", "order.future_tolerance": "1m", "order.topic_wait": "4s", "commit.interval": "1s",
-		"session_timeout": "11s", "transaction_timeout": "12s", "delivery": "exactly_once",
+		"session_timeout": "11s", "transaction_timeout": "12s", "stop_timeout": "13s", "delivery": "exactly_once",
 		"limits.event_bytes": "10_000", "limits.partials_per_rule": "1", "limits.partials": "2", "limits.buffered": "3", "limits.buffered_bytes": "70_000",
 		"dedupe.window": "4s", "dedupe.ids": "8", "limits.hosts": "4", "limits.per_key": "5", "limits.matches_per_event": "6",
 		"limits.rule_partials": "1", "limits.rule_cpu": "0.25", "limits.quarantine": "9s", "alerts.max_bytes": "5000", "fetch.max_bytes": "6000", "fetch.max_partition_bytes": "5999",
@@ -105,6 +105,7 @@ func TestEverything(t *testing.T) {
 commit: {interval: 1s}
 session_timeout: 11s
 transaction_timeout: 12s
+stop_timeout: 13s
 delivery: exactly_once
 dedupe: {window: 4s, ids: 8}
 limits: {event_bytes: 10_000, partials_per_rule: 1, partials: 2, buffered: 3, buffered_bytes: 70_000, hosts: 4, per_key: 5, matches_per_event: 6, rule_partials: 1, rule_cpu: 0.25, quarantine: 9s}

@@ -223,6 +223,7 @@ func (l *loader) validateTimes() {
 		{"commit.interval", c.Commit.Interval, time.Millisecond, time.Minute},
 		{"session_timeout", c.SessionTimeout, time.Second, 30 * time.Minute},
 		{"transaction_timeout", c.TransactionTimeout, time.Second, 15 * time.Minute},
+		{"stop_timeout", c.StopTimeout, time.Second, 15 * time.Minute},
 	} {
 		if d.value < d.min || d.value > d.max {
 			l.wrong(d.path, "%s is not between %s and %s", d.value, d.min, d.max)

@@ -84,7 +84,7 @@ var errCutShort = errors.New("the commit was cut short")
 // publishAndStore is the work of a commit. It uses nothing that the workers, or who feeds them, change. It returns why nothing of the batch counts,
 // and as err that it isn't known what does, or what is wrong with the local store.
 func (s *Service) publishAndStore(c *commit) (aborted, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.TransactionTimeout)
+	ctx, cancel := context.WithTimeout(s.life, 2*s.cfg.TransactionTimeout)
 	defer cancel()
 	switch {
 	case s.cfg.AtLeastOnce:

@@ -59,6 +59,8 @@ type Config struct {
 	CommitInterval     time.Duration // default 100 ms
 	SessionTimeout     time.Duration // default 10 s
 	TransactionTimeout time.Duration // default 10 s
+	// StopTimeout is how long commits may take after Run was asked to end, before they are given up; default 15 s.
+	StopTimeout time.Duration
 	// IdleAfter is how long a partition has to be silent and caught up before the wall clock moves its
 	// watermarks; default 500 ms.
 	IdleAfter time.Duration
@@ -81,6 +83,7 @@ func (c *Config) EnsureDefaults() {
 	c.CommitInterval = cmp.Or(c.CommitInterval, 100*time.Millisecond)
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, 10*time.Second)
 	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, 10*time.Second)
+	c.StopTimeout = cmp.Or(c.StopTimeout, 15*time.Second)
 	c.StandbyGrace = cmp.Or(c.StandbyGrace, 5*time.Minute)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 500*time.Millisecond)
 	c.TopicWait = cmp.Or(c.TopicWait, time.Minute)

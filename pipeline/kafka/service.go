@@ -46,6 +46,8 @@ type Service struct {
 
 	orphanSearch orphanSearch
 	committing   *commit // nil: nothing is being committed
+	// life ends Config.StopTimeout after the context of Run: a commit outlives that.
+	life context.Context //nolint:containedctx // it is Run's
 
 	preparers *preparers // of the rule set that runs
 	memory    *buffers   // of what is fetched
@@ -95,7 +97,7 @@ func New(cfg Config, deps Deps) *Service {
 	deps.Pipeline.EnsureDefaults()
 	return &Service{
 		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{}, lostUpTo: map[topicPartition]int64{},
-		status: "starting", membership: newMembership(), restores: newProgress(), memory: newBuffers(),
+		life: context.Background(), status: "starting", membership: newMembership(), restores: newProgress(), memory: newBuffers(),
 	}
 }
 
@@ -130,7 +132,12 @@ const (
 // nil. Trouble with the broker is retried with a new client, as after a restart. What only an operator can mend is an
 // error (errors.Is ErrTopics) before the first commit; later the service holds what it computed, isn't ready, and tries
 // again. A number of partitions that doesn't fit the state is always an error, as is a local store that fails.
+//
+// The batch at hand is given up where the broker doesn't answer for Config.StopTimeout: it is worked on again after the next start.
 func (s *Service) Run(ctx context.Context) error {
+	life, end := s.outlive(ctx)
+	defer end()
+	s.life = life
 	backoff := firstBackoff
 	for {
 		began := s.deps.Now()
@@ -140,7 +147,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case errors.Is(err, errStore):
 			return err
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the end was asked for, and what fails by it is no trouble
+			return nil // the end was asked for, and what fails by it is no trouble
 		case s.fatal(err):
 			return err
 		}
@@ -163,6 +170,32 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// outlive returns a context that ends Config.StopTimeout after ctx. end ends it, and waits for the goroutine that watches over it.
+func (s *Service) outlive(ctx context.Context) (life context.Context, end func()) {
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-life.Done():
+			return
+		case <-ctx.Done():
+		}
+		timer := time.NewTimer(s.cfg.StopTimeout)
+		defer timer.Stop()
+		select {
+		case <-life.Done():
+		case <-timer.C:
+			s.log.Warn("the broker doesn't answer: the batch at hand is given up, and worked on again after the next start", slog.Duration("stop_timeout", s.cfg.StopTimeout))
+			cancel()
+		}
+	}()
+	return life, func() { cancel(); <-ended }
+}
+
+// leaveTimeout is how long a broker that hangs may take to let a member go at the end of the process.
+const leaveTimeout = 5 * time.Second
 
 // errStore marks errors of the local store.
 var errStore = errors.New("local store")
@@ -236,11 +269,30 @@ func (s *Service) disconnect() {
 		l.stop()
 	}
 	s.stopStandby()
-	s.cl.Close()
+	s.closeClient(s.life.Err() != nil)
 	if s.leave && s.cfg.GroupInstance != "" {
 		s.leaveGroup()
 	}
 	s.admin.Close()
+}
+
+// closeClient leaves the group, where the member isn't static, and closes the client. Where the process ends and the broker hangs it waits for
+// leaveTimeout only: what is left of the client ends with the process, or when its requests have timed out.
+func (s *Service) closeClient(hangs bool) {
+	if !hangs {
+		s.cl.Close()
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.cl.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(leaveTimeout):
+		s.log.Warn("the broker doesn't answer: the client is left as it is")
+	}
 }
 
 func (s *Service) connect(ctx context.Context) error {

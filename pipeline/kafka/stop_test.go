@@ -1,0 +1,67 @@
+package kafka_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-eql/weir/state"
+)
+
+// mute is a connection to a broker that gets nothing any more once it is told so, as one that hangs.
+type mute struct {
+	net.Conn
+	now *atomic.Bool
+}
+
+func (m mute) Write(b []byte) (int, error) {
+	if m.now.Load() {
+		return len(b), nil
+	}
+	return m.Conn.Write(b)
+}
+
+// TestStopWhileTheBrokerHangs: a stop takes no longer than it may, whatever the broker does and however the member is in the group, and what
+// wasn't committed is done after the next start.
+func TestStopWhileTheBrokerHangs(t *testing.T) {
+	for name, static := range map[string]string{"static": "a", "dynamic": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := bubble(t, 1)
+				var hangs atomic.Bool
+				cfg := c.config()
+				// The commit alone would take up to 4 min, and there are two of them.
+				cfg.Instance, cfg.GroupInstance, cfg.TransactionTimeout, cfg.StopTimeout = "a", static, 2*time.Minute, 7*time.Second
+				dial := cfg.Dial
+				cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := dial(ctx, network, address)
+					return mute{conn, &hangs}, err
+				}
+				store := state.OpenMemory()
+				m := c.runIn(t, cfg, store)
+				m.awaitReady(t)
+				c.produce(t, "h1", story("h1")[0])
+				c.awaitRead(t, c.input)
+				for _, e := range story("h1")[1:] {
+					c.produce(t, "h1", e)
+				}
+				hangs.Store(true) // before anything of it is committed
+				time.Sleep(2 * time.Second)
+				began := time.Now()
+				m.stop()
+				if took := time.Since(began); took > 14*time.Second {
+					t.Errorf("the stop took %v", took)
+				}
+				hangs.Store(false)
+				c.runIn(t, cfg, store).awaitReady(t)
+				if got, want := len(c.awaitAlerts(t, len(expected("h1")))), len(expected("h1")); got != want {
+					t.Errorf("%d alerts, want %d", got, want)
+				}
+				time.Sleep(2 * time.Minute) // what is left of the first client ends
+			})
+		})
+	}
+}
