@@ -216,6 +216,8 @@ func switches() map[string]rules.SetOptions {
 		"NoIndex":       {NoIndex: true},
 		"NoGate":        {NoGate: true},
 		"NoNarrow":      {NoNarrow: true},
+		"NoShapes":      {NoShapes: true},
+		"NoRecall":      {NoRecall: true},
 		"NoParts":       {NoParts: true},
 		"NoSharing":     {Env: eql.EnvOptions{NoSharing: true}},
 		"NoFolding":     {Env: eql.EnvOptions{NoFolding: true}},

@@ -17,6 +17,7 @@ var gatePaths = [...]string{"event.type", "host.os.type", "event.action"}
 type gateField struct {
 	slot   event.Slot
 	values *textindex.Exact // those that some unit asks for; what it finds is an index in admits
+	texts  []string         // by that index, less one
 	// admits has a bit per unit: those that the value leaves possible. The first stands for values that no unit asks
 	// for, and for a field that is missing.
 	admits [][]uint64
@@ -63,6 +64,7 @@ func newGateField(units []unit, slot event.Slot) (f gateField, asked bool) {
 		for _, need := range asks[u] {
 			if _, ok := ids[need.Text]; !ok && len(ids) < int(anyValue)-1-gateLists {
 				ids[need.Text] = uint16(len(ids) + 1)
+				f.texts = append(f.texts, need.Text)
 				values = append(values, textindex.Key{Text: need.Text, ID: int32(len(ids))})
 			}
 		}
@@ -125,6 +127,7 @@ func (f *gateField) admitted(bits []uint64, ids []uint16) {
 type gateListsOf struct {
 	numbers map[[gateValues]uint16]uint16
 	lists   [][gateValues]uint16 // filled up with the first of their ids
+	other   []string             // by id, less one: how its value is spelled where it isn't in lower case; empty where none was met
 }
 
 // gateKey returns what of the event decides its gate: a number for each field. A value that no unit asks for may be taken for

@@ -30,7 +30,8 @@ type Stats struct {
 	// Candidates counts the events that the index found for a rule, once per stage, of those that the gate and its index
 	// patterns leave it.
 	Candidates []uint64
-	// Evaluations counts the predicates that were evaluated for a rule: its candidates, unless it was left out.
+	// Evaluations counts the predicates that were evaluated for a rule: its candidates, unless it was left out. One that the gate
+	// decides counts as well.
 	Evaluations []uint64
 	// Excluded counts the candidates that were not evaluated because their rule was left out.
 	Excluded []uint64
@@ -58,7 +59,12 @@ type Matcher struct {
 	times    []time.Duration // by rule; nil: nothing is measured
 	now      func() time.Duration
 
-	visit  func(u int32) bool // consider, for searches that could end early
+	visit func(u int32) bool // consider, for searches that could end early
+
+	recalled []recalled         // by hash
+	gather   func(u int32) bool // takes the units of a search down in found
+	found    []int32
+
 	stats  Stats
 	folded []byte
 	digits []byte
@@ -73,16 +79,19 @@ type visits struct {
 // NewMatcher returns a matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	m := &Matcher{
-		set:    s,
-		memo:   s.env.NewMemo(),
-		visits: make([]visits, len(s.units)),
-		stages: make([]uint64, len(s.rules)),
-		views:  newViews(s),
-		wide:   s.opts.NoNarrow,
+		set:      s,
+		memo:     s.env.NewMemo(),
+		visits:   make([]visits, len(s.units)),
+		stages:   make([]uint64, len(s.rules)),
+		wide:     s.opts.NoNarrow,
+		recalled: make([]recalled, 1<<recalledBits),
+		found:    make([]int32, 0, recalledUnits+1),
 		stats: Stats{
 			Candidates: make([]uint64, len(s.rules)), Evaluations: make([]uint64, len(s.rules)), Excluded: make([]uint64, len(s.rules)),
 		},
 	}
+	m.views = newViews(s, m.visits)
+	m.gather = m.gatherer()
 	m.visit = func(u int32) bool {
 		m.consider(u)
 		return false
@@ -97,6 +106,7 @@ func (m *Matcher) Set() *Set { return m.set }
 func (m *Matcher) Stats() *Stats {
 	clear(m.stats.Candidates)
 	clear(m.stats.Evaluations)
+	m.views.count()
 	for u := range m.visits {
 		rule := m.set.units[u].rule
 		m.stats.Candidates[rule] += m.visits[u].candidates
@@ -113,7 +123,14 @@ func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 	m.reset()
 	m.event = ev
 	typ, dataset, namespace := m.completeStream(ev, stream)
-	m.view = m.viewOf(ev, typ, dataset, namespace)
+	if o := &m.set.opts; !m.wide && !o.NoIndex && !o.NoShapes && len(m.excluded) == 0 {
+		sh := m.shapeOf(ev, typ, dataset, namespace)
+		m.view = sh.view
+		m.ask(sh, ev)
+		m.lookup(ev)
+		return m.collect()
+	}
+	m.view, _ = m.viewOf(ev, typ, dataset, namespace)
 	if m.set.opts.NoIndex {
 		for u := range m.set.units {
 			m.consider(int32(u))
@@ -190,14 +207,19 @@ func (m *Matcher) consider(u int32) {
 	if !m.holds(unit) {
 		return
 	}
-	if unit.bit == 0 {
-		m.hits.Single = append(m.hits.Single, m.set.rules[unit.rule])
+	m.hit(unit.rule, unit.bit)
+}
+
+// hit takes down that the event satisfies a unit of a rule.
+func (m *Matcher) hit(rule int32, bit uint64) {
+	if bit == 0 {
+		m.hits.Single = append(m.hits.Single, m.set.rules[rule])
 		return
 	}
-	if m.stages[unit.rule] == 0 {
-		m.touched = append(m.touched, unit.rule)
+	if m.stages[rule] == 0 {
+		m.touched = append(m.touched, rule)
 	}
-	m.stages[unit.rule] |= unit.bit
+	m.stages[rule] |= bit
 }
 
 func (m *Matcher) collect() Hits {
@@ -246,7 +268,7 @@ func splitStream(name string) (typ, dataset, namespace string) {
 }
 
 // viewOf returns what of the set concerns the event: the rules that see its data stream, as far as the gate leaves them.
-func (m *Matcher) viewOf(ev *event.Event, typ, dataset, namespace string) *view {
+func (m *Matcher) viewOf(ev *event.Event, typ, dataset, namespace string) (*view, viewKey) {
 	if m.views.full {
 		m.views.forget()
 	}
@@ -258,5 +280,6 @@ func (m *Matcher) viewOf(ev *event.Event, typ, dataset, namespace string) *view 
 			stream = m.views.stream(typ, dataset, namespace)
 		}
 	}
-	return m.views.of(viewKey{m.gateKey(ev), stream})
+	key := viewKey{m.gateKey(ev), stream}
+	return m.views.of(key), key
 }

@@ -14,6 +14,10 @@ type probe struct {
 	exact                *textindex.Exact
 	prefix, rest, suffix affixes
 	parts                *textindex.Parts
+
+	recalls bool   // what is found by a text is recalled: more than exact texts are looked for
+	credit  int32  // see recall
+	number  uint64 // among all probes of the matcher, from 1
 }
 
 // affixes are beginnings or ends of texts: a list while they are few.
@@ -29,7 +33,7 @@ const fewAffixes = 48
 type fieldKeys struct{ exact, prefix, rest, suffix []textindex.Key }
 
 // addProbe adds what of a field's index finds the allowed units, if there is any.
-func (v *view) addProbe(f *fieldIndex) {
+func (v *view) addProbe(f *fieldIndex, recalls bool) {
 	p := probe{slot: f.slot, exact: textindex.NewExact(v.wanted(f.keys.exact))}
 	p.prefix = v.affixes(f.keys.prefix, f.prefix, false)
 	p.rest = v.affixes(f.keys.rest, f.rest, false)
@@ -38,6 +42,8 @@ func (v *view) addProbe(f *fieldIndex) {
 		p.parts = f.parts
 	}
 	if p != (probe{slot: f.slot}) {
+		p.recalls = recalls && (p.prefix != (affixes{}) || p.rest != (affixes{}) || p.suffix != (affixes{}) || p.parts != nil)
+		p.credit = firstCredit
 		v.probes = append(v.probes, p)
 	}
 }
@@ -67,33 +73,40 @@ func (v *view) affixes(keys []textindex.Key, many *textindex.Trie, backward bool
 // lookup calls the matcher for every unit that a value may satisfy.
 func (p *probe) lookup(m *Matcher, value event.Value) {
 	text := m.text(value)
-	w := textindex.WordsOf(text)
-	if p.exact != nil {
-		for _, u := range p.exact.Find(w) {
-			m.consider(u)
-		}
-	}
-	if p.prefix != (affixes{}) {
-		p.prefix.forward(m, text, w)
-	}
-	if p.rest != (affixes{}) && text != "" {
-		_, size := utf8.DecodeRuneInString(text)
-		p.rest.forward(m, text[size:], textindex.WordsOf(text[size:]))
-	}
-	if p.suffix.few != nil {
-		p.suffix.few.Each(text, w, m.visit)
-	} else if p.suffix.many != nil {
-		p.suffix.many.Backward(text, m.visit)
-	}
-	if p.parts != nil {
-		p.parts.Each(text, m.visit)
+	if !p.recalls || !p.recall(m, text) {
+		p.search(text, m.visit)
 	}
 }
 
-func (a *affixes) forward(m *Matcher, text string, w textindex.Words) {
+// search calls visit with every unit that a text may satisfy.
+func (p *probe) search(text string, visit func(u int32) bool) {
+	w := textindex.WordsOf(text)
+	if p.exact != nil {
+		for _, u := range p.exact.Find(w) {
+			visit(u)
+		}
+	}
+	if p.prefix != (affixes{}) {
+		p.prefix.forward(text, w, visit)
+	}
+	if p.rest != (affixes{}) && text != "" {
+		_, size := utf8.DecodeRuneInString(text)
+		p.rest.forward(text[size:], textindex.WordsOf(text[size:]), visit)
+	}
+	if p.suffix.few != nil {
+		p.suffix.few.Each(text, w, visit)
+	} else if p.suffix.many != nil {
+		p.suffix.many.Backward(text, visit)
+	}
+	if p.parts != nil {
+		p.parts.Each(text, visit)
+	}
+}
+
+func (a *affixes) forward(text string, w textindex.Words, visit func(int32) bool) {
 	if a.few != nil {
-		a.few.Each(text, w, m.visit)
+		a.few.Each(text, w, visit)
 	} else {
-		a.many.Forward(text, m.visit)
+		a.many.Forward(text, visit)
 	}
 }

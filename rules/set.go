@@ -41,6 +41,10 @@ type SetOptions struct {
 	// NoNarrow looks events up in the index of all units rather than of those that the gate and the index patterns leave. For
 	// differential tests.
 	NoNarrow bool
+	// NoShapes evaluates what the values of the gate decide of a stage for each event anew. For differential tests.
+	NoShapes bool
+	// NoRecall looks each text up in the index anew. For differential tests.
+	NoRecall bool
 	// NoParts doesn't look up texts that stand anywhere in a value. For differential tests.
 	NoParts bool
 	// Incomplete says that rules are missing that nobody knows: their files are broken.

@@ -49,7 +49,7 @@ func (s *Set) view(visible []uint64, ids [][]uint16) *view {
 			v.present = append(v.present, presentUnits{f.slot, units})
 		}
 		if !s.opts.NoNarrow {
-			v.addProbe(f)
+			v.addProbe(f, !s.opts.NoRecall)
 		}
 	}
 	return v
@@ -75,7 +75,12 @@ type views struct {
 	keys   int            // of all of them
 	recent [64]recentView // by hash: asks the map less often
 	gates  []gateListsOf  // by gate
+	probes uint64         // made so far
 	full   bool           // there are more lists of values of a gate than are kept
+
+	shaped map[shapeKey]*shape
+	shapes []recentShape // by hash of the values
+	visits []visits      // of the matcher
 
 	visible [][]uint64              // a bit for each rule that sees a data stream, by number; the first for unknown data streams
 	numbers map[string]int32        // by the bits of visible
@@ -107,16 +112,18 @@ const (
 	maxVisible  = 1024
 )
 
-func newViews(s *Set) *views {
-	v := &views{set: s}
+func newViews(s *Set, visits []visits) *views {
+	v := &views{set: s, visits: visits}
 	v.forget()
 	return v
 }
 
 // forget drops everything.
 func (v *views) forget() {
+	v.count()
 	*v = views{
-		set: v.set, made: map[viewKey]*view{}, gates: make([]gateListsOf, len(v.set.gates)),
+		set: v.set, probes: v.probes, made: map[viewKey]*view{}, gates: make([]gateListsOf, len(v.set.gates)),
+		shaped: map[shapeKey]*shape{}, shapes: make([]recentShape, recentShapes), visits: v.visits,
 		visible: [][]uint64{v.set.everything}, numbers: map[string]int32{}, streams: map[string]recentStream{},
 	}
 }
@@ -178,13 +185,17 @@ func (v *views) of(key viewKey) *view {
 	if !ok {
 		if len(v.made) >= maxViews || v.keys >= maxViewKeys {
 			clear(v.made)
-			v.keys = 0
+			v.forgetShapes()
 		}
 		ids := make([][]uint16, len(v.gates))
 		for i := range v.gates {
 			ids[i] = v.set.gates[i].ids(&v.gates[i], uint16(key.gate>>(16*i)))
 		}
 		found = v.set.view(v.visible[key.stream], ids)
+		for i := range found.probes {
+			v.probes++
+			found.probes[i].number = v.probes
+		}
 		v.made[key] = found
 		v.keys += found.keys
 	}

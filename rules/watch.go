@@ -22,3 +22,14 @@ func (m *Matcher) holds(unit *unit) bool {
 	m.times[unit.rule] += m.now() - began
 	return holds
 }
+
+// restHolds is holds for what is left of a unit.
+func (m *Matcher) restHolds(r *rest) bool {
+	if m.times == nil {
+		return r.cond.Match(m.event, m.memo)
+	}
+	began := m.now()
+	holds := r.cond.Match(m.event, m.memo)
+	m.times[r.rule] += m.now() - began
+	return holds
+}
