@@ -143,7 +143,12 @@ func (g *generator) document(at int64, index int, fields []string) *fakeEvent {
 	ev := &fakeEvent{values: map[string][]value{}, at: at, tie: -1, index: index}
 	root := newNode()
 	style := g.IntN(4) // 0 nested, 1 flat, 2 half, 3 mixed
-	root.put([]string{"@timestamp"}, &node{leaf: g.timestamp(at)})
+	if g.by == "" {
+		root.put([]string{"@timestamp"}, &node{leaf: g.timestamp(at)})
+	} else {
+		root.put([]string{"@timestamp"}, &node{leaf: g.timestamp(at + g.Int64N(7_200_000) - 3_600_000)})
+		root.put([]string{g.by}, &node{leaf: g.timestamp(at)})
+	}
 	if g.ties {
 		if g.chance(80) {
 			ev.tie = g.IntN(3)

@@ -16,6 +16,7 @@ type generator struct {
 
 	ties   bool     // documents have event.sequence, which breaks ties
 	hosts  []string // every document has one of these as host.id
+	by     string   // the field with the event's time; empty: @timestamp
 	simple bool     // few values, fewer arrays, many equal times: sequences complete and meet their edges
 	slow   bool     // events are seconds apart rather than milliseconds
 }

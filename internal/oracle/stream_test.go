@@ -52,8 +52,13 @@ func (g *generator) streamCase() (q *query, events []*fakeEvent, lateness time.D
 
 // worker returns what a partition's worker needs to run a query.
 func worker(text string, lateness time.Duration) (*pipeline.Config, error) {
+	return workerBy("", text, lateness)
+}
+
+// workerBy does that for a rule with a timestamp_field.
+func workerBy(field, text string, lateness time.Duration) (*pipeline.Config, error) {
 	rule := &rules.Rule{
-		ID: "r", Name: "r", Query: text, Type: "eql", Language: "eql", Severity: "low", From: "now-36500d",
+		ID: "r", Name: "r", Query: text, Type: "eql", Language: "eql", Severity: "low", From: "now-36500d", TimestampField: field,
 	}
 	set, err := rules.NewSet([]*rules.Rule{rule}, rules.SetOptions{AnyIndex: true, Types: declared{}.TypeOf, Nulls: declared{}.Null})
 	return &pipeline.Config{
@@ -87,8 +92,13 @@ func backtested(text string, events []*fakeEvent, lateness time.Duration) ([]str
 	if err != nil {
 		return nil, err
 	}
+	return backtest(cfg, records(events))
+}
+
+// backtest is what a backtest finds in records.
+func backtest(cfg *pipeline.Config, records []pipeline.Record) ([]string, error) {
 	out := []string{}
-	_, err = replay.Backtest(context.Background(), replay.FromRecords(records(events)), replay.Options{
+	_, err := replay.Backtest(context.Background(), replay.FromRecords(records), replay.Options{
 		Config: cfg,
 		Alert: func(a pipeline.Alert) error {
 			out = append(out, matchText(a))
