@@ -18,19 +18,25 @@ import (
 	"github.com/weir-eql/weir/rules"
 )
 
-// userRules join events of any host: a sequence, one that ends in an absence, and a sample.
+// userRules join events of any host: a sequence, one that ends in an absence, a sample, and two by event.created, which is an hour
+// behind and by which a story takes 75 times as long.
 var userRules = map[string]string{
 	"hop":   `sequence by user.name with maxspan=1m [process where process.name == "login"] [process where process.name == "sudo"]`,
 	"stays": `sequence by user.name with maxspan=1s [process where process.name == "sudo"] ![process where process.name == "logout"]`,
 	"pair":  `sample by user.name [process where process.name == "scan"] [process where process.name == "sudo"]`,
+	"first": `sequence by user.name with maxspan=1m [process where process.name == "login"] [process where process.name == "scan"]`,
+	"quits": `sequence by user.name with maxspan=1s [process where process.name == "login"] ![process where process.name == "scan"]`,
 }
+
+// ordered are the fields that order the events of some rules.
+var ordered = map[string]string{"first": "event.created", "quits": "event.created"}
 
 // compiledRules compiles rules by their ids.
 func compiledRules(t *testing.T, queries map[string]string) *rules.Set {
 	t.Helper()
 	dir := t.TempDir()
 	for name, query := range queries {
-		writeRule(t, dir, name, query)
+		writeRuleBy(t, dir, name, query, ordered[name])
 	}
 	c, err := rules.Load([]string{dir}, rules.LoadOptions{})
 	if err != nil {
@@ -46,8 +52,9 @@ func compiledRules(t *testing.T, queries map[string]string) *rules.Set {
 // userDoc makes an event of a user on a host.
 func userDoc(host, user, id, process string, at int64) string {
 	ts := time.UnixMilli(1_790_000_000_000 + at).UTC().Format("2006-01-02T15:04:05.000Z")
-	return fmt.Sprintf(`{"@timestamp":%q,"event":{"id":%q,"category":["process"],"type":["start"]},"host":{"id":%q},"user":{"name":%q},"process":{"name":%q}}`,
-		ts, id, host, user, process)
+	created := int64(1_790_000_000_000) + 75*at - 3_600_000
+	return fmt.Sprintf(`{"@timestamp":%q,"event":{"created":%d,"id":%q,"category":["process"],"type":["start"]},"host":{"id":%q},"user":{"name":%q},"process":{"name":%q}}`,
+		ts, created, id, host, user, process)
 }
 
 // userStory is what one user does on hosts of different partitions. It ends in one alert of each of the rules, which is published
@@ -64,7 +71,7 @@ func userStory(i, partitions int) (records []*kgo.Record, want []string) {
 	add(0, "login", 0)
 	add(1, "scan", 20)
 	add(2, "sudo", 40)
-	return records, []string{"hop " + host(2), "pair " + host(2), "stays " + host(2)}
+	return records, []string{"first " + host(1), "hop " + host(2), "pair " + host(2), "quits " + host(0), "stays " + host(2)}
 }
 
 // rekeyed is a cluster with the rules that join events of any host.
