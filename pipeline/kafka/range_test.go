@@ -28,9 +28,12 @@ func (c *cluster) replayed(t *testing.T, o kafka.RangeOptions) map[string]string
 		t.Fatal(err)
 	}
 	defer src.Close()
-	got := map[string]string{}
+	got, p := map[string]string{}, pipelineConfig(t)
+	if c.pipeline != nil {
+		p = c.pipeline()
+	}
 	_, err = replay.Backtest(t.Context(), src, replay.Options{
-		Config: pipelineConfig(t), Reported: src.Reported,
+		Config: p, Reported: src.Reported,
 		Alert: func(a pipeline.Alert) error {
 			if got[a.ID] != "" {
 				t.Errorf("alert %s comes twice", a.ID)
