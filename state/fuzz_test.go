@@ -22,6 +22,7 @@ func FuzzKeys(f *testing.F) {
 		state.SharedKey{Topic: "t", Partition: 4, Offset: 1},
 		state.SharedAlertKey{3},
 		state.TakenKey(1 << 60),
+		state.OrderKey("event.created"),
 	} {
 		f.Add(k.Append(nil))
 	}
@@ -52,6 +53,8 @@ func FuzzKeys(f *testing.F) {
 		keep(state.FamilySharedAlert, q, err)
 		taken, err := state.ParseTakenKey(b)
 		keep(state.FamilyTaken, taken, err)
+		order, err := state.ParseOrderKey(b)
+		keep(state.FamilySources, order, err)
 		family, _ := state.FamilyOf(b)
 		for of, k := range parsed {
 			if again := k.Append(nil); of != family || len(b) < state.MaxNameBytes && !bytes.Equal(again, b) {

@@ -20,23 +20,27 @@ type wanted struct {
 // expect finds the alerts that follow from what was sent, by search over all events. It knows the events as they are on the
 // topic: their times and positions, but nothing of members, commits or faults.
 func expect(rules []detection, events []*Event, lateness time.Duration) []wanted {
-	events = inOrder(events)
+	byTime, byCreated := inOrder(events, (*Event).time), inOrder(events, (*Event).created)
 	var out []wanted
 	for _, d := range rules {
-		out = append(out, d.expect(events, lateness)...)
+		if d.created {
+			out = append(out, d.expect(byCreated, lateness)...)
+			continue
+		}
+		out = append(out, d.expect(byTime, lateness)...)
 	}
 	return out
 }
 
-// inOrder returns the events, one of each id, in the order that rules see: time in milliseconds, event.sequence with none
+// inOrder returns the events, one of each id, in the order that rules see: time, as of says it, in milliseconds, event.sequence with none
 // last, the rest of the time, topic, position.
-func inOrder(events []*Event) []*Event {
+func inOrder(events []*Event, of func(*Event) time.Time) []*Event {
 	out := slices.Clone(events)
 	slices.SortStableFunc(out, func(a, b *Event) int {
 		return cmp.Or(
-			cmp.Compare(a.time().UnixMilli(), b.time().UnixMilli()),
+			cmp.Compare(of(a).UnixMilli(), of(b).UnixMilli()),
 			cmp.Compare(uint(a.sequence-1), uint(b.sequence-1)), // none is the largest
-			cmp.Compare(a.time().UnixMicro(), b.time().UnixMicro()),
+			cmp.Compare(of(a).UnixMicro(), of(b).UnixMicro()),
 			cmp.Compare(a.topic, b.topic),
 			cmp.Compare(a.partition, b.partition),
 			cmp.Compare(a.offset, b.offset),
@@ -110,7 +114,11 @@ func (s *bracket) key(d *detection, e *Event) string {
 func (d *detection) search(group []*Event) *oracle.Search {
 	s := &oracle.Search{Maxspan: d.maxspan.Milliseconds()}
 	for at, e := range group {
-		s.Times = append(s.Times, e.time().UnixMilli())
+		when := e.time()
+		if d.created {
+			when = e.created()
+		}
+		s.Times = append(s.Times, when.UnixMilli())
 		if d.until != nil && d.until(e) {
 			s.Untils = append(s.Untils, at)
 		}

@@ -20,6 +20,7 @@ type detection struct {
 	until   func(*Event) bool
 	by      func(*Event) string // join key of an event; nil where the stages have their own
 	sample  bool                // stages in any order, all of one join key
+	created bool                // ordered by event.created
 }
 
 // bracket is one stage.
@@ -167,10 +168,14 @@ func awkwardDetections() []detection {
 }
 
 // writeRule writes a rule file, which is there as a whole or not at all.
-func writeRule(dir, id, query string) error {
+func writeRule(dir, id, query string, created bool) error {
+	field := ""
+	if created {
+		field = "timestamp_field = \"event.created\"\n"
+	}
 	text := fmt.Sprintf("[metadata]\nmaturity = \"production\"\n\n[rule]\nauthor = [\"Weir\"]\ndescription = \"A rule of the tests.\"\n"+
 		"index = [\"logs-endpoint.events.*\"]\nlanguage = \"eql\"\nlicense = \"Apache-2.0\"\nname = %q\nrisk_score = 47\nrule_id = %q\n"+
-		"severity = \"medium\"\ntype = \"eql\"\nquery = '''\n%s\n'''\n", id, id, query)
+		"severity = \"medium\"\ntype = \"eql\"\n%squery = '''\n%s\n'''\n", id, id, field, query)
 	name := filepath.Join(dir, id+".toml")
 	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
 		return err
@@ -182,11 +187,11 @@ func writeRule(dir, id, query string) error {
 // change of any file the members load all of them again.
 func writeRules(dir string, rules []detection, turn int) error {
 	for _, d := range rules {
-		if err := writeRule(dir, d.id, fmt.Sprintf("%s // %d", d.query, turn)); err != nil {
+		if err := writeRule(dir, d.id, fmt.Sprintf("%s // %d", d.query, turn), d.created); err != nil {
 			return err
 		}
 	}
 	return writeRule(dir, "unused", fmt.Sprintf(`sequence by process.entity_id with maxspan=%ds
   [any where labels.turn%d == "x"]
-  [network where destination.port == 4444]`, 5+turn%30, turn))
+  [network where destination.port == 4444]`, 5+turn%30, turn), false)
 }

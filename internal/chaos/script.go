@@ -50,6 +50,9 @@ type script struct {
 // time is what an event has as its @timestamp: when it happened, by the clock of its host.
 func (e *Event) time() time.Time { return e.stamp.Add(e.skew) }
 
+// created is what an event has as its event.created: when it happened, by a clock that is right, an hour behind.
+func (e *Event) created() time.Time { return e.stamp.Truncate(time.Millisecond).Add(-time.Hour) }
+
 // scriptOptions say what a script is made of.
 type scriptOptions struct {
 	length   time.Duration
@@ -326,8 +329,8 @@ func (e *Event) document() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"@timestamp":%q,"ecs":{"version":"8.11.0"},"agent":{"id":"agent-%s","type":"endpoint","version":"8.15.0"},`+
 		`"data_stream":{"type":"logs","dataset":"endpoint.events.%s","namespace":"default"},`+
-		`"event":{"id":%q,"kind":"event","category":[%q],"type":[%q],"module":"endpoint"`,
-		e.time().UTC().Format("2006-01-02T15:04:05.000000Z"), e.host, e.category, e.id, e.category, e.kind)
+		`"event":{"created":%d,"id":%q,"kind":"event","category":[%q],"type":[%q],"module":"endpoint"`,
+		e.time().UTC().Format("2006-01-02T15:04:05.000000Z"), e.host, e.category, e.created().UnixMilli(), e.id, e.category, e.kind)
 	if e.sequence > 0 {
 		fmt.Fprintf(&b, `,"sequence":%d`, e.sequence)
 	}

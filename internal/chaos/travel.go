@@ -23,6 +23,13 @@ func travelDetections() []detection {
 		maxspan: 12 * time.Second, by: byUser,
 		stages: []bracket{{hits: started("psexec")}, {hits: started("psexesvc")}},
 	}, {
+		id: "account-on-two-hosts-by-created",
+		query: `sequence by user.name with maxspan=12s
+  [process where event.type == "start" and process.name == "psexec"]
+  [process where event.type == "start" and process.name == "psexesvc"]`,
+		maxspan: 12 * time.Second, by: byUser, created: true,
+		stages: []bracket{{hits: started("psexec")}, {hits: started("psexesvc")}},
+	}, {
 		id: "account-spreads",
 		query: `sequence by user.name with maxspan=15s
   [process where event.type == "start" and process.name == "wmic"]
