@@ -22,9 +22,12 @@ const userDataVersion = 1
 
 // groupBalancer is balance.Plan for the client. Its functions are called on the client's goroutine.
 type groupBalancer struct {
-	standbys int
-	warm     func() map[int32]int64         // what this member has on disk
-	assigned func(standby []int32, ok bool) // told of each assignment; ok is false where the data is of an unknown version
+	standbys    int
+	warm        func() map[int32]int64 // what this member has on disk
+	name        string                 // of this member, which it tells with its delivery
+	atLeastOnce bool
+	differ      func(deliveries)               // told with each assignment who delivers otherwise than others
+	assigned    func(standby []int32, ok bool) // told of each assignment; ok is false where the data is of an unknown version
 }
 
 // ProtocolName returns the name that members agree on.
@@ -44,7 +47,7 @@ func (b *groupBalancer) JoinGroupMetadata(topics []string, current map[string][]
 		owned.Topic, owned.Partitions = topic, current[topic]
 		meta.OwnedPartitions = append(meta.OwnedPartitions, owned)
 	}
-	meta.UserData = appendWarm(nil, b.warm())
+	meta.UserData = appendDelivery(appendWarm(nil, b.warm()), b.atLeastOnce, b.name)
 	return meta.AppendTo(nil)
 }
 
@@ -54,8 +57,9 @@ func (b *groupBalancer) ParseSyncAssignment(assignment []byte) (map[string][]int
 	if err := a.ReadFrom(assignment); err != nil {
 		return nil, fmt.Errorf("assignment of the group's leader: %w", err)
 	}
-	standby, err := parseStandby(a.UserData)
+	standby, differ, err := parseStandby(a.UserData)
 	b.assigned(standby, err == nil)
+	b.differ(differ)
 	owned := map[string][]int32{}
 	for _, t := range a.Topics {
 		owned[t.Topic] = t.Partitions
@@ -74,6 +78,7 @@ func (b *groupBalancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (
 func (b *groupBalancer) Balance(cb *kgo.ConsumerBalancer, partitions map[string]int32) kgo.IntoSyncAssignment {
 	g := balance.Group{Partitions: partitions, Standbys: b.standbys}
 	var ids []string
+	var modes deliveries
 	cb.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
 		key := m.MemberID
 		if m.InstanceID != nil {
@@ -83,13 +88,14 @@ func (b *groupBalancer) Balance(cb *kgo.ConsumerBalancer, partitions map[string]
 		for _, o := range meta.OwnedPartitions {
 			owned[o.Topic] = o.Partitions
 		}
-		warm, _ := parseWarm(meta.UserData) // a version that isn't known tells nothing
+		warm, mode, name, _ := parseWarm(meta.UserData) // a version that isn't known tells nothing
+		modes.add(mode, name)
 		g.Members = append(g.Members, balance.Member{Key: key, Topics: meta.Topics, Owned: owned, Generation: meta.Generation, Warm: warm})
 		ids = append(ids, m.MemberID)
 	})
 	p := make(plan, len(ids))
 	for i, share := range balance.Plan(g) {
-		p[i] = memberShare{id: ids[i], share: share}
+		p[i] = memberShare{id: ids[i], share: share, modes: &modes}
 	}
 	return p
 }
@@ -100,6 +106,7 @@ type plan []memberShare
 type memberShare struct {
 	id    string
 	share balance.Share
+	modes *deliveries // of all members
 }
 
 // IntoSyncAssignment encodes the plan.
@@ -112,7 +119,7 @@ func (p plan) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 			t.Topic, t.Partitions = topic, m.share.Owned[topic]
 			a.Topics = append(a.Topics, t)
 		}
-		a.UserData = appendStandby(nil, m.share.Standby)
+		a.UserData = m.modes.append(appendStandby(nil, m.share.Standby))
 		s := kmsg.NewSyncGroupRequestGroupAssignment()
 		s.MemberID, s.MemberAssignment = m.id, a.AppendTo(nil)
 		out = append(out, s)
@@ -144,17 +151,18 @@ func appendWarm(dst []byte, warm map[int32]int64) []byte {
 	return dst
 }
 
-func parseWarm(b []byte) (map[int32]int64, error) {
+func parseWarm(b []byte) (warm map[int32]int64, mode uint64, name string, err error) {
 	r, err := newUserData(b)
-	warm := map[int32]int64{}
+	warm = map[int32]int64{}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		number := r.uvarint()
 		warm[int32(number)] = int64(r.uvarint())
 	}
 	if err != nil || r.bad {
-		return nil, errUserData
+		return nil, 0, "", errUserData
 	}
-	return warm, nil
+	mode, name = r.readDelivery()
+	return warm, mode, name, nil
 }
 
 func appendStandby(dst []byte, standby []int32) []byte {
@@ -166,16 +174,15 @@ func appendStandby(dst []byte, standby []int32) []byte {
 	return dst
 }
 
-func parseStandby(b []byte) ([]int32, error) {
+func parseStandby(b []byte) (standby []int32, differ deliveries, err error) {
 	r, err := newUserData(b)
-	var standby []int32
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		standby = append(standby, int32(r.uvarint()))
 	}
 	if err != nil || r.bad {
-		return nil, errUserData
+		return nil, deliveries{}, errUserData
 	}
-	return standby, nil
+	return standby, r.readDeliveries(), nil
 }
 
 // userData takes user data apart; bad is set, and stays, where the bytes don't suffice.

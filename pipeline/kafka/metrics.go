@@ -30,6 +30,7 @@ type Metrics struct {
 	held          *prometheus.GaugeVec
 	topicWait     *prometheus.CounterVec
 	stateSize     *prometheus.GaugeVec
+	mixed         prometheus.Gauge
 	sized         time.Time
 }
 
@@ -95,12 +96,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_topic_wait_exceeded_total",
 			Help: "Times that an input topic had unread records and brought none for order.topic_wait, so that the others went on without it.",
 		}, []string{"topic", "partition"}),
+		mixed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_group_delivery_mixed", Help: "1 where members of the group differ in their delivery, which they must not, else 0.",
+		}),
 		stateSize: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_state_size_bytes", Help: "Size of the local state store on disk.",
 		}, []string{"part"}),
 	}
 	reg.MustRegister(m.commits, m.transactions, m.lag, m.recordLag, m.restore, m.partitions, m.standby, m.standbyBehind, m.rebalances, m.takenOver, m.restored, m.restarts,
-		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.held, m.topicWait, m.stateSize)
+		m.hostConflicts, m.sinkErrors, m.sinkHeld, m.lost, m.held, m.topicWait, m.stateSize, m.mixed)
 	for _, sink := range []string{"alerts", "dead_letters", "changelog", "rekey", "group"} {
 		for _, reason := range []string{ReasonMissing, ReasonNotAuthorized, ReasonTooLarge, ReasonRefused} {
 			m.sinkErrors.WithLabelValues(sink, reason)
@@ -112,6 +116,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) restoreRemaining(partition int32, records int64) {
 	if m != nil {
 		m.restore.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(records))
+	}
+}
+
+func (m *Metrics) deliveriesMixed(mixed bool) {
+	if m == nil {
+		return
+	}
+	m.mixed.Set(0)
+	if mixed {
+		m.mixed.Set(1)
 	}
 }
 

@@ -338,7 +338,7 @@ func (s *Service) connect(ctx context.Context) error {
 // balancers are the ways to share out partitions that this member can be in a group with.
 func (s *Service) balancers() []kgo.Opt {
 	return []kgo.Opt{kgo.Balancers(
-		&groupBalancer{standbys: s.cfg.Standbys, warm: s.warmState, assigned: s.noteStandby},
+		&groupBalancer{standbys: s.cfg.Standbys, warm: s.warmState, assigned: s.noteStandby, name: s.cfg.Instance, atLeastOnce: s.cfg.AtLeastOnce, differ: s.noteDeliveries},
 		&rangeProtocol{GroupBalancer: kgo.RangeBalancer(), assigned: func() { s.noteProtocol(true) }},
 	)}
 }
