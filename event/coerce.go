@@ -2,15 +2,40 @@ package event
 
 import "net/netip"
 
-// text puts the text of a JSON string into the slot of n.
-func (d *Decoder) text(n *node, s string) {
-	v, ok := d.coerceText(n.typ, s)
-	d.put(n, v, ok)
+// text puts the text of a JSON string into a slot, coerced to its type. Text that a mapping takes as null adds nothing.
+func (d *Decoder) text(slot Slot, typ Type, s string) {
+	switch typ {
+	case Date:
+		if ms, sub, ok := ParseTime(s); !ok {
+			d.uncoerced[slot]++
+		} else if to := d.ev.next(slot); to != nil {
+			*to = TimeValue(ms, sub)
+		} else {
+			d.ev.addAnother(slot, TimeValue(ms, sub))
+		}
+	case IP:
+		if text, ok := d.ev.addr(s); !ok {
+			d.uncoerced[slot]++
+		} else if to := d.ev.next(slot); to != nil {
+			*to = canonicalAddrValue(text)
+		} else {
+			d.ev.addAnother(slot, canonicalAddrValue(text))
+		}
+	case Long, Unsigned, Double:
+		if s != "" {
+			v, ok := coerceNumber(typ, s)
+			d.put(slot, v, ok)
+		}
+	case Boolean:
+		d.put(slot, BoolValue(s == "true"), s == "true" || s == "false" || s == "")
+	default:
+		d.put(slot, StringValue(s), true)
+	}
 }
 
-// number reads the number that begins at i, puts it into the slot of n, if there is one, and returns the index after
+// number reads the number that begins at i, puts it into a slot, if there is one, and returns the index after
 // it, -1 where it is malformed.
-func (d *Decoder) number(i int, n *node) int {
+func (d *Decoder) number(i int, slot Slot, typ Type) int {
 	doc, start := d.doc, i
 	whole := uint64(0)
 	for i < len(doc) && doc[i]-'0' <= 9 {
@@ -25,67 +50,45 @@ func (d *Decoder) number(i int, n *node) int {
 		short = false
 	}
 	switch {
-	case n == nil || n.slot < 0:
-	case short && (n.typ == Long || n.typ == Unknown):
-		d.ev.Add(n.slot, IntValue(int64(whole)))
+	case slot < 0:
+	case short && (typ == Long || typ == Unknown):
+		if to := d.ev.next(slot); to != nil {
+			*to = IntValue(int64(whole))
+		} else {
+			d.ev.addAnother(slot, IntValue(int64(whole)))
+		}
 	default:
-		v, ok := coerceNumber(n.typ, text(doc, start, i))
-		d.put(n, v, ok)
+		v, ok := coerceNumber(typ, text(doc, start, i))
+		d.put(slot, v, ok)
 	}
 	return i
 }
 
-// boolean puts true or false into the slot of n, if there is one.
-func (d *Decoder) boolean(n *node, b bool) {
-	if n == nil || n.slot < 0 {
+// boolean puts true or false into a slot, if there is one.
+func (d *Decoder) boolean(slot Slot, typ Type, b bool) {
+	if slot < 0 {
 		return
 	}
-	switch n.typ {
+	switch typ {
 	case Boolean, Unknown:
-		d.ev.Add(n.slot, BoolValue(b))
+		d.ev.Add(slot, BoolValue(b))
 	case Keyword, Version:
 		word := "false"
 		if b {
 			word = "true"
 		}
-		d.ev.Add(n.slot, StringValue(word))
+		d.ev.Add(slot, StringValue(word))
 	default:
-		d.uncoerced[n.slot]++
+		d.uncoerced[slot]++
 	}
 }
 
-func (d *Decoder) put(n *node, v Value, ok bool) {
+func (d *Decoder) put(slot Slot, v Value, ok bool) {
 	if !ok {
-		d.uncoerced[n.slot]++
+		d.uncoerced[slot]++
 		return
 	}
-	d.ev.Add(n.slot, v)
-}
-
-// coerceText coerces a string. Missing with true stands for text that a mapping takes as null.
-func (d *Decoder) coerceText(t Type, s string) (v Value, ok bool) {
-	switch t {
-	case Long, Unsigned, Double:
-		if s == "" {
-			return Value{}, true
-		}
-		return coerceNumber(t, s)
-	case Boolean:
-		switch s {
-		case "true":
-			return BoolValue(true), true
-		case "false", "":
-			return BoolValue(false), true
-		}
-		return Value{}, false
-	case Date:
-		ms, sub, ok := ParseTime(s)
-		return TimeValue(ms, sub), ok
-	case IP:
-		return d.ev.addr(s)
-	default:
-		return StringValue(s), true
-	}
+	d.ev.Add(slot, v)
 }
 
 // coerceNumber coerces a number, or text that should be one.
@@ -120,26 +123,25 @@ func (e *Event) unescape(raw []byte) string {
 	return alias(e.scratch[start:])
 }
 
-// addr returns an IP address. Canonical text is taken as it is. A zone is cut off, as Elasticsearch does.
-func (e *Event) addr(s string) (Value, bool) {
-	if isCanonicalV4(s) || isCanonicalV6(s) {
-		return canonicalAddrValue(s), true
+// addr returns the canonical text of an IP address. Canonical text is taken as it is. A zone is cut off, as Elasticsearch does.
+func (e *Event) addr(s string) (text string, ok bool) {
+	if s == "127.0.0.1" || s == "::1" || isCanonicalV4(s) || isCanonicalV6(s) { // agents list the addresses of loopback with each event
+		return s, true
 	}
 	if !looksLikeAddr(s) { // an error of netip allocates
-		return Value{}, false
+		return "", false
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return Value{}, false
+		return "", false
 	}
 	e.reserve(48)
 	start := len(e.scratch)
 	e.scratch = a.Unmap().WithZone("").AppendTo(e.scratch)
-	text := alias(e.scratch[start:])
-	if text == s {
+	if text = alias(e.scratch[start:]); text == s {
 		e.scratch, text = e.scratch[:start], s
 	}
-	return canonicalAddrValue(text), true
+	return text, true
 }
 
 // isCanonicalV4 reports whether s is four numbers up to 255 without leading zeros.

@@ -14,17 +14,22 @@ type Event struct {
 
 	spans   []span  // by slot: where its values are
 	values  []Value // in document order, but for fields that occur again after others
+	first   uint32  // what spans call the first of values; what is less is of a record before
 	stale   int     // how many of values may still be those of the record before
 	touched []Slot
 	scratch []byte // text that had to be unescaped or converted; strings alias it until Reset
 }
 
-// span is where the values of a field are, and for how many there is room.
-type span struct{ start, n, room uint32 }
+// span is where the values of a field are, and for how many there is room. at is counted on from record to record, so that nothing
+// need be cleared between them.
+type span struct{ at, n, room uint32 }
+
+// lastFirst is where counting begins anew.
+const lastFirst = 1 << 31
 
 // New returns an empty event for s. Fields that are added to s later have no values in it until the next Reset.
 func New(s *Schema) *Event {
-	return &Event{spans: make([]span, s.Len()), touched: make([]Slot, 0, 64), values: make([]Value, 0, 64)}
+	return &Event{spans: make([]span, s.Len()), values: make([]Value, 0, 64), first: 1}
 }
 
 // Values returns all values of a field in document order, nil where it is missing. Nulls are not among
@@ -34,14 +39,23 @@ func (e *Event) Values(s Slot) []Value {
 		return nil
 	}
 	at := &e.spans[s]
-	if at.n == 0 {
+	if at.at < e.first {
 		return nil
 	}
-	return e.values[at.start : at.start+at.n : at.start+at.n]
+	i := at.at - e.first
+	return e.values[i : i+at.n : i+at.n]
 }
 
-// Touched returns the slots that have values, in the order in which they came. The slice is valid until the next Reset.
-func (e *Event) Touched() []Slot { return e.touched }
+// Touched returns the slots that have values, in their order. The slice is valid until the next call.
+func (e *Event) Touched() []Slot {
+	e.touched = e.touched[:0]
+	for s := range e.spans {
+		if e.spans[s].at >= e.first {
+			e.touched = append(e.touched, Slot(s))
+		}
+	}
+	return e.touched
+}
 
 // First returns the first value of a field; the zero Value is Missing.
 func (e *Event) First(s Slot) Value {
@@ -56,51 +70,47 @@ func (e *Event) Add(s Slot, v Value) {
 	if v.kind == Missing {
 		return
 	}
-	at := &e.spans[s]
-	if at.n > 0 {
-		e.addAnother(at, v)
+	if to := e.next(s); to != nil {
+		*to = v
 		return
 	}
-	*at = span{start: uint32(len(e.values)), n: 1, room: 1}
-	e.touched = append(e.touched, s)
-	e.values = append(e.values, v)
+	e.addAnother(s, v)
 }
 
-// addText is Add of a String.
-func (e *Event) addText(s Slot, text string) {
-	at := &e.spans[s]
-	if at.n > 0 {
-		e.addAnother(at, StringValue(text))
-		return
+// next returns where the first value of a field goes, nil where the field has values or there is no room: addAnother adds then.
+func (e *Event) next(s Slot) *Value {
+	at, n := &e.spans[s], len(e.values)
+	if at.at >= e.first || n == cap(e.values) {
+		return nil
 	}
-	n := len(e.values)
-	*at = span{start: uint32(n), n: 1, room: 1}
-	e.touched = append(e.touched, s)
-	if n == cap(e.values) {
-		e.values = append(e.values, StringValue(text))
-		return
-	}
+	*at = span{at: e.first + uint32(n), n: 1, room: 1}
 	e.values = e.values[:n+1]
-	v := &e.values[n]
-	v.kind, v.sub, v.num, v.str = String, 0, 0, text
+	return &e.values[n]
 }
 
-// addAnother adds to a field that has values already. It moves them to the end where others came since, to twice the room, so that
+// setText makes v a String.
+func setText(v *Value, text string) { v.kind, v.sub, v.num, v.str = String, 0, 0, text }
+
+// addAnother adds to a field that may have values already. It moves them to the end where others came since, to twice the room, so that
 // two fields that take turns cost no more than others.
-func (e *Event) addAnother(at *span, v Value) {
-	switch end := at.start + at.room; {
+func (e *Event) addAnother(s Slot, v Value) {
+	at, used := &e.spans[s], uint32(len(e.values))
+	if at.at < e.first {
+		*at = span{at: e.first + used}
+	}
+	switch start := at.at - e.first; {
 	case at.n < at.room:
-		e.values[at.start+at.n] = v
-	case int(end) == len(e.values):
+		e.values[start+at.n] = v
+	case start+at.room == used:
 		e.values = append(e.values, v)
 		at.room++
 	default:
-		start, room := len(e.values), 2*int(at.n)
-		e.values = slices.Grow(e.values, room)[:start+room]
-		copy(e.values[start:], e.values[at.start:at.start+at.n])
-		clear(e.values[start+int(at.n):])
-		e.values[start+int(at.n)] = v
-		at.start, at.room = uint32(start), uint32(room)
+		room := 2 * at.n
+		e.values = slices.Grow(e.values, int(room))[:used+room]
+		copy(e.values[used:], e.values[start:start+at.n])
+		clear(e.values[used+at.n:])
+		e.values[used+at.n] = v
+		at.at, at.room = e.first+used, room
 	}
 	at.n++
 }
@@ -114,11 +124,12 @@ const (
 // Reset empties the event for the next record and keeps its memory, growing to the size of s. Values that the next record
 // doesn't overwrite are cleared after it, so that an old record isn't pinned by one that had more fields.
 func (e *Event) Reset(s *Schema) {
-	for _, slot := range e.touched {
-		e.spans[slot] = span{}
+	used := len(e.values)
+	if e.first += uint32(used); e.first >= lastFirst {
+		clear(e.spans)
+		e.first = 1
 	}
-	e.touched = e.touched[:0]
-	if used := len(e.values); cap(e.values) > keepValues {
+	if cap(e.values) > keepValues {
 		e.values, e.stale = nil, 0
 	} else {
 		if used < e.stale {

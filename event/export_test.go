@@ -8,3 +8,6 @@ func Steps(d *Decoder) (known, pause int) { return len(d.steps.known), d.steps.p
 
 // MaxSteps is how many steps a decoder knows at most.
 const MaxSteps = maxSteps
+
+// CountOn makes an empty event one that had so many values before that a few more make it count anew.
+func CountOn(ev *Event) { ev.first = max(lastFirst-30, ev.first) }

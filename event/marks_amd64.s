@@ -2,16 +2,15 @@
 
 #include "textflag.h"
 
-// func markBlocks(quotes, slashes, specials, doc []byte) (found uint64)
-TEXT ·markBlocks(SB), NOSPLIT, $0-104
-	MOVQ quotes_base+0(FP), DI
-	MOVQ slashes_base+24(FP), R9
-	MOVQ specials_base+48(FP), R10
-	MOVQ doc_base+72(FP), SI
-	MOVQ doc_len+80(FP), CX
+// func markBlocks(stops, doc []byte, carry uint64) uint64
+TEXT ·markBlocks(SB), NOSPLIT, $0-64
+	MOVQ stops_base+0(FP), DI
+	MOVQ doc_base+24(FP), SI
+	MOVQ doc_len+32(FP), CX
+	MOVQ carry+48(FP), R12
 	SHRQ $6, CX
-	XORQ R11, R11
-	MOVQ $0x2222222222222222, AX // quotes
+	MOVQ $0x5555555555555555, R11 // even bits
+	MOVQ $0x2222222222222222, AX  // quotes
 	MOVQ AX, X8
 	PUNPCKLQDQ X8, X8
 	MOVQ $0x5C5C5C5C5C5C5C5C, AX // backslashes
@@ -23,6 +22,7 @@ TEXT ·markBlocks(SB), NOSPLIT, $0-104
 	JMP  test
 
 block:
+	PREFETCHT0 2048(SI)
 	MOVOU 0(SI), X0
 	MOVOU 16(SI), X1
 	MOVOU 32(SI), X2
@@ -30,23 +30,22 @@ block:
 
 	MOVO X0, X4
 	PCMPEQB X8, X4
-	PMOVMSKB X4, AX
+	PMOVMSKB X4, R9
 	MOVO X1, X5
 	PCMPEQB X8, X5
 	PMOVMSKB X5, BX
 	SHLQ $16, BX
-	ORQ  BX, AX
+	ORQ  BX, R9
 	MOVO X2, X6
 	PCMPEQB X8, X6
 	PMOVMSKB X6, DX
 	SHLQ $32, DX
-	ORQ  DX, AX
+	ORQ  DX, R9
 	MOVO X3, X7
 	PCMPEQB X8, X7
 	PMOVMSKB X7, R8
 	SHLQ $48, R8
-	ORQ  R8, AX
-	MOVQ AX, (DI)
+	ORQ  R8, R9
 
 	// Most blocks have neither backslashes nor control characters. A byte is one of the latter where the lesser of it
 	// and 0x1F is itself; where the least of four bytes is one, one of them is.
@@ -70,22 +69,19 @@ block:
 	PCMPEQB X5, X6
 	POR  X6, X4
 	PMOVMSKB X4, AX
-	TESTL AX, AX
+	ORL  R12, AX
 	JNZ  specials
-	MOVQ AX, (R9)
-	MOVQ AX, (R10)
 
 next:
+	MOVQ R9, (DI)
 	ADDQ $64, SI
 	ADDQ $8, DI
-	ADDQ $8, R9
-	ADDQ $8, R10
 	DECQ CX
 
 test:
 	TESTQ CX, CX
 	JG   block
-	MOVQ R11, found+96(FP)
+	MOVQ R12, ret+56(FP)
 	RET
 
 specials:
@@ -107,31 +103,47 @@ specials:
 	PMOVMSKB X7, R8
 	SHLQ $48, R8
 	ORQ  R8, AX
-	MOVQ AX, (R9)
+	ORQ  AX, R9
 
 	MOVO X0, X4
 	PMINUB X10, X4
 	PCMPEQB X0, X4
-	PMOVMSKB X4, AX
+	PMOVMSKB X4, BX
+	ORQ  BX, R9
 	MOVO X1, X5
 	PMINUB X10, X5
 	PCMPEQB X1, X5
 	PMOVMSKB X5, BX
 	SHLQ $16, BX
-	ORQ  BX, AX
+	ORQ  BX, R9
 	MOVO X2, X6
 	PMINUB X10, X6
 	PCMPEQB X2, X6
 	PMOVMSKB X6, DX
 	SHLQ $32, DX
-	ORQ  DX, AX
+	ORQ  DX, R9
 	MOVO X3, X7
 	PMINUB X10, X7
 	PCMPEQB X3, X7
 	PMOVMSKB X7, R8
 	SHLQ $48, R8
-	ORQ  R8, AX
-	ORQ  (R9), AX
-	MOVQ AX, (R10)
-	ORQ  AX, R11
+	ORQ  R8, R9
+
+	// What function escapes does.
+	MOVQ R12, BX
+	NOTQ BX
+	ANDQ BX, AX             // free
+	LEAQ (R12)(AX*2), BX    // follows
+	MOVQ R11, DX
+	ORQ  BX, DX
+	NOTQ DX
+	ANDQ AX, DX             // runs that begin on an odd bit
+	XORQ R12, R12
+	ADDQ AX, DX
+	ADCQ $0, R12
+	ADDQ DX, DX
+	XORQ R11, DX
+	ANDQ BX, DX             // escaped
+	NOTQ DX
+	ANDQ DX, R9
 	JMP  next

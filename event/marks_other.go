@@ -2,6 +2,6 @@
 
 package event
 
-func markBlocks(quotes, slashes, specials, doc []byte) (found uint64) {
-	return markBlocksPortable(quotes, slashes, specials, doc)
+func markBlocks(stops, doc []byte, carry uint64) uint64 {
+	return markBlocksPortable(stops, doc, carry)
 }

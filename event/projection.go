@@ -13,10 +13,17 @@ type node struct {
 	slot  Slot
 	typ   Type
 	leaf  bool // nothing is projected below it
-	null  bool // an explicit null has a value
 	shift uint8
 	mult  uint64
 	table []edge // by hash, a power of two
+}
+
+// dest returns where a value at n goes: its slot, NoSlot for none, and the type of that.
+func (n *node) dest() (Slot, Type) {
+	if n == nil {
+		return NoSlot, Unknown
+	}
+	return n.slot, n.typ
 }
 
 // maxSegments is how many segments a path may have for all its spellings to be known: there are as many as the
@@ -41,7 +48,7 @@ func newProjection(s *Schema) *node {
 		f := s.Field(Slot(i))
 		if strings.Count(f.Path, ".") >= maxSegments {
 			flat := b.child(root, f.Path)
-			flat.slot, flat.typ, flat.null = Slot(i), f.Type, f.HasNull
+			flat.slot, flat.typ = Slot(i), f.Type
 			continue
 		}
 		b.insert(root, f, Slot(i))
@@ -72,7 +79,7 @@ func (b projection) insert(root *node, f Field, slot Slot) {
 		start = end + 1
 	}
 	leaf := spine[len(spine)-1]
-	leaf.slot, leaf.typ, leaf.null = slot, f.Type, f.HasNull
+	leaf.slot, leaf.typ = slot, f.Type
 	start = 0
 	for from, n := range spine[:len(spine)-1] {
 		for to := from + 2; to < len(spine); to++ {

@@ -116,70 +116,83 @@ func (p *steps) end(root *node) {
 // follow reads on from i, where the value behind step s has ended, for as long as the document is as known. It returns where it ended, which is behind the
 // value of the step that it returns, too; -1 where the document is malformed.
 //
+// What is done for most values is written out in its loop: around a call all that the loop holds in registers would be saved.
+//
 //nolint:gocognit // one loop, as walk is
 func (d *Decoder) follow(i int, s int32) (int, int32) {
-	doc, quotes, specials, known := d.doc, d.marks.quotes, d.marks.specials, d.steps.known
-	limit, hits := len(doc)-8, 0 // near the end of the document nothing is compared: eight bytes can't be read there
+	doc, stops, known := d.doc, d.marks.stops, d.steps.known
+	limit := len(doc) - 8 // near the end of the document nothing is compared: eight bytes can't be read there
 	for {
-		last := stepAt(known, s)
-		k := 0
-		var t *step
-	candidates:
-		for ; ; k++ {
-			if k == len(last.next) || last.next[k] == 0 {
-				d.steps.hits += hits
+		next := stepAt(known, s).next[0]
+		t := stepAt(known, next)
+		end := i + int(t.size)
+		if end > limit || load(doc, i)<<(t.pad&63) != t.head || t.size > 8 && (load(doc, end-8) != t.tail || t.size > 16 && !t.middle(doc, i)) ||
+			!t.quoted && !beginsScalar(byteAt(doc, end)) { // as stands says
+			if next = d.steps.other(doc, i, limit, s); next == 0 {
 				return i, s
 			}
-			t = stepAt(known, last.next[k])
-			size := int(t.size)
-			if i+size > limit || load(doc, i)<<(t.pad&63) != t.head {
-				continue
-			}
-			if size > 8 {
-				if load(doc, i+size-8) != t.tail {
-					continue
-				}
-				for at := 8; at < size-8; at += 8 {
-					if load(doc, i+at) != loadAt(t.text, at) {
-						continue candidates
-					}
-				}
-			}
-			if t.quoted || beginsScalar(doc[i+size]) {
-				break
-			}
+			t = stepAt(known, next)
+			end = i + int(t.size)
 		}
-		s = last.next[k]
-		if k > 0 {
-			last.next[k], last.next[k-1] = last.next[k-1], last.next[k]
-		}
-		hits++
-		i += int(t.size)
+		s, i = next, end
+		d.steps.hits++
 		if !t.quoted {
-			var n *node
-			if t.slot >= 0 {
-				n = d.steps.places[s].node
+			if byteAt(doc, i)-'0' <= 9 {
+				i = d.number(i, t.slot, t.typ)
+			} else {
+				i = d.scalar(i, t.slot, t.typ)
 			}
-			if i = d.scalar(i, n); i < 0 {
+			if i < 0 {
 				return i, s
 			}
 			continue
 		}
-		q := window(quotes, i)
-		end := i + bits.TrailingZeros64(q)
-		if q == 0 || window(specials, i)&(q&-q-1) != 0 {
-			if end = d.oddText(i, d.steps.places[s].node); end < 0 {
+		w := window(stops, i)
+		end = i + bits.TrailingZeros64(w)
+		if w == 0 || byteAt(doc, end) != '"' {
+			if end = d.oddText(i, t.slot, t.typ); end < 0 {
 				return end, s
 			}
 		} else if t.slot >= 0 {
-			if t.typ <= Keyword {
-				d.ev.addText(t.slot, text(doc, i, end))
+			if t.typ > Keyword {
+				d.text(t.slot, t.typ, text(doc, i, end))
+			} else if to := d.ev.next(t.slot); to != nil {
+				setText(to, text(doc, i, end))
 			} else {
-				d.text(d.steps.places[s].node, text(doc, i, end))
+				d.ev.addAnother(t.slot, StringValue(text(doc, i, end)))
 			}
 		}
 		i = end + 1
 	}
+}
+
+// stands reports whether the step stands at i, where a value has ended, and a value follows it.
+func (t *step) stands(doc []byte, i, limit int) bool {
+	end := i + int(t.size)
+	return end <= limit && load(doc, i)<<(t.pad&63) == t.head && (t.size <= 8 || load(doc, end-8) == t.tail) &&
+		(t.size <= 16 || t.middle(doc, i)) && (t.quoted || beginsScalar(byteAt(doc, end)))
+}
+
+// middle compares what lies between the first and the last eight bytes.
+func (t *step) middle(doc []byte, i int) bool {
+	for at := 8; at < int(t.size)-8; at += 8 {
+		if load(doc, i+at) != loadAt(t.text, at) {
+			return false
+		}
+	}
+	return true
+}
+
+// other returns the step that stands at i, of those that were met behind step s second and later; 0 where there is none. It will be found earlier next time.
+func (p *steps) other(doc []byte, i, limit int, s int32) int32 {
+	next := &p.known[s].next
+	for k := 1; k < len(next) && next[k] != 0; k++ {
+		if p.known[next[k]].stands(doc, i, limit) {
+			next[k], next[k-1] = next[k-1], next[k]
+			return next[k-1]
+		}
+	}
+	return 0
 }
 
 // ahead follows known steps behind the value that ended before i. It returns where that ended, and the container there; -1 where the document is malformed.

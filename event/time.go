@@ -73,7 +73,17 @@ func parseZulu(text string) (ms int64, sub int32, ok bool) {
 		return 0, 0, false
 	}
 	nanos, rest := int32(0), text[19:]
-	if rest[0] == '.' {
+	if len(text) == len("2006-01-02T15:04:05.000000000Z") && rest[0] == '.' { // as Elastic's agents write it
+		w := loadString(text, 20)
+		last := text[28] - '0'
+		if w&0xF0F0F0F0F0F0F0F0 != 0x3030303030303030 || (w+0x0606060606060606)&0xF0F0F0F0F0F0F0F0 != 0x3030303030303030 || last > 9 {
+			return 0, 0, false
+		}
+		w = w & 0x0F0F0F0F0F0F0F0F * (10<<8 + 1) >> 8 // pairs of digits
+		w = w & 0x00FF00FF00FF00FF * (100<<16 + 1) >> 16
+		w = w & 0x0000FFFF0000FFFF * (10000<<32 + 1) >> 32
+		nanos, rest = int32(w)*10+int32(last), text[29:]
+	} else if rest[0] == '.' {
 		if nanos, rest, ok = fraction(rest[1:]); !ok {
 			return 0, 0, false
 		}

@@ -16,6 +16,11 @@ func text(doc []byte, i, end int) string {
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(doc)), i)), end-i)
 }
 
+// byteAt returns doc[i], where 0 <= i < len(doc).
+func byteAt(doc []byte, i int) byte {
+	return *(*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(doc)), i))
+}
+
 // load reads the eight bytes of b at i, where 0 <= i <= len(b)-8.
 func load(b []byte, i int) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i))[:])

@@ -21,7 +21,7 @@ type frame struct {
 //nolint:gocognit,funlen // see above
 func walk[S stepping](d *Decoder, i int) int {
 	on := unsafe.Sizeof(*new(S)) != 0
-	doc, quotes, specials := d.doc, d.marks.quotes, d.marks.specials
+	doc, stops := d.doc, d.marks.stops
 	depth, at, object := 0, d.root, true // the container at hand; at is nil where nothing in it is projected
 	start := i
 	if i = skipSpace(doc, i+1); i < len(doc) && doc[i] == '}' {
@@ -70,9 +70,9 @@ values:
 					}
 				}
 				i++
-				q := window(quotes, i)
-				end := i + bits.TrailingZeros64(q)
-				if q == 0 || window(specials, i)&(q&-q-1) != 0 {
+				w := window(stops, i)
+				end := i + bits.TrailingZeros64(w)
+				if w == 0 || byteAt(doc, end) != '"' {
 					if end, n = d.oddKey(i, at); end < 0 {
 						return -1
 					}
@@ -126,17 +126,20 @@ values:
 			if on {
 				d.learn(i, n, at, object, depth)
 			}
-			q := window(quotes, i)
-			end := i + bits.TrailingZeros64(q)
-			if q == 0 || window(specials, i)&(q&-q-1) != 0 {
-				if end = d.oddText(i, n); end < 0 {
+			w := window(stops, i)
+			end := i + bits.TrailingZeros64(w)
+			if w == 0 || byteAt(doc, end) != '"' {
+				slot, typ := n.dest()
+				if end = d.oddText(i, slot, typ); end < 0 {
 					return -1
 				}
 			} else if n != nil && n.slot >= 0 {
-				if n.typ <= Keyword {
-					d.ev.Add(n.slot, StringValue(text(doc, i, end)))
+				if n.typ > Keyword {
+					d.text(n.slot, n.typ, text(doc, i, end))
+				} else if to := d.ev.next(n.slot); to != nil {
+					setText(to, text(doc, i, end))
 				} else {
-					d.text(n, text(doc, i, end))
+					d.ev.addAnother(n.slot, StringValue(text(doc, i, end)))
 				}
 			}
 			i = end + 1
@@ -144,7 +147,8 @@ values:
 			if on {
 				d.learn(i, n, at, object, depth)
 			}
-			if i = d.scalar(i, n); i < 0 {
+			slot, typ := n.dest()
+			if i = d.scalar(i, slot, typ); i < 0 {
 				return -1
 			}
 		}
@@ -174,62 +178,66 @@ func (d *Decoder) oddKey(i int, n *node) (end int, next *node) {
 }
 
 // oddText reads the string whose text begins at i as oddKey does, and puts it into the event.
-func (d *Decoder) oddText(i int, n *node) (end int) {
+func (d *Decoder) oddText(i int, slot Slot, typ Type) (end int) {
 	end, escaped := d.oddString(i)
-	switch {
-	case end < 0 || n == nil || n.slot < 0:
-	case escaped:
-		d.text(n, d.ev.unescape(d.doc[i:end]))
-	default:
-		d.text(n, text(d.doc, i, end))
+	if end < 0 || slot < 0 {
+		return end
+	}
+	s := text(d.doc, i, end)
+	if escaped {
+		s = d.ev.unescape(d.doc[i:end])
+	}
+	if typ > Keyword {
+		d.text(slot, typ, s)
+	} else if to := d.ev.next(slot); to != nil {
+		setText(to, s)
+	} else {
+		d.ev.addAnother(slot, StringValue(s))
 	}
 	return end
 }
 
 // oddString finds the end of a string that isn't short and plain, and whether it has escapes, which it checks.
 func (d *Decoder) oddString(i int) (end int, escaped bool) {
-	quote := d.marks.quote(i)
-	if quote < 0 {
-		quote = len(d.doc)
-	}
-	for at := i; ; escaped = true {
-		if at = d.marks.special(at, quote); at >= quote {
-			break
+	for ; ; escaped = true {
+		if i = d.marks.stop(i); i < 0 {
+			return d.fail(len(d.doc), ""), escaped
 		}
-		size := escapeLen(d.doc, at)
+		if d.doc[i] == '"' {
+			return i, escaped
+		}
+		size := escapeLen(d.doc, i)
 		if size == 0 {
-			return d.fail(at, "malformed string"), true
+			return d.fail(i, "malformed string"), true
 		}
-		at += size
+		i += size
 	}
-	if quote == len(d.doc) {
-		return d.fail(quote, ""), escaped
-	}
-	return quote, escaped
 }
 
 // scalar reads a number or a literal that begins at i and returns the index after it, -1 where it is malformed.
-func (d *Decoder) scalar(i int, n *node) int {
+func (d *Decoder) scalar(i int, slot Slot, typ Type) int {
 	switch doc := d.doc; doc[i] {
 	case 't':
 		if has(doc, i, "true") {
-			d.boolean(n, true)
+			d.boolean(slot, typ, true)
 			return i + len("true")
 		}
 	case 'f':
 		if has(doc, i, "false") {
-			d.boolean(n, false)
+			d.boolean(slot, typ, false)
 			return i + len("false")
 		}
 	case 'n':
 		if has(doc, i, "null") {
-			if n != nil && n.slot >= 0 && n.null {
-				d.text(n, d.schema.Field(n.slot).Null)
+			if slot >= 0 {
+				if f := &d.schema.fields[slot]; f.HasNull {
+					d.text(slot, typ, f.Null)
+				}
 			}
 			return i + len("null")
 		}
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		return d.number(i, n)
+		return d.number(i, slot, typ)
 	default:
 		return d.fail(i, "value expected")
 	}
