@@ -19,6 +19,7 @@ func (w *Worker) Changes() *state.Overlay {
 	w.changeShared()
 	w.changeEvidence()
 	w.changePages()
+	w.changeNotes()
 	// The clock is kept when nothing is pending too: a restart must not take the next record's word for the time.
 	if !w.clock.storedAlike(w.clockStored) {
 		w.overlay.Put(state.AppendClockKey(nil), w.clock.value())
@@ -79,6 +80,7 @@ func (w *Worker) Seal() *Sealed {
 	w.sharedCommitted()
 	w.evidenceCommitted()
 	w.pages.clearDirty()
+	w.notes.notesStored()
 	for _, h := range w.dirtyHosts {
 		h.dirty = false
 	}

@@ -18,7 +18,7 @@ const leastSpare = 1024
 // newBuffered returns an event to be put into the buffer, numbered and zero else.
 func (w *Worker) newBuffered() *buffered { return w.own(&buffered{}) }
 
-// own returns a copy of a prepared event that can wait: what was prepared is the batch's.
+// own returns a copy of a prepared event that can wait: what was prepared, with its candidates, is the batch's.
 func (w *Worker) own(prepared *buffered) *buffered {
 	var b *buffered
 	if n := len(w.spare); n > 0 {
@@ -29,6 +29,10 @@ func (w *Worker) own(prepared *buffered) *buffered {
 	w.entered++
 	*b = *prepared
 	b.number = w.entered
+	if len(b.cands) > 0 {
+		b.cands = w.keepCandidates(b.cands)
+	}
+	b.ref.ID = w.memory.copyText(b.ref.ID)
 	return b
 }
 

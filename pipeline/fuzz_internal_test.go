@@ -37,6 +37,15 @@ func FuzzValues(f *testing.F) {
 	for _, rule := range set.Rules() {
 		f.Add((&storedPartial{rule: rule, host: "h", join: "j", begun: 1, at: 2}).value())
 	}
+	w := noteWorker(set)
+	for i := range int64(3) {
+		w.notes.kindOf("t", 1, []candidate{{rule: set.Rules()[0]}})
+		b := w.notes.block(1)
+		b.add(note{at: 9 - i, offset: 5 * i, host: w.notes.number(w.hosts.get("h")), kind: 1, hashes: uint16(i)}, 7)
+		b.addHash(uint32(i))
+	}
+	notes, _ := w.notes.value(w.notes.blocks[0], nil)
+	f.Add(notes)
 	f.Add((&recordClock{now: 1, jump: 2, jumpHost: "h", jumpCount: 3, young: 4}).value())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		var c, clock recordClock
@@ -46,6 +55,7 @@ func FuzzValues(f *testing.F) {
 			}
 		}
 		fuzzPages(t, value)
+		fuzzNotes(t, set, value)
 		for _, rule := range set.Rules() {
 			p, other := storedPartial{rule: rule}, storedPartial{rule: rule}
 			if p.decode(value) != nil {
@@ -93,5 +103,37 @@ func fuzzPages(t *testing.T, value []byte) {
 	}
 	if got := again.eventPageValue(page); err != nil || !cmp.Equal(got, first) {
 		t.Errorf("page of events %x became %x: %v", first, got, err)
+	}
+}
+
+// noteWorker is a worker of one host, as far as notes go.
+func noteWorker(set *rules.Set) *Worker {
+	w := &Worker{cfg: &Config{Set: set}, byHash: rulesByHash(set), notes: newNotes(), hosts: newHostTable()}
+	w.hosts.put(newHost("h"))
+	return w
+}
+
+func fuzzNotes(t *testing.T, set *rules.Set, value []byte) {
+	t.Helper()
+	load := func(value []byte) (w *Worker, b *noteBlock, err error) {
+		w = noteWorker(set)
+		b = w.notes.emptyBlock()
+		err = w.loadBlock(b, value, map[uint64]*host{hostHash("h"): w.hosts.get("h")})
+		return w, b, err
+	}
+	w, b, err := load(value)
+	if err != nil {
+		return
+	}
+	first, waits := w.notes.value(b, nil)
+	if !waits {
+		return
+	}
+	again, other, err := load(first)
+	if err != nil || other.dirty {
+		t.Fatalf("notes %x can't be read again: %v", first, err)
+	}
+	if got, _ := again.notes.value(other, nil); !cmp.Equal(got, first) {
+		t.Errorf("notes %x became %x", first, got)
 	}
 }

@@ -24,6 +24,8 @@ type host struct {
 	place    int32         // in the due heap, plus one
 	timers   partialID     // top of the heap of the partials that have deadlines; 0: none has one
 	partials int32         // live partials that this host drives
+	number   uint32        // by which notes name it; 0: none does
+	noted    int64         // latest time of its notes; math.MinInt64: it has none
 	hash     uint32        // of its name, in the table of hosts
 	counted  bool          // it is among the worker's pending hosts
 	dirty    bool
@@ -106,6 +108,9 @@ func (h *host) next() (int64, bool) {
 	if h.deadline < at {
 		at, ok = h.deadline, true
 	}
+	if h.noted > h.mark && h.noted < at { // it is pending until then
+		at, ok = h.noted, true
+	}
 	return at, ok
 }
 
@@ -116,7 +121,7 @@ func (h *host) ready() bool { return h.buffer.Len() > 0 && h.buffer.Top().at <= 
 func (h *host) ticking() bool { return h.timers != 0 && h.deadline <= h.mark }
 
 // pending reports whether anything waits for the host's watermark or lives by it.
-func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 }
+func (h *host) pending() bool { return h.buffer.Len() > 0 || h.partials > 0 || h.noted > h.mark }
 
 // buffered is an event that waits in the reorder buffer, with what it may do to which partials.
 type buffered struct {
@@ -146,7 +151,7 @@ func (b *buffered) compare(c *buffered) int {
 
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
-	return &host{name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64}
+	return &host{name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64, noted: math.MinInt64}
 }
 
 // push puts an event into the host's queue.
@@ -201,14 +206,21 @@ func (w *Worker) hostOf(name string) *host {
 
 // forgetIdleHosts drops the hosts that nothing waits for: their next event starts them afresh.
 func (w *Worker) forgetIdleHosts() {
+	var numbers []uint32
 	w.hosts.retain(func(h *host) bool {
 		if h.pending() || h.page != nil {
 			return true
 		}
 		w.undue(h)
+		if h.number != 0 {
+			numbers = append(numbers, h.number)
+		}
 		w.counts.hostsForgotten++
 		return false
 	})
+	if len(numbers) > 0 {
+		w.notes.forget(numbers)
+	}
 	w.forgetAt = w.hosts.len() + w.cfg.Limits.Hosts/8 + 1
 }
 
@@ -219,6 +231,7 @@ func (w *Worker) recount(h *host) {
 	}
 	if p := h.pending(); p != h.counted {
 		h.counted = p
+		w.touch(h)
 		if p {
 			w.pendingHosts++
 		} else {

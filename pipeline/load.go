@@ -42,6 +42,7 @@ func (w *Worker) load() error {
 		{"host watermarks of codec version 1", w.loadHostsVersion1},
 		{"partials", w.loadPartials},
 		{"events that wait for rules that weren't loaded", w.loadUnclaimed},
+		{"notes of waiting events", w.loadNotes},
 		{"waiting events", w.loadWaiting},
 		{"waiting events of codec version 1", w.loadWaitingVersion1},
 		{"events that wait for those of other hosts", w.loadShared},
@@ -73,6 +74,7 @@ func (w *Worker) loaded() error {
 	for h := range w.hosts.all() {
 		if h.pending() {
 			w.schedule(h)
+			w.recount(h)
 		}
 		if !h.pending() || h.page == nil {
 			w.touch(h)

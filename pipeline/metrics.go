@@ -30,6 +30,7 @@ type Metrics struct {
 	buffered          *prometheus.GaugeVec
 	bufferOverflow    *prometheus.CounterVec
 	bufferSpilled     *prometheus.CounterVec
+	bufferReread      *prometheus.CounterVec
 	bufferLost        *prometheus.CounterVec
 	hosts             *prometheus.GaugeVec
 	hostsForgotten    *prometheus.CounterVec
@@ -92,6 +93,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		buffered:          gauge("reorder_buffer_events", "Events that wait for their host's watermark.", "partition"),
 		bufferOverflow:    counter("reorder_buffer_overflow_total", "Events released early because the reorder buffer was full.", "partition"),
 		bufferSpilled:     counter("reorder_buffer_spilled_total", "Waiting events whose documents went to the store, because memory had no room for them.", "partition"),
+		bufferReread:      counter("reorder_buffer_reread_total", "Waiting events that were read again from the input: an event that happened before came behind them.", "partition"),
 		bufferLost:        counter("reorder_buffer_lost_total", "Waiting events that a restart did not find on the input any more.", "partition"),
 		hosts:             gauge("hosts", "Hosts that are remembered.", "partition"),
 		hostsForgotten:    counter("hosts_forgotten_total", "Hosts dropped from memory with nothing pending.", "partition"),
@@ -131,7 +133,7 @@ type counts struct {
 	folded                                                  uint64
 	idleAdvances, lateBySilence                             uint64
 	partialsDiscarded, buffersDiscarded, idsForgotten       uint64
-	spilled, lost, unclaimedExpired                         uint64
+	spilled, lost, reread, unclaimedExpired                 uint64
 	unknownStream                                           uint64
 	rekeySent, rekeyBytes, rekeyReceived                    uint64
 	rekeyUnknown, rekeyMalformed                            uint64
@@ -223,6 +225,7 @@ func (c *counts) flush(w *Worker, alerts []Alert) {
 		{m.bufferOverflow, c.bufferOverflow},
 		{m.bufferSpilled, c.spilled},
 		{m.bufferLost, c.lost},
+		{m.bufferReread, c.reread},
 		{m.hostsForgotten, c.hostsForgotten},
 		{m.joinKeysTruncated, c.joinKeysTruncated},
 		{m.folded, c.folded},
@@ -251,7 +254,7 @@ func (c *counts) flush(w *Worker, alerts []Alert) {
 	for i := range alerts {
 		m.alerts.WithLabelValues(p, alerts[i].Severity).Inc()
 	}
-	m.buffered.WithLabelValues(p).Set(float64(w.buffered))
+	m.buffered.WithLabelValues(p).Set(float64(w.buffered + w.notes.len))
 	m.hosts.WithLabelValues(p).Set(float64(w.hosts.len()))
 	m.ids.WithLabelValues(p).Set(float64(len(w.published.at)))
 	m.unclaimedPartials.WithLabelValues(p).Set(float64(len(w.unclaimed.partials)))
@@ -315,7 +318,7 @@ func (m *Metrics) begin(partition int32, set *rules.Set) {
 	}
 	p := strconv.Itoa(int(partition))
 	for _, v := range []*prometheus.CounterVec{
-		m.records, m.bytes, m.late, m.lateBySilence, m.idleAdvances, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferLost,
+		m.records, m.bytes, m.late, m.lateBySilence, m.idleAdvances, m.clamped, m.hostless, m.unknownStream, m.bufferOverflow, m.bufferSpilled, m.bufferReread, m.bufferLost,
 		m.hostsForgotten, m.joinKeysTruncated, m.alertFailures, m.folded, m.partialsDiscarded, m.buffersDiscarded, m.idsForgotten,
 		m.unclaimedExpired,
 		m.rekeySent, m.rekeyBytes, m.rekeyReceived, m.rekeyRepeated, m.rekeyForgotten,

@@ -30,6 +30,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 	b.host = h
 	w.push(h, b)
 	w.buffered++
+	w.countBeginnings(b, 1)
 	w.noteAdded(b)
 	w.recount(h)
 	w.touch(h)
@@ -68,6 +69,7 @@ func (w *Worker) run(b *buffered) {
 
 // leave notes that an event waits no more.
 func (w *Worker) leave(b *buffered) {
+	w.countBeginnings(b, -1)
 	w.releaseWaiting(b)
 	w.pages.remove(b)
 	w.recycle(b)
@@ -81,6 +83,7 @@ func (w *Worker) runHost(h *host) {
 	for h.ticking() {
 		w.tick(h)
 	}
+	w.recount(h)
 	w.schedule(h)
 }
 
@@ -100,6 +103,7 @@ func (w *Worker) runDue() {
 	w.feedAwake()
 	w.tickAwake()
 	for _, h := range w.awake {
+		w.recount(h)
 		w.schedule(h)
 	}
 }
@@ -131,7 +135,7 @@ func (w *Worker) feedAwake() {
 	w.ready = w.ready[:0]
 	hosts := 0
 	for _, h := range w.awake {
-		if h.pending() {
+		if h.counted {
 			w.touch(h)
 		}
 		before := len(w.ready)

@@ -43,7 +43,7 @@ func (c *Config) sharedFields() []string {
 }
 
 // share adds what the event may do in the rules that join events of any host. Rules whose field the event doesn't have are counted by wait.
-func (p *Preparer) share(h *hit, s []rules.SequenceHit, out *prepared) {
+func (p *Preparer) share(b *Batch, h *hit, s []rules.SequenceHit, out *prepared) {
 	for i, hit := range s {
 		if !p.cfg.shares(hit.Rule) {
 			continue
@@ -61,14 +61,13 @@ func (p *Preparer) share(h *hit, s []rules.SequenceHit, out *prepared) {
 				continue
 			}
 		}
-		p.cands, p.text = p.cands[:0], p.text[:0]
+		first := len(b.cands)
 		for _, o := range s[i:] {
 			if same(o) {
-				p.appendCandidates(o, out)
+				p.appendCandidates(b, o, out)
 			}
 		}
-		if len(p.cands) > 0 {
-			by.cands = p.keepCandidates()
+		if by.cands = b.candidates(first); by.cands != nil {
 			h.shared = append(h.shared, by)
 		}
 	}

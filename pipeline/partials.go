@@ -14,6 +14,7 @@ type candidate struct {
 	rule *rules.Compiled
 	hits sequence.Hits
 	join []byte
+	hash uint32 // noteHash of rule and join
 }
 
 // feed gives an event to the sequence machines of its candidates. It has its document with it, or its evidence is in place.
@@ -164,6 +165,7 @@ func (w *Worker) insert(c *rules.Compiled, join string, hash uint32, h *host, be
 	w.bodyBuf = appendBody(w.bodyBuf[:0], join, begun)
 	p.body = string(w.bodyBuf)
 	w.drives(p, 1)
+	w.countPartial(p, 1)
 	return p
 }
 
@@ -195,6 +197,7 @@ func (w *Worker) drop(p *partial) {
 	}
 	w.partials.setTimer(p, math.MaxInt64)
 	w.drives(p, -1)
+	w.countPartial(p, -1)
 	w.partials.remove(p)
 }
 

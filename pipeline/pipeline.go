@@ -56,6 +56,9 @@ type Config struct {
 	Samples SampleMode
 	// SampleScope tells, with SamplesBatch, the events that the search is over from others; nil takes all.
 	SampleScope func(sequence.Ref) bool
+	// Input lets the worker keep hardly anything of waiting events that can't change anything by themselves: what it doesn't have in memory it
+	// reads again. Nil keeps all of them whole.
+	Input Input
 	// Quarantine keeps rules that exceed their budgets; nil is for replays, which have none.
 	Quarantine *Quarantine
 	Metrics    *Metrics     // nil counts nothing

@@ -24,10 +24,7 @@ type Preparer struct {
 	matcher *rules.Matcher
 	holds   []uint64 // by rule: the stages whose events it may remember by their id
 	joins   [][]byte
-	cands   []candidate
-	text    []byte // the join keys of cands, until they are kept
-	memory  slab
-	recent  recentCandidates
+	own     Batch // the memory of what again returns
 
 	meter       *meter           // nil measures nothing
 	quarantined uint64           // version of the quarantine that excluded is of; 0: nothing has rested yet
@@ -73,9 +70,10 @@ type Batch struct {
 	Partition int32
 
 	prepared []prepared
-	hits     []hit  // by record, for those that have one
-	text     []byte // the host names
-	unknown  uint64 // events of no known data stream
+	hits     []hit       // by record, for those that have one
+	text     []byte      // host names, ids, join keys
+	cands    []candidate // of all hits
+	unknown  uint64      // events of no known data stream
 }
 
 // prepared is what a record says by itself.
@@ -94,8 +92,8 @@ type prepared struct {
 type hit struct {
 	ref      sequence.Ref // without the time and the place in the log
 	single   []*rules.Compiled
-	waiting  []buffered  // per timestamp field of the rules whose stages it hits
-	shared   []sharedHit // per timestamp field of the rules that join events of any host
+	waiting  []buffered  // per timestamp field of the rules whose stages it hits; their candidates are the batch's
+	shared   []sharedHit // per timestamp field of the rules that join events of any host; as waiting
 	timeless []*rules.Compiled
 	detail   string // of a dead letter
 }
@@ -109,7 +107,7 @@ func (p *Preparer) Prepare(b *Batch) {
 	p.followQuarantine(b.Partition)
 	b.prepared = slices.Grow(b.prepared[:0], len(b.Records))[:len(b.Records)]
 	b.hits = slices.Grow(b.hits[:0], len(b.Records))[:len(b.Records)]
-	b.text = b.text[:0]
+	b.text, b.cands = b.text[:0], b.cands[:0]
 	unknown := p.matcher.Stats().UnknownStream
 	for i := range b.Records {
 		if p.meter.sample(sampledRecords) {
@@ -162,7 +160,7 @@ func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {
 	out.host = b.keep(p.fold(p.meta.Host(p.ev), out))
 	id := p.fold(p.meta.ID(p.ev), out)
 	if hits := p.matcher.Match(p.ev, p.cfg.Streams[r.Topic]); len(hits.Single) > 0 || len(hits.Sequences) > 0 {
-		p.fill(h, id, hits, out)
+		p.fill(b, h, id, hits, out)
 		out.hit = h
 	}
 }
@@ -198,22 +196,30 @@ func (b *Batch) keep(name string) string {
 	return alias(b.text[start:])
 }
 
-// fill makes h what the event hits. The memory of h is used again.
-func (p *Preparer) fill(h *hit, id string, hits rules.Hits, out *prepared) {
+// fill makes h what the event hits, in the memory of b. That of h is used again.
+func (p *Preparer) fill(b *Batch, h *hit, id string, hits rules.Hits, out *prepared) {
 	clear(h.waiting)
 	clear(h.shared)
 	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0], shared: h.shared[:0]}
 	if len(hits.Single) > 0 || slices.ContainsFunc(hits.Sequences, func(s rules.SequenceHit) bool { return s.Stages&p.holds[s.Rule.Number] != 0 }) {
-		h.ref.ID = p.memory.copyText(id)
+		h.ref.ID = b.keep(id)
 	}
 	h.ref.Sequence, h.ref.HasSeq = p.meta.Sequence(p.ev)
 	if len(hits.Sequences) == 0 {
 		return
 	}
-	p.share(h, hits.Sequences, out)
+	p.share(b, h, hits.Sequences, out)
 	for i := 0; i < len(hits.Sequences); { // those of one timestamp field are neighbours, as a rule
-		i = p.wait(h, hits.Sequences, i, out)
+		i = p.wait(b, h, hits.Sequences, i, out)
 	}
+}
+
+// candidates returns those that were added since first, nil where none was.
+func (b *Batch) candidates(first int) []candidate {
+	if n := len(b.cands); n > first {
+		return b.cands[first:n:n]
+	}
+	return nil
 }
 
 // hostOf returns the host of a document, empty where it can't be told.
@@ -232,16 +238,17 @@ func (p *Preparer) again(raw []byte, topic string) (out prepared, ok bool) {
 	if out.time, out.sub, ok = p.meta.Time(p.ev); !ok {
 		return out, false
 	}
-	out.host = state.Fold(p.meta.Host(p.ev)) // valid until the next event
+	out.host = state.Fold(p.meta.Host(p.ev)) // valid until the next event, as is all that the hit refers to
 	out.hit = new(hit)
-	p.fill(out.hit, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), &out)
+	p.own.text, p.own.cands = p.own.text[:0], p.own.cands[:0]
+	p.fill(&p.own, out.hit, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), &out)
 	return out, true
 }
 
 // wait adds what the sequences from first on may do with the event, as far as they order events by the same timestamp
 // field: one candidate per sequence and join key. Each such field makes an entry of its own. It returns the first
 // sequence of another field.
-func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared) (next int) {
+func (p *Preparer) wait(b *Batch, h *hit, s []rules.SequenceHit, first int, out *prepared) (next int) {
 	field := s[first].Rule.Rule.TimestampField
 	next = first + 1
 	for next < len(s) && s[next].Rule.Rule.TimestampField == field {
@@ -258,23 +265,24 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 		}
 	}
 	i := slices.IndexFunc(h.waiting, func(b buffered) bool { return b.field == field })
-	p.cands, p.text = p.cands[:0], p.text[:0]
+	from := len(b.cands)
 	if i >= 0 {
-		p.cands = append(p.cands, h.waiting[i].cands...)
+		b.cands = append(b.cands, h.waiting[i].cands...)
 	}
 	for _, hit := range s[first:next] {
 		if !p.cfg.shares(hit.Rule) {
-			p.appendCandidates(hit, out)
+			p.appendCandidates(b, hit, out)
 		}
 	}
-	if len(p.cands) == 0 {
+	cands := b.candidates(from)
+	if cands == nil {
 		return next
 	}
 	if i < 0 {
 		i = len(h.waiting)
 		h.waiting = append(h.waiting, buffered{field: field, ref: sequence.Ref{Ordinal: sequence.Ordinal{Time: at, SubMillis: sub}}})
 	}
-	h.waiting[i].cands = p.keepCandidates()
+	h.waiting[i].cands = cands
 	return next
 }
 
@@ -283,21 +291,21 @@ func (p *Preparer) wait(h *hit, s []rules.SequenceHit, first int, out *prepared)
 const maxJoinKey = 16 << 10
 
 // appendCandidates adds one candidate per join key under which the event takes part in a stage of the rule.
-func (p *Preparer) appendCandidates(s rules.SequenceHit, out *prepared) {
-	first := len(p.cands)
+func (p *Preparer) appendCandidates(b *Batch, s rules.SequenceHit, out *prepared) {
+	first := len(b.cands)
 	stages := sequence.Hits(s.Stages)
 	for i, st := range s.Rule.Query.Stages {
 		if stages.Has(i) {
-			p.appendStage(first, s.Rule, st, i, out)
+			p.appendStage(b, first, s.Rule, st, i, out)
 		}
 	}
 	if stages.Has(sequence.UntilStage) {
-		p.appendStage(first, s.Rule, s.Rule.Query.Until, sequence.UntilStage, out)
+		p.appendStage(b, first, s.Rule, s.Rule.Query.Until, sequence.UntilStage, out)
 	}
 }
 
 // appendStage adds what the event may do as one stage; the candidates of the rule begin at first.
-func (p *Preparer) appendStage(first int, rule *rules.Compiled, stage *eql.Stage, bit int, out *prepared) {
+func (p *Preparer) appendStage(b *Batch, first int, rule *rules.Compiled, stage *eql.Stage, bit int, out *prepared) {
 	var truncated bool
 	p.joins, truncated = stage.JoinKeys(p.ev, p.joins[:0])
 	for _, key := range p.joins {
@@ -306,15 +314,13 @@ func (p *Preparer) appendStage(first int, rule *rules.Compiled, stage *eql.Stage
 			continue
 		}
 		i := first
-		for i < len(p.cands) && !bytes.Equal(p.cands[i].join, key) {
+		for i < len(b.cands) && !bytes.Equal(b.cands[i].join, key) {
 			i++
 		}
-		if i == len(p.cands) {
-			start := len(p.text)
-			p.text = append(p.text, key...) // keys before it stay where they are, if need be in the memory that it had
-			p.cands = append(p.cands, candidate{rule: rule, join: p.text[start:len(p.text):len(p.text)]})
+		if i == len(b.cands) {
+			b.cands = append(b.cands, candidate{rule: rule, join: bytesOf(b.keep(alias(key))), hash: noteHash(ruleHash(rule), key)})
 		}
-		p.cands[i].hits = p.cands[i].hits.With(bit)
+		b.cands[i].hits = b.cands[i].hits.With(bit)
 	}
 	if truncated {
 		out.truncated++

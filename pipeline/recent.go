@@ -21,20 +21,20 @@ type recentList struct {
 // recentLists is how many lists are remembered: some for each of a few hundred hosts that are busy at a time.
 const recentLists = 1024
 
-// keepCandidates returns p.cands as they can be kept.
-func (p *Preparer) keepCandidates() []candidate {
-	r := &p.recent
+// keepCandidates returns a batch's candidates as they can be kept.
+func (w *Worker) keepCandidates(cands []candidate) []candidate {
+	r := &w.recent
 	if r.lists == nil {
 		r.seed, r.lists = maphash.MakeSeed(), make([]recentList, recentLists)
 	}
-	hash := maphash.Bytes(r.seed, p.cands[0].join) + uint64(p.cands[0].rule.Number+len(p.cands)<<16)*0x9E3779B97F4A7C15
+	hash := maphash.Bytes(r.seed, cands[0].join) + uint64(cands[0].rule.Number+len(cands)<<16)*0x9E3779B97F4A7C15
 	last := &r.lists[hash%recentLists]
 	switch {
 	case last.hash != hash:
 		last.hash = hash // remembered if it comes again before another one
-		return p.memory.copyCands(p.cands)
-	case !sameCandidates(last.cands, p.cands):
-		last.cands = slices.Clone(p.cands) // to live for long: not from the slab
+		return w.memory.copyCands(cands)
+	case !sameCandidates(last.cands, cands):
+		last.cands = slices.Clone(cands) // to live for long: not from the slab
 		for i := range last.cands {
 			last.cands[i].join = slices.Clone(last.cands[i].join)
 		}

@@ -226,7 +226,7 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 		if f.ref.Time != noTime {
 			at, sub = f.ref.Time, f.ref.SubMillis
 		}
-		b.cands = slices.DeleteFunc(slices.Clone(f.cands), func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
+		b.cands = slices.DeleteFunc(f.cands, func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
 	}
 	name := found.host
 	if b.field != "" {
@@ -250,6 +250,8 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 	case at > b.ref.Time: // it was clamped
 		sub = 0
 	}
+	b.cands = w.keepCandidates(b.cands)
+	found.hit.ref.ID = w.memory.copyText(found.hit.ref.ID)
 	b.ref.ID, b.ref.Sequence, b.ref.HasSeq, b.ref.SubMillis = found.hit.ref.ID, found.hit.ref.Sequence, found.hit.ref.HasSeq, sub
 	if b.page != nil && rulesOf(b.cands) != len(e.rules) { // what isn't wanted now must not be wanted later
 		b.kind = nil

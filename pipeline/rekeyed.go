@@ -70,7 +70,7 @@ func (w *Worker) shareOwn(r *Record, ref sequence.Ref, cands []candidate, h *hos
 	if o.field != "" {
 		e.carrier.topic += "\x00" + o.field // an event may wait in several orders
 	}
-	e.ref, e.cands = ref, cands
+	e.ref, e.cands = ref, w.keepCandidates(cands)
 	e.ref.ID = strings.Clone(ref.ID)
 	if !w.cfg.NoEvidence {
 		e.doc = slices.Clone(r.Value)

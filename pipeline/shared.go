@@ -305,7 +305,7 @@ func (w *Worker) received(sent *rekey.Event, carrier place) (e *sharedEvent, unk
 			unknown++
 			continue
 		}
-		e.cands = append(e.cands, candidate{rule: rule, hits: c.Hits, join: slices.Clone(c.Join)})
+		e.cands = append(e.cands, candidate{rule: rule, hits: c.Hits, join: slices.Clone(c.Join), hash: noteHash(c.Rule, c.Join)})
 	}
 	slices.SortStableFunc(e.cands, func(a, b candidate) int { return a.rule.Number - b.rule.Number })
 	if len(e.cands) > 0 && !w.cfg.NoEvidence {

@@ -32,6 +32,8 @@ func (w *Worker) Swap(cfg *Config) error {
 	for h := range w.hosts.all() {
 		w.swapBuffer(h, next)
 	}
+	w.swapNotes(next)
+	w.countLive()
 	w.swapShared(next)
 	if c := w.feeding.rule; c != nil {
 		w.feeding.rule = next[ruleHash(c)]
@@ -49,6 +51,7 @@ func (w *Worker) setRules(cfg *Config, machines []Machine) {
 		w.absences = append(w.absences, slices.ContainsFunc(c.Query.Stages, func(st *eql.Stage) bool { return st.Missing }))
 	}
 	w.evictionLogged = make([]bool, len(machines))
+	w.eager = make([]eager, len(machines))
 	cfg.Metrics.begin(w.number, cfg.Set)
 }
 

@@ -57,6 +57,10 @@ type Worker struct {
 	buffered     int
 	entered      uint32 // events that were put into the buffer, to number them
 	pages        pages
+	notes        notes
+	live         liveCounts
+	eager        []eager // by rule number
+	seen         uint64  // records
 	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
 	shared       sharedOrders
@@ -92,6 +96,8 @@ type Worker struct {
 	awake   []*host
 	spare   []*buffered // that wait no more
 	memory  slab
+	recent  recentCandidates
+	woken   []noteRef
 	ready   []*buffered
 	bodyBuf []byte
 	scratch sequence.Scratch
@@ -138,6 +144,7 @@ func (w *Worker) forget() {
 	w.documents, w.held = documents{}, documents{}
 	w.docBytes, w.buffered = 0, 0
 	w.pages, w.refill = newPages(), nil
+	w.notes, w.live = newNotes(), newLiveCounts(0)
 	w.published = newPublishedIDs(false)
 	w.shared = newSharedOrders(w.cfg)
 	w.unclaimed = newUnclaimed()
@@ -203,10 +210,15 @@ func (w *Worker) ProcessBatch(b *Batch, from, to int) error {
 			return fmt.Errorf("partition %d offset %d: %w", w.number, b.Records[i].Offset, w.err)
 		}
 	}
+	w.dropNotes()
+	if w.err != nil {
+		return fmt.Errorf("partition %d: %w", w.number, w.err)
+	}
 	return nil
 }
 
 func (w *Worker) process(r *Record, p *prepared) {
+	w.seen++
 	w.counts.records++
 	w.counts.bytes += uint64(len(r.Value))
 	w.observeClock(r, p)
@@ -245,7 +257,8 @@ func (w *Worker) take(r *Record, p *prepared) {
 
 // arrive moves the host's watermark by the time of an event of it, and tells how the event stands to it.
 func (w *Worker) arrive(h *host, t int64) arrival {
-	if !h.pending() {
+	fresh := !h.pending()
+	if fresh {
 		// The store doesn't keep the watermarks of hosts that nothing waits for. Forgetting them here as well is
 		// what makes a run that was killed decide as one that was not.
 		h.mark = minMark
@@ -254,6 +267,9 @@ func (w *Worker) arrive(h *host, t int64) arrival {
 	came := h.arrived(t, &w.clock, w.lateness)
 	// While the record clock waits for a jump to be confirmed, the record's own time is nearer to the truth.
 	h.observe(t, max(w.clock.now, w.recordTime), w.lateness)
+	if fresh && h.number != 0 {
+		w.begunAnew(h)
+	}
 	if h.pending() {
 		w.touch(h)
 	}
@@ -317,10 +333,12 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 		}
 		b.ref = hit.ref
 		b.ref.Time, b.ref.SubMillis = at, sub
-		if len(b.cands) > 0 {
-			w.keepEvidence(b, r.Value)
-			w.place(b, h, came)
+		if len(b.cands) == 0 || came == inTime && w.noted(b, h) {
+			continue
 		}
+		w.wakeNotes(b)
+		w.keepEvidence(b, r.Value)
+		w.place(b, h, came)
 	}
 }
 
@@ -334,6 +352,7 @@ func (w *Worker) Idle(now int64) error {
 		w.forgetIDs(&w.published, w.clock.now)
 		w.runDue()
 		w.followClock()
+		w.dropNotes()
 	}
 	return w.err
 }

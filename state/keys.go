@@ -26,6 +26,7 @@ const (
 
 	FamilyWaiting Family = 'w' // pages of events that wait for their host's watermark
 	FamilyMarks   Family = 'm' // pages of the watermarks of hosts
+	FamilyNotes   Family = 'n' // pages of notes of events that wait
 
 	FamilyQuarantine Family = 'x' // rules in quarantine: one key
 	FamilyUnclaimed  Family = 'u' // events that wait for rules that aren't loaded, by place
@@ -60,7 +61,7 @@ func FamilyOf(key []byte) (Family, bool) {
 		return 0, false
 	}
 	switch f := Family(key[0]); f {
-	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks,
+	case FamilyPartial, FamilyBuffered, FamilyEvidence, FamilyHost, FamilyClock, FamilyAlert, FamilyWaiting, FamilyMarks, FamilyNotes,
 		FamilyShared, FamilySources, FamilyTaken, FamilySharedAlert, FamilyQuarantine, FamilyUnclaimed:
 		return f, true
 	default:
@@ -265,7 +266,7 @@ func ParseSharedAlertKey(key []byte) (SharedAlertKey, error) {
 	return k, r.end()
 }
 
-// AppendPageKey appends the key of a page of FamilyWaiting or FamilyMarks to dst.
+// AppendPageKey appends the key of a page of FamilyWaiting, FamilyMarks or FamilyNotes to dst.
 func AppendPageKey(dst []byte, f Family, number uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, byte(f)), number)
 }

@@ -242,7 +242,10 @@ func (s *Service) process() error {
 		clear(m.rekey.records)
 		m.rekey.records = m.rekey.records[:0]
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errInput):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	for _, m := range busy {
@@ -284,7 +287,9 @@ func (s *Service) idle(ctx context.Context) error {
 			continue
 		}
 		m.seeClock(now)
-		if err := m.worker.Idle(clock); err != nil {
+		if err := m.worker.Idle(clock); errors.Is(err, errInput) {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("%w: %w", errStore, err)
 		}
 	}

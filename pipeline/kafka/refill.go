@@ -25,12 +25,53 @@ func (s *Service) reread(ctx context.Context, workers ...*pipeline.Worker) error
 	r := refiller{service: s, todo: map[topicPartition]*refilling{}}
 	for _, w := range workers {
 		for _, span := range w.Missing() {
-			r.todo[topicPartition{span.Topic, span.Partition}] = &refilling{worker: w, next: span.From, end: span.To}
+			r.todo[topicPartition{span.Topic, span.Partition}] = &refilling{take: w.Refill, next: span.From, end: span.To}
 		}
 	}
 	if len(r.todo) == 0 {
 		return nil
 	}
+	return r.read(ctx)
+}
+
+// input reads records again while they are being worked on.
+type input struct{ service *Service }
+
+// Read is pipeline.Input's. It tries again until the client that the records came from ends.
+func (in input) Read(span pipeline.Span, take func([]pipeline.Record)) error {
+	s := in.service
+	s.mu.Lock()
+	ctx := s.reading
+	s.mu.Unlock()
+	at, next := topicPartition{span.Topic, span.Partition}, span.From
+	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
+		r := refiller{service: s, todo: map[topicPartition]*refilling{at: {take: func(records []pipeline.Record) {
+			if len(records) > 0 { // control records aren't among them
+				next = records[len(records)-1].Offset + 1
+				take(records)
+			}
+		}, next: next, end: span.To}}}
+		err := r.read(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			s.log.Warn("events that wait can't be read again from the input", slog.String("topic", span.Topic), slog.Int("partition", int(span.Partition)),
+				slog.Int64("offset", next), slog.Any("error", err), slog.Duration("pause", backoff))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", errInput, ctx.Err())
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// errInput marks an end that came while records were read again.
+var errInput = errors.New("reading the input again was broken off")
+
+// read reads all spans.
+func (r *refiller) read(ctx context.Context) error {
 	if err := r.clamp(ctx); err != nil {
 		return fmt.Errorf("offsets of waiting events: %w", err)
 	}
@@ -59,12 +100,12 @@ type refiller struct {
 	service *Service
 	todo    map[topicPartition]*refilling
 	records []pipeline.Record
-	read    int
+	count   int
 }
 
 // refilling is one span.
 type refilling struct {
-	worker    *pipeline.Worker
+	take      func([]pipeline.Record)
 	next, end int64
 }
 
@@ -137,10 +178,10 @@ func (r *refiller) run(ctx context.Context) error {
 		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		before := r.read
+		before := r.count
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) { r.take(cl, p) })
 		switch now := s.deps.Now(); {
-		case r.read > before:
+		case r.count > before:
 			moved = now
 		case now.Sub(moved) > refillPatience:
 			// Only a broker that answers proves that there is nothing to read.
@@ -150,7 +191,7 @@ func (r *refiller) run(ctx context.Context) error {
 			clear(r.todo)
 		}
 	}
-	s.log.Info("waiting events read again from the input", slog.Int("records_read", r.read),
+	s.log.Info("waiting events read again from the input", slog.Int("records_read", r.count),
 		slog.Duration("took", s.deps.Now().Sub(began).Round(time.Millisecond)))
 	return nil
 }
@@ -162,7 +203,7 @@ func (r *refiller) take(cl *kgo.Client, p kgo.FetchTopicPartition) {
 	if !ok || len(p.Records) == 0 {
 		return
 	}
-	r.read += len(p.Records)
+	r.count += len(p.Records)
 	r.records = r.records[:0]
 	for _, rec := range p.Records {
 		t.next = rec.Offset + 1
@@ -170,7 +211,7 @@ func (r *refiller) take(cl *kgo.Client, p kgo.FetchTopicPartition) {
 			r.records = append(r.records, toRecord(rec))
 		}
 	}
-	t.worker.Refill(r.records)
+	t.take(r.records)
 	clear(r.records)
 	if t.next >= t.end {
 		delete(r.todo, tp)

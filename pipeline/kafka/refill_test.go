@@ -108,3 +108,33 @@ func TestLostPartitionsAreNotReadAgain(t *testing.T) {
 		t.Errorf("what waited was read again %d times, want once, by who took over: %q", len(lines), lines)
 	}
 }
+
+// TestLaterEventsAreReadAgain: the event that goes on with a sequence comes before the one that begins it, and of what can't begin anything
+// hardly more is kept than its place: it is read again, also by a member that didn't see it come.
+func TestLaterEventsAreReadAgain(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		c := fakeCluster(t, 1)
+		c.pipeline = func() *pipeline.Config {
+			p := pipelineConfig(t)
+			p.Order.Lateness = time.Minute // longer than a restart takes
+			return p
+		}
+		reg := prometheus.NewRegistry()
+		c.metrics = pipeline.NewMetrics(reg)
+		m := c.start(t, c.config(), t.TempDir())
+		told := story("h")
+		c.produce(t, "h", told[3], doc("h", "h-x", "network", "x", 3, 700))
+		c.awaitRead(t, c.input)
+		if restart {
+			m.stop()
+			c.start(t, c.config(), t.TempDir())
+		}
+		c.produce(t, "h", told[0], told[1], told[2], told[4], told[5], doc("h", "h-y", "process", "true", 8, 100_000))
+		if diff := cmp.Diff(expected("h"), c.awaitAlerts(t, 3)); diff != "" {
+			t.Errorf("restart %v: alerts (-want +got):\n%s", restart, diff)
+		}
+		rec := httptest.NewRecorder()
+		promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+		expectText(t, rec.Body.String, `weir_reorder_buffer_reread_total{partition="0"} 1`)
+	}
+}

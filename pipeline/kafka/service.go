@@ -61,8 +61,9 @@ type Service struct {
 	warm       map[int32]int64     // up to which changelog offset the state of partitions is on disk
 	ready      bool
 	status     string
-	held       *held     // nil: what is computed can be written
-	swap       *ruleSwap // nil: none waits. It also guards changes of deps.Pipeline, which only Run makes
+	held       *held           // nil: what is computed can be written
+	reading    context.Context //nolint:containedctx // of the client: ends what is read again while records are worked on, which has no context to be given
+	swap       *ruleSwap       // nil: none waits. It also guards changes of deps.Pipeline, which only Run makes
 }
 
 // member is a partition that this process owns.
@@ -95,10 +96,14 @@ func (m *member) restart(topic string) int64 { return max(m.committed[topic], m.
 func New(cfg Config, deps Deps) *Service {
 	cfg.EnsureDefaults()
 	deps.Pipeline.EnsureDefaults()
-	return &Service{
+	pipe := *deps.Pipeline
+	deps.Pipeline = &pipe
+	s := &Service{
 		cfg: cfg, deps: deps, log: deps.Logger, seen: newHostTable(), dead: deadLetterLog{}, oneByOne: map[string]time.Time{}, lostUpTo: map[topicPartition]int64{},
 		life: context.Background(), status: "starting", membership: newMembership(), restores: newProgress(), memory: newBuffers(),
 	}
+	pipe.Input = input{s}
+	return s
 }
 
 // Ready reports whether the member has joined the group and restored the state of its partitions, with a word on
@@ -219,6 +224,7 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 	s.orphanSearch = orphanSearch{}
 	s.mu.Lock()
 	s.membership, s.rebalanced, s.arrived, s.warm = newMembership(), false, nil, map[int32]int64{}
+	s.reading = ctx
 	s.mu.Unlock()
 	s.notReady("joining the group") // now: partitions may be assigned before connect returns
 	if err := s.connect(ctx); err != nil {

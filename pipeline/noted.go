@@ -1,0 +1,223 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Input reads records of the input again.
+type Input interface {
+	// Read calls take with the records of a span that the input still has, in their order, in one or more calls. What take is
+	// given is valid during the call. Read waits for a broker that doesn't answer; an error ends the batch, which must not be committed.
+	Read(span Span, take func([]Record)) error
+}
+
+const (
+	// firstEager is the number of records for which a rule's events are kept whole once a note of it had to be read again; each time that
+	// happens it is twice as many, up to lastEager.
+	firstEager = 100_000
+	lastEager  = 100_000_000
+	// readGap is how far apart in the log two notes may lie that are read again at once.
+	readGap = 1_000
+)
+
+// eager is until when the events of a rule are kept whole.
+type eager struct{ until, span uint64 }
+
+// noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
+func (w *Worker) noted(b *buffered, h *host) bool {
+	n := &w.notes
+	if w.cfg.Input == nil || b.field != "" || n.len >= w.cfg.Limits.Buffered {
+		return false
+	}
+	for i := range b.cands {
+		c := &b.cands[i]
+		if w.live.any(c.hash) || w.machines[c.rule.Number].Begins(c.hits) || w.eager[c.rule.Number].until > w.seen {
+			return false
+		}
+	}
+	kind, ok := n.kindOf(b.ref.Topic, b.ref.Partition, b.cands)
+	if !ok {
+		return false
+	}
+	block := n.block(len(b.cands))
+	block.add(note{at: b.ref.Time, offset: b.ref.Offset, host: n.number(h), kind: kind, hashes: uint16(len(block.hashes))}, max(w.clock.now, w.recordTime))
+	for i := range b.cands {
+		block.addHash(b.cands[i].hash)
+	}
+	n.len++
+	h.noted = max(h.noted, b.ref.Time)
+	w.recount(h)
+	w.touch(h)
+	return true
+}
+
+// noteRef names a note.
+type noteRef struct {
+	block *noteBlock
+	i     int
+}
+
+// wakeNotes reads the notes again that an event may make matter: those of the rules and join keys of what it may begin, from its time on.
+func (w *Worker) wakeNotes(b *buffered) {
+	n := &w.notes
+	if n.len == 0 {
+		return
+	}
+	w.woken = w.woken[:0]
+	for i := range b.cands {
+		c := &b.cands[i]
+		if !w.machines[c.rule.Number].Begins(c.hits) {
+			continue
+		}
+		found := len(w.woken)
+		for _, block := range n.blocks {
+			block.find(c.hash, b.ref.Time, func(i int) {
+				if w.waitsNoted(&block.notes[i]) {
+					w.woken = append(w.woken, noteRef{block, i})
+				}
+			})
+		}
+		if len(w.woken) > found {
+			e := &w.eager[c.rule.Number]
+			e.span = min(max(firstEager, 2*e.span), lastEager)
+			e.until = w.seen + e.span
+		}
+	}
+	if len(w.woken) > 0 {
+		w.readNoted()
+	}
+}
+
+// waitsNoted reports whether the watermark of a note's host hasn't reached it.
+func (w *Worker) waitsNoted(nt *note) bool {
+	h := w.notes.hosts[nt.host]
+	return nt.kind != 0 && h != nil && nt.at > max(h.mark, h.newest+(w.clock.now-h.clockAt)-w.lateness-1)
+}
+
+// readNoted makes the notes of w.woken waiting events again.
+func (w *Worker) readNoted() {
+	slices.SortFunc(w.woken, func(a, b noteRef) int {
+		k, l := w.kindOfNote(a), w.kindOfNote(b)
+		return cmp.Or(cmp.Compare(k.topic, l.topic), cmp.Compare(k.partition, l.partition), cmp.Compare(a.offset(), b.offset()))
+	})
+	woken := slices.Compact(w.woken)
+	for len(woken) > 0 {
+		k := w.kindOfNote(woken[0])
+		end := 1
+		for end < len(woken) && w.kindOfNote(woken[end]).from(k) && woken[end].offset()-woken[end-1].offset() <= readGap {
+			end++
+		}
+		w.readSpan(woken[:end])
+		woken = woken[end:]
+	}
+}
+
+func (w *Worker) kindOfNote(r noteRef) *noteKind { return &w.notes.kinds[r.block.notes[r.i].kind] }
+
+func (r noteRef) offset() int64 { return r.block.notes[r.i].offset }
+
+// readSpan reads neighbouring notes again.
+func (w *Worker) readSpan(woken []noteRef) {
+	k := w.kindOfNote(woken[0])
+	span := Span{Topic: k.topic, Partition: k.partition, From: woken[0].offset(), To: woken[len(woken)-1].offset() + 1}
+	left := woken
+	err := w.cfg.Input.Read(span, func(records []Record) {
+		for i := range records {
+			for len(left) > 0 && left[0].offset() < records[i].Offset {
+				w.restoreNoted(left[0], nil)
+				left = left[1:]
+			}
+			if len(left) > 0 && left[0].offset() == records[i].Offset {
+				w.restoreNoted(left[0], records[i].Value)
+				left = left[1:]
+			}
+		}
+	})
+	if err != nil {
+		w.fail(fmt.Errorf("read events again from %s/%d, offsets %d to %d: %w", span.Topic, span.Partition, span.From, span.To-1, err))
+		return
+	}
+	for _, r := range left {
+		w.restoreNoted(r, nil)
+	}
+}
+
+// restoreNoted puts the event of a note into the buffer. raw is nil where its record is gone.
+func (w *Worker) restoreNoted(r noteRef, raw []byte) {
+	nt := &r.block.notes[r.i]
+	k := w.kindOfNote(r)
+	b := w.newBuffered()
+	b.ref.Topic, b.ref.Partition, b.ref.Offset, b.ref.Time = k.topic, k.partition, nt.offset, nt.at
+	e := waiting{event: b, rules: k.hashes}
+	nt.kind, r.block.dirty = 0, true
+	w.counts.reread++
+	if raw == nil || !w.restore(e, raw, false) {
+		w.lose(e)
+	}
+}
+
+// dropNotes takes out the oldest blocks as far as no note of them waits.
+func (w *Worker) dropNotes() {
+	n := &w.notes
+	for len(n.blocks) > 0 {
+		b := n.blocks[0]
+		if w.clock.now <= b.clock+w.lateness {
+			return
+		}
+		waiting := slices.ContainsFunc(b.notes, func(nt note) bool { return w.waitsNoted(&nt) })
+		if waiting && w.clock.now <= b.clock+4*w.lateness {
+			return
+		}
+		if waiting { // of a host whose own time hardly moves: it must not hold up the others
+			w.woken = w.woken[:0]
+			for i := range b.notes {
+				if w.waitsNoted(&b.notes[i]) {
+					w.woken = append(w.woken, noteRef{b, i})
+				}
+			}
+			w.readNoted()
+		}
+		n.removeFirst()
+	}
+}
+
+// begunAnew takes out the notes of a host whose watermark has begun anew behind them.
+func (w *Worker) begunAnew(h *host) {
+	if h.noted > h.mark {
+		w.notes.kill(h.mark, func(nt *note) bool { return nt.host == h.number })
+	}
+	h.noted = math.MinInt64
+}
+
+// countLive makes the counts of what has begun anew.
+func (w *Worker) countLive() {
+	w.live = newLiveCounts(w.live.len)
+	for p := range w.partials.byAge() {
+		w.live.add(noteHash(ruleHash(w.partials.ruleOf(p)), bytesOf(p.join())), 1)
+	}
+	for h := range w.hosts.all() {
+		for q := range h.buffer.All() {
+			w.countBeginnings(q.event, 1)
+		}
+	}
+}
+
+// countBeginnings counts what a waiting event may begin.
+func (w *Worker) countBeginnings(b *buffered, n int32) {
+	for i := range b.cands {
+		if c := &b.cands[i]; w.machines[c.rule.Number].Begins(c.hits) {
+			w.live.add(c.hash, n)
+		}
+	}
+}
+
+// countPartial counts a partial that is there now, or is gone.
+func (w *Worker) countPartial(p *partial, n int32) {
+	w.live.add(noteHash(ruleHash(w.partials.ruleOf(p)), bytesOf(p.join())), n)
+	if n > 0 && w.live.crowded() {
+		w.countLive()
+	}
+}

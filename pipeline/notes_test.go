@@ -1,0 +1,265 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/state"
+)
+
+// logInput is an input that reads records again from a list of them, whose offsets are their places in it.
+type logInput struct {
+	records []pipeline.Record
+	reads   int
+	err     error
+}
+
+func (in *logInput) Read(span pipeline.Span, take func([]pipeline.Record)) error {
+	in.reads++
+	if in.err != nil {
+		return in.err
+	}
+	for at := max(span.From, 0); at < min(span.To, int64(len(in.records))); at++ {
+		take(in.records[at : at+1])
+	}
+	return nil
+}
+
+// busyStream is a stream of more processes than stream has, so that most later stages come where nothing has begun.
+func busyStream(r *rand.Rand, n int) []pipeline.Record {
+	var records []pipeline.Record
+	clock := int64(1_790_000_000_000)
+	hosts, pids := 1+r.IntN(4), 1+r.IntN(30)
+	tags := "ABCDX" + strings.Repeat("CDX", r.IntN(4))
+	skew := make([]int64, hosts) // of each host's clock
+	for h := range skew {
+		skew[h] = r.Int64N(3) * r.Int64N(4000)
+	}
+	for i := range n {
+		clock += r.Int64N(200)
+		if r.IntN(60) == 0 {
+			clock += r.Int64N(10_000)
+		}
+		h := r.IntN(hosts)
+		at := clock - r.Int64N(1500) - skew[h]
+		switch r.IntN(25) {
+		case 0:
+			at -= r.Int64N(10_000)
+		case 1:
+			at = clock - clock%1000 // ties
+		}
+		value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"e%d","created":%d,"category":"process"},"host":{"id":"h%d"},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
+			at, i, at-r.Int64N(1000), h, string(tags[r.IntN(len(tags))]), r.IntN(3), r.IntN(pids), r.IntN(pids))
+		records = append(records, pipeline.Record{Topic: "events", Offset: int64(i), Value: []byte(value), Time: clock, Clock: pipeline.ClockCreate})
+	}
+	return records
+}
+
+// someQueries returns a few of the queries of the metamorphic tests.
+func someQueries(r *rand.Rand) map[string]string {
+	ids := slices.Sorted(maps.Keys(queries))
+	some := map[string]string{}
+	for range 1 + r.IntN(3) {
+		id := ids[r.IntN(len(ids))]
+		some[id] = queries[id]
+	}
+	return some
+}
+
+// TestNotesChangeNothing: events of which hardly anything is kept give the same alerts, to the byte and in the same order, as events that wait
+// whole; with any batch sizes, restarts, aborts, and records that are run while a batch is being committed.
+func TestNotesChangeNothing(t *testing.T) {
+	alerts, reads := 0, 0
+	reg := prometheus.NewRegistry()
+	metrics := pipeline.NewMetrics(reg)
+	for seed := range seedsOf(120) {
+		rnd := rand.New(rand.NewPCG(seed, 51))
+		records := busyStream(rnd, 400)
+		set := compileQueries(t, rules.SetOptions{}, someQueries(rnd), settings)
+		whole := &driver{t: t, cfg: config(set), store: state.OpenMemory(), out: map[string]string{}}
+		want := whole.run(records)
+		alerts += len(want)
+		for name, run := range map[string]func(*driver, []pipeline.Record) map[string]string{
+			"at once": (*driver).run, "restarts": (*driver).run, "ahead of commits": (*driver).runAhead,
+		} {
+			cfg := config(set)
+			in := &logInput{records: records}
+			cfg.Input, cfg.Metrics = in, metrics
+			noted := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}}
+			if name != "at once" {
+				noted.rnd = rand.New(rand.NewPCG(seed, 52))
+			}
+			compareAlerts(t, fmt.Sprintf("seed %d, %s", seed, name), want, run(noted, records))
+			if !slices.Equal(whole.order, noted.order) {
+				t.Errorf("seed %d, %s: the same alerts in another order", seed, name)
+			}
+			reads += in.reads
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	if lost := sumMetric(t, reg, "weir_reorder_buffer_lost_total", ""); lost > 0 {
+		t.Errorf("%v events lost", lost)
+	}
+	t.Logf("%d alerts, %d reads of %v events", alerts, reads, sumMetric(t, reg, "weir_reorder_buffer_reread_total", ""))
+	if alerts < 500 || reads < 20 {
+		t.Errorf("only %d alerts and %d reads: the streams prove too little", alerts, reads)
+	}
+}
+
+// noting is a driver of the rule pairByHost whose workers can read records again.
+func noting(t *testing.T, set func(*pipeline.Config)) (*driver, *logInput) {
+	t.Helper()
+	cfg := config(compileQueries(t, rules.SetOptions{}, map[string]string{"p": pairByHost}, nil))
+	in := &logInput{}
+	cfg.Input = in
+	if set != nil {
+		set(cfg)
+	}
+	return &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}}, in
+}
+
+const pairByHost = `sequence by host.id with maxspan=60s [any where tag == "A"] [any where tag == "B"]`
+
+// TestNotesOfManyBlocks: the second stage comes long before the first in the log, with many events between; a restart lies between as well.
+func TestNotesOfManyBlocks(t *testing.T) {
+	d, in := noting(t, func(c *pipeline.Config) { c.Order.Lateness = 30 * time.Second })
+	var records []pipeline.Record
+	for i := range 3000 {
+		records = append(records, of(fmt.Sprintf("h%d", i%700), "B", int64(i), int64(5000+i)))
+	}
+	late := of("h7", "A", 3000, 5500) // behind the first three of its host's five in event time
+	in.records = append(slices.Clone(records), late)
+	d.log = in.records
+	w := d.worker()
+	process(t, w, records[:1500]...)
+	d.commit(w)
+	w = d.worker()
+	process(t, w, records[1500:]...)
+	d.commit(w)
+	w = d.worker()
+	if n := in.reads; n != 0 {
+		t.Errorf("%d reads before any was needed", n)
+	}
+	process(t, w, late)
+	if in.reads != 1 { // of 707, 1407, 2107 and 2807
+		t.Errorf("%d reads, want 1", in.reads)
+	}
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	d.commit(w)
+	if len(d.out) != 1 {
+		t.Fatalf("%d alerts, want 1", len(d.out))
+	}
+	for _, body := range d.out {
+		if !strings.Contains(body, `"B707"`) {
+			t.Errorf("the alert isn't about the first event behind the late one: %s", body)
+		}
+	}
+}
+
+// TestNoteGone: a note whose record isn't on the input any more is lost and counted, and the rest goes on.
+func TestNoteGone(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	d, _ := noting(t, func(c *pipeline.Config) { c.Metrics = pipeline.NewMetrics(reg) })
+	w := d.worker()
+	process(t, w, of("h", "B", 0, 1000), of("h", "A", 1, 500), of("h", "B", 2, 1200))
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	d.commit(w)
+	if lost := sumMetric(t, reg, "weir_reorder_buffer_lost_total", ""); lost != 1 {
+		t.Errorf("%v lost, want 1", lost)
+	}
+	if len(d.out) != 1 {
+		t.Errorf("%d alerts, want the one of the event that came whole", len(d.out))
+	}
+}
+
+// TestNoteThatCantBeRead: where the input can't be read the batch fails and must not be committed.
+func TestNoteThatCantBeRead(t *testing.T) {
+	d, in := noting(t, nil)
+	in.err = errors.New("no broker")
+	w := d.worker()
+	process(t, w, of("h", "B", 0, 1000))
+	err := w.Process([]pipeline.Record{of("h", "A", 1, 500)})
+	if !errors.Is(err, in.err) || !strings.Contains(err.Error(), "events/0, offsets 0 to 0") {
+		t.Errorf("error %v, want one that says what could not be read", err)
+	}
+}
+
+// TestNotesAndRules: a note waits for no rule that was removed, also when that comes back; what waits for others stays.
+func TestNotesAndRules(t *testing.T) {
+	with := compileQueries(t, rules.SetOptions{}, map[string]string{"p": pairByHost, "q": strings.ReplaceAll(pairByHost, `"A"`, `"C"`)}, nil)
+	without := compileQueries(t, rules.SetOptions{}, map[string]string{"q": strings.ReplaceAll(pairByHost, `"A"`, `"C"`)}, nil)
+	for _, restart := range [][2]bool{{false, false}, {false, true}, {true, false}, {true, true}} {
+		d, in := noting(t, nil)
+		in.records = []pipeline.Record{of("h", "B", 0, 1000), of("h", "A", 1, 500), of("h", "C", 2, 600)}
+		d.log = in.records
+		change := func(w *pipeline.Worker, set *rules.Set, restart bool) *pipeline.Worker {
+			next, err := d.cfg.WithSet(set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.cfg = next
+			d.commit(w)
+			if restart {
+				return d.worker()
+			}
+			if err := w.Swap(next); err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		w := change(d.worker(), with, true)
+		process(t, w, in.records[0])
+		w = change(w, without, restart[0])
+		w = change(w, with, restart[1])
+		process(t, w, in.records[1], in.records[2])
+		if err := w.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		d.commit(w)
+		var got []string
+		for _, body := range d.out {
+			got = append(got, body)
+		}
+		if len(got) != 1 || !strings.Contains(got[0], `"action":"q"`) {
+			t.Errorf("restart %v: alerts %v, want one of q", restart, got)
+		}
+	}
+}
+
+// TestNotesOfASlowHost: a host whose own time hardly moves doesn't keep the notes of others in memory.
+func TestNotesOfASlowHost(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	d, in := noting(t, func(c *pipeline.Config) { c.Metrics = pipeline.NewMetrics(reg) })
+	for i := range 4000 {
+		r := of("h", "B", int64(i), int64(i*100))
+		if i%10 == 0 { // as far behind as its host's watermark lets it be
+			r = of("slow", "B", int64(i), int64(i/10))
+		}
+		r.Time = 1_790_000_000_000 + int64(i*100)
+		in.records = append(in.records, r)
+	}
+	w := d.worker()
+	for part := range slices.Chunk(in.records, 100) {
+		process(t, w, part...)
+		d.commit(w)
+		if n := sumMetric(t, reg, "weir_reorder_buffer_events", ""); n > 1800 {
+			t.Fatalf("%v events wait", n)
+		}
+	}
+}
