@@ -23,7 +23,7 @@ type document struct {
 
 const (
 	chunkBytes = 128 << 10
-	freeChunks = 16 // that are kept; a worker whose buffer has shrunk gives the others back
+	freeChunks = 8 // that are kept; a worker whose buffer has shrunk gives the others back
 )
 
 // copy returns a copy of a raw event, valid until it is released.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/weir-eql/weir/pipeline/sequence"
 )
 
 // Input reads records of the input again.
@@ -27,28 +29,28 @@ const (
 type eager struct{ until, span uint64 }
 
 // noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
-func (w *Worker) noted(b *buffered, h *host) bool {
+func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	n := &w.notes
-	if w.cfg.Input == nil || b.field != "" || n.len >= w.cfg.Limits.Buffered {
+	if w.cfg.Input == nil || n.len >= w.cfg.Limits.Buffered {
 		return false
 	}
-	for i := range b.cands {
-		c := &b.cands[i]
+	for i := range cands {
+		c := &cands[i]
 		if w.live.any(c.hash) || w.machines[c.rule.Number].Begins(c.hits) || w.eager[c.rule.Number].until > w.seen {
 			return false
 		}
 	}
-	kind, ok := n.kindOf(b.ref.Topic, b.ref.Partition, b.cands)
+	kind, ok := n.kindOf(ref.Topic, ref.Partition, cands)
 	if !ok {
 		return false
 	}
-	block := n.block(len(b.cands))
-	block.add(note{at: b.ref.Time, offset: b.ref.Offset, host: n.number(h), kind: kind, hashes: uint16(len(block.hashes))}, max(w.clock.now, w.recordTime))
-	for i := range b.cands {
-		block.addHash(b.cands[i].hash)
+	block := n.block(len(cands))
+	block.add(note{at: ref.Time, offset: ref.Offset, host: n.number(h), kind: kind, hashes: uint16(len(block.hashes))}, max(w.clock.now, w.recordTime))
+	for i := range cands {
+		block.addHash(cands[i].hash)
 	}
 	n.len++
-	h.noted = max(h.noted, b.ref.Time)
+	h.noted = max(h.noted, ref.Time)
 	w.recount(h)
 	w.touch(h)
 	return true

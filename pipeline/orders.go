@@ -14,8 +14,8 @@ import (
 
 // Rules that join events of any host have one order for each field that they take the time from: see docs/adr/0020.
 
-// sharedHit is what an event may do in the rules that join events of any host and order them by one field.
-type sharedHit struct {
+// fieldHit is what an event may do in rules that order events by one field.
+type fieldHit struct {
 	field string
 	time  int64 // by the field, in milliseconds; noTime for @timestamp
 	sub   int32
@@ -54,7 +54,7 @@ func (p *Preparer) share(b *Batch, h *hit, s []rules.SequenceHit, out *prepared)
 		if slices.ContainsFunc(s[:i], same) {
 			continue // it was taken with those
 		}
-		by := sharedHit{field: p.cfg.orderField(hit.Rule), time: noTime}
+		by := fieldHit{field: p.cfg.orderField(hit.Rule), time: noTime}
 		if by.field != "" {
 			var ok bool
 			if by.time, by.sub, ok = event.TimeOf(p.ev.First(hit.Rule.TimestampSlot)); !ok {

@@ -92,8 +92,8 @@ type prepared struct {
 type hit struct {
 	ref      sequence.Ref // without the time and the place in the log
 	single   []*rules.Compiled
-	waiting  []buffered  // per timestamp field of the rules whose stages it hits; their candidates are the batch's
-	shared   []sharedHit // per timestamp field of the rules that join events of any host; as waiting
+	waiting  []fieldHit // per timestamp field of the rules whose stages it hits; their candidates are the batch's
+	shared   []fieldHit // per timestamp field of the rules that join events of any host; as waiting
 	timeless []*rules.Compiled
 	detail   string // of a dead letter
 }
@@ -108,7 +108,7 @@ func (p *Preparer) Prepare(b *Batch) {
 	b.prepared = slices.Grow(b.prepared[:0], len(b.Records))[:len(b.Records)]
 	b.hits = slices.Grow(b.hits[:0], len(b.Records))[:len(b.Records)]
 	b.text, b.cands = b.text[:0], b.cands[:0]
-	unknown := p.matcher.Stats().UnknownStream
+	unknown := p.matcher.UnknownStream()
 	for i := range b.Records {
 		if p.meter.sample(sampledRecords) {
 			p.matcher.Measure(p.meter.took, p.meter.q.elapsed)
@@ -118,7 +118,7 @@ func (p *Preparer) Prepare(b *Batch) {
 			p.matcher.Measure(nil, nil)
 		}
 	}
-	b.unknown = p.matcher.Stats().UnknownStream - unknown
+	b.unknown = p.matcher.UnknownStream() - unknown
 }
 
 // followQuarantine has the matcher leave out what rests on a partition.
@@ -198,8 +198,6 @@ func (b *Batch) keep(name string) string {
 
 // fill makes h what the event hits, in the memory of b. That of h is used again.
 func (p *Preparer) fill(b *Batch, h *hit, id string, hits rules.Hits, out *prepared) {
-	clear(h.waiting)
-	clear(h.shared)
 	*h = hit{single: append(h.single[:0], hits.Single...), waiting: h.waiting[:0], shared: h.shared[:0]}
 	if len(hits.Single) > 0 || slices.ContainsFunc(hits.Sequences, func(s rules.SequenceHit) bool { return s.Stages&p.holds[s.Rule.Number] != 0 }) {
 		h.ref.ID = b.keep(id)
@@ -264,7 +262,7 @@ func (p *Preparer) wait(b *Batch, h *hit, s []rules.SequenceHit, first int, out 
 			return next
 		}
 	}
-	i := slices.IndexFunc(h.waiting, func(b buffered) bool { return b.field == field })
+	i := slices.IndexFunc(h.waiting, func(f fieldHit) bool { return f.field == field })
 	from := len(b.cands)
 	if i >= 0 {
 		b.cands = append(b.cands, h.waiting[i].cands...)
@@ -280,7 +278,7 @@ func (p *Preparer) wait(b *Batch, h *hit, s []rules.SequenceHit, first int, out 
 	}
 	if i < 0 {
 		i = len(h.waiting)
-		h.waiting = append(h.waiting, buffered{field: field, ref: sequence.Ref{Ordinal: sequence.Ordinal{Time: at, SubMillis: sub}}})
+		h.waiting = append(h.waiting, fieldHit{field: field, time: at, sub: sub})
 	}
 	h.waiting[i].cands = cands
 	return next

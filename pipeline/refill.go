@@ -223,8 +223,8 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 		if f.field != b.field {
 			continue
 		}
-		if f.ref.Time != noTime {
-			at, sub = f.ref.Time, f.ref.SubMillis
+		if f.time != noTime {
+			at, sub = f.time, f.sub
 		}
 		b.cands = slices.DeleteFunc(f.cands, func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
 	}

@@ -84,6 +84,7 @@ type Worker struct {
 
 	// What belongs to the record or the event at hand.
 	recordTime   int64
+	arriving     buffered  // what the record is to the rules that wait
 	feedingLate  bool      // it came behind its host's watermark
 	feedingEvent *buffered // what the machines are given; nil between events
 	feeding      struct {
@@ -326,19 +327,18 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 	}
 	w.matchShared(r, hit, h)
 	for i := range hit.waiting {
-		b := &hit.waiting[i]
-		at, sub := hit.ref.Time, hit.ref.SubMillis
-		if b.ref.Time != noTime { // by another timestamp field
-			at, sub = w.believable(b.ref.Time, b.ref.SubMillis)
+		f := &hit.waiting[i]
+		ref := hit.ref
+		if f.time != noTime { // by another timestamp field
+			ref.Time, ref.SubMillis = w.believable(f.time, f.sub)
 		}
-		b.ref = hit.ref
-		b.ref.Time, b.ref.SubMillis = at, sub
-		if len(b.cands) == 0 || came == inTime && w.noted(b, h) {
+		if came == inTime && f.field == "" && w.noted(&ref, f.cands, h) {
 			continue
 		}
-		w.wakeNotes(b)
-		w.keepEvidence(b, r.Value)
-		w.place(b, h, came)
+		w.arriving = buffered{field: f.field, ref: ref, cands: f.cands}
+		w.wakeNotes(&w.arriving)
+		w.keepEvidence(&w.arriving, r.Value)
+		w.place(&w.arriving, h, came)
 	}
 }
 

@@ -115,6 +115,9 @@ func (m *Matcher) Stats() *Stats {
 	return &m.stats
 }
 
+// UnknownStream is that of Stats, at hardly any cost.
+func (m *Matcher) UnknownStream() uint64 { return m.stats.UnknownStream }
+
 // Match returns what ev satisfies. stream is the data stream that the event's topic carries
 // ("logs-endpoint.events.process-default"), for events that don't name their own; "" where that is unknown: Match adds
 // its parts to such an event, since in Elasticsearch every document of a data stream has them (constant_keyword fields). The
