@@ -355,7 +355,7 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 	}
 	g.Go(func() error { return e.maintain(ctx) })
 	g.Go(func() error {
-		pacing.Keep(ctx, pacing.Pace{Headroom: 64 << 20, Least: 25})
+		pacing.Keep(ctx, pacing.Pace{Headroom: 56 << 20, Least: 25})
 		return nil
 	})
 	if e.reloads != nil {
