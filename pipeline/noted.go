@@ -36,7 +36,7 @@ func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	}
 	for i := range cands {
 		c := &cands[i]
-		if w.live.any(c.hash) || w.machines[c.rule.Number].Begins(c.hits) || w.eager[c.rule.Number].until > w.seen {
+		if w.live.any(c.rule.Number, c.hash) || w.machines[c.rule.Number].Begins(c.hits) || w.eager[c.rule.Number].until > w.seen {
 			return false
 		}
 	}
@@ -196,9 +196,10 @@ func (w *Worker) begunAnew(h *host) {
 
 // countLive makes the counts of what has begun anew.
 func (w *Worker) countLive() {
-	w.live = newLiveCounts(w.live.len)
+	w.live = newLiveCounts(len(w.machines), w.live.len)
 	for p := range w.partials.byAge() {
-		w.live.add(noteHash(ruleHash(w.partials.ruleOf(p)), bytesOf(p.join())), 1)
+		c := w.partials.ruleOf(p)
+		w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())), 1)
 	}
 	for h := range w.hosts.all() {
 		for q := range h.buffer.All() {
@@ -211,14 +212,15 @@ func (w *Worker) countLive() {
 func (w *Worker) countBeginnings(b *buffered, n int32) {
 	for i := range b.cands {
 		if c := &b.cands[i]; w.machines[c.rule.Number].Begins(c.hits) {
-			w.live.add(c.hash, n)
+			w.live.add(c.rule.Number, c.hash, n)
 		}
 	}
 }
 
 // countPartial counts a partial that is there now, or is gone.
 func (w *Worker) countPartial(p *partial, n int32) {
-	w.live.add(noteHash(ruleHash(w.partials.ruleOf(p)), bytesOf(p.join())), n)
+	c := w.partials.ruleOf(p)
+	w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())), n)
 	if n > 0 && w.live.crowded() {
 		w.countLive()
 	}

@@ -252,6 +252,7 @@ func (n *notes) kill(behind int64, gone func(*note) bool) {
 // liveCounts count, by hash, what sequences have begun under a rule and join key: partials, and events that wait and may begin one. Two of
 // one hash are taken for one, so that none may be there where the count isn't zero, but never the other way round.
 type liveCounts struct {
+	byRule []int32 // by rule number: nearly always enough to tell that there is nothing
 	counts []uint32
 	len    int
 }
@@ -261,17 +262,22 @@ const (
 	mostLive  = 1 << 20
 )
 
-func newLiveCounts(expected int) liveCounts {
+func newLiveCounts(rules, expected int) liveCounts {
 	size := min(max(leastLive, 1<<bits.Len(uint(8*expected))), mostLive)
-	return liveCounts{counts: make([]uint32, size)}
+	return liveCounts{byRule: make([]int32, rules), counts: make([]uint32, size)}
 }
 
-func (l *liveCounts) add(hash uint32, n int32) {
+func (l *liveCounts) add(rule int, hash uint32, n int32) {
+	if rule < len(l.byRule) { // else the rules are being swapped, and all is counted anew
+		l.byRule[rule] += n
+	}
 	l.counts[hash&uint32(len(l.counts)-1)] += uint32(n)
 	l.len += int(n)
 }
 
-func (l *liveCounts) any(hash uint32) bool { return l.counts[hash&uint32(len(l.counts)-1)] != 0 }
+func (l *liveCounts) any(rule int, hash uint32) bool {
+	return l.byRule[rule] != 0 && l.counts[hash&uint32(len(l.counts)-1)] != 0
+}
 
 // crowded reports whether the counts should be made anew with more room.
 func (l *liveCounts) crowded() bool { return l.len > len(l.counts)/4 && len(l.counts) < mostLive }

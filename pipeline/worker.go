@@ -145,7 +145,7 @@ func (w *Worker) forget() {
 	w.documents, w.held = documents{}, documents{}
 	w.docBytes, w.buffered = 0, 0
 	w.pages, w.refill = newPages(), nil
-	w.notes, w.live = newNotes(), newLiveCounts(0)
+	w.notes, w.live = newNotes(), newLiveCounts(len(w.machines), 0)
 	w.published = newPublishedIDs(false)
 	w.shared = newSharedOrders(w.cfg)
 	w.unclaimed = newUnclaimed()
