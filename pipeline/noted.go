@@ -17,10 +17,14 @@ type Input interface {
 }
 
 const (
+	// candsPerNote is the number of candidates above which an event waits whole: a list of values in a join key makes one for each.
+	candsPerNote = 64
 	// firstEager is the number of records for which a rule's events are kept whole once a note of it had to be read again; each time that
 	// happens it is twice as many, up to lastEager.
 	firstEager = 100_000
 	lastEager  = 100_000_000
+	// crossedFor is the number of records for which all events wait whole after one with several join keys for one rule.
+	crossedFor = 1_000_000
 	// readGap is how far apart in the log two notes may lie that are read again at once.
 	readGap = 1_000
 )
@@ -31,7 +35,7 @@ type eager struct{ until, span uint64 }
 // noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
 func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	n := &w.notes
-	if w.cfg.Input == nil || n.len >= w.cfg.Limits.Buffered {
+	if w.cfg.Input == nil || n.len >= w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
 		return false
 	}
 	for i := range cands {
@@ -56,14 +60,26 @@ func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	return true
 }
 
+// noteCrossing notes that an event has several join keys for one rule, so that they may be those of other hosts too (a list in host.id): what is fed
+// before what then depends on the watermarks of several hosts, and all events wait whole for a while.
+func (w *Worker) noteCrossing(cands []candidate) {
+	for i := 1; i < len(cands); i++ {
+		if cands[i].rule == cands[i-1].rule {
+			w.wholeUntil = w.seen + crossedFor
+			return
+		}
+	}
+}
+
 // noteRef names a note.
 type noteRef struct {
 	block *noteBlock
 	i     int
 }
 
-// wakeNotes reads the notes again that an event may make matter: those of the rules and join keys of what it may begin, from its time on.
-func (w *Worker) wakeNotes(b *buffered) {
+// wakeNotes reads the notes again that an event of a host may make matter: those of the rules and join keys of what it may begin, from its time on;
+// of other hosts, whose watermarks are others, all of them: what was before it may be fed after it.
+func (w *Worker) wakeNotes(b *buffered, h *host) {
 	n := &w.notes
 	if n.len == 0 {
 		return
@@ -76,8 +92,8 @@ func (w *Worker) wakeNotes(b *buffered) {
 		}
 		found := len(w.woken)
 		for _, block := range n.blocks {
-			block.find(c.hash, b.ref.Time, func(i int) {
-				if w.waitsNoted(&block.notes[i]) {
+			block.find(c.hash, func(i int) {
+				if nt := &block.notes[i]; (nt.at >= b.ref.Time || nt.host != h.number) && w.waitsNoted(nt) {
 					w.woken = append(w.woken, noteRef{block, i})
 				}
 			})
@@ -174,6 +190,7 @@ func (w *Worker) dropNotes() {
 			return
 		}
 		if waiting { // of a host whose own time hardly moves: it must not hold up the others
+			w.wholeUntil = max(w.wholeUntil, w.seen+firstEager)
 			w.woken = w.woken[:0]
 			for i := range b.notes {
 				if w.waitsNoted(&b.notes[i]) {
@@ -221,7 +238,4 @@ func (w *Worker) countBeginnings(b *buffered, n int32) {
 func (w *Worker) countPartial(p *partial, n int32) {
 	c := w.partials.ruleOf(p)
 	w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())), n)
-	if n > 0 && w.live.crowded() {
-		w.countLive()
-	}
 }

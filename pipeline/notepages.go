@@ -147,8 +147,15 @@ func (w *Worker) loadNotes() error {
 	})
 	n := &w.notes
 	slices.SortFunc(n.blocks, func(a, b *noteBlock) int { return cmp.Compare(a.seq, b.seq) })
+	taken := make([]bool, n.next)
 	for _, b := range n.blocks {
 		n.seq = max(n.seq, b.seq+1)
+		taken[b.number] = true
+	}
+	for number, is := range taken {
+		if !is {
+			n.pages = append(n.pages, notePage{number: uint32(number)})
+		}
 	}
 	return err
 }

@@ -35,10 +35,10 @@ type noteBlock struct {
 
 const (
 	notesPerBlock  = 512
-	hashesPerBlock = 1 << 15
+	hashesPerBlock = notesPerBlock * candsPerNote
 	filterWords    = 256
 	// maxNoteKinds is the number of kinds above which events wait as they did before: rules make a few hundred.
-	maxNoteKinds = 4096
+	maxNoteKinds = 1024
 )
 
 // noteKind is what many notes have in common: where they come from, and the rules that wait for them.
@@ -56,7 +56,7 @@ type notes struct {
 	blocks []*noteBlock
 	free   []*noteBlock // whose memory is used again
 	kinds  []noteKind   // by number; that of 0 is none
-	recent [1 << 8]uint16
+	recent [1 << 12]uint16
 	hosts  []*host // by number; that of 0 is nil
 	unused []uint32
 	pages  []notePage // that no block has
@@ -90,15 +90,16 @@ func (n *notes) kindOf(topic string, partition int32, cands []candidate) (kind u
 	for i := range cands {
 		hash = hash*31 + uint32(cands[i].rule.Number)
 	}
-	last := &n.recent[(hash^hash>>8)%uint32(len(n.recent))]
+	last := &n.recent[(hash^hash>>12)%uint32(len(n.recent))]
 	if *last != 0 && n.kinds[*last].of(topic, partition, cands) {
 		return *last, true
 	}
+	if len(n.kinds) > maxNoteKinds {
+		return 0, false
+	}
 	i := slices.IndexFunc(n.kinds[1:], func(k noteKind) bool { return k.of(topic, partition, cands) }) + 1
 	if i == 0 {
-		if i = len(n.kinds); i > maxNoteKinds {
-			return 0, false
-		}
+		i = len(n.kinds)
 		n.kinds = append(n.kinds, newNoteKind(topic, partition, cands))
 	}
 	*last = uint16(i)
@@ -192,9 +193,9 @@ func (b *noteBlock) addHash(hash uint32) {
 	b.filter[hash/64%filterWords] |= 1 << (hash % 64)
 }
 
-// find calls f with each note from a time on that has a candidate of a hash.
-func (b *noteBlock) find(hash uint32, from int64, f func(i int)) {
-	if b.newest < from || b.filter[hash/64%filterWords]&(1<<(hash%64)) == 0 {
+// find calls f with each note that has a candidate of a hash.
+func (b *noteBlock) find(hash uint32, f func(i int)) {
+	if b.filter[hash/64%filterWords]&(1<<(hash%64)) == 0 {
 		return
 	}
 	i := 0
@@ -205,7 +206,7 @@ func (b *noteBlock) find(hash uint32, from int64, f func(i int)) {
 		for i+1 < len(b.notes) && int(b.notes[i+1].hashes) <= at {
 			i++
 		}
-		if b.notes[i].kind != 0 && b.notes[i].at >= from {
+		if b.notes[i].kind != 0 {
 			f(i)
 		}
 	}

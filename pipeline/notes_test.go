@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ func busyStream(r *rand.Rand, n int) []pipeline.Record {
 	clock := int64(1_790_000_000_000)
 	hosts, pids := 1+r.IntN(4), 1+r.IntN(30)
 	tags := "ABCDX" + strings.Repeat("CDX", r.IntN(4))
+	crossing := r.IntN(4) == 0
 	skew := make([]int64, hosts) // of each host's clock
 	for h := range skew {
 		skew[h] = r.Int64N(3) * r.Int64N(4000)
@@ -58,8 +60,12 @@ func busyStream(r *rand.Rand, n int) []pipeline.Record {
 		case 1:
 			at = clock - clock%1000 // ties
 		}
-		value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"e%d","created":%d,"category":"process"},"host":{"id":"h%d"},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
-			at, i, at-r.Int64N(1000), h, string(tags[r.IntN(len(tags))]), r.IntN(3), r.IntN(pids), r.IntN(pids))
+		host := fmt.Sprintf(`"h%d"`, h)
+		if crossing && r.IntN(20) == 0 { // of two hosts at once
+			host = fmt.Sprintf(`["h%d","h%d"]`, h, r.IntN(hosts))
+		}
+		value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"e%d","created":%d,"category":"process"},"host":{"id":%s},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
+			at, i, at-r.Int64N(1000), host, string(tags[r.IntN(len(tags))]), r.IntN(3), r.IntN(pids), r.IntN(pids))
 		records = append(records, pipeline.Record{Topic: "events", Offset: int64(i), Value: []byte(value), Time: clock, Clock: pipeline.ClockCreate})
 	}
 	return records
@@ -261,5 +267,64 @@ func TestNotesOfASlowHost(t *testing.T) {
 		if n := sumMetric(t, reg, "weir_reorder_buffer_events", ""); n > 1800 {
 			t.Fatalf("%v events wait", n)
 		}
+	}
+}
+
+// TestManyBeginningsAtOnce: so many sequences begin at once that their counts are made anew meanwhile: none is forgotten by that, and what goes on with
+// it isn't taken for a note.
+func TestManyBeginningsAtOnce(t *testing.T) {
+	const base = 1_790_000_000_000
+	var records []pipeline.Record
+	add := func(h int, tag string, at int64) {
+		r := of(fmt.Sprintf("h%d", h), tag, int64(len(records)), at)
+		r.Time = base + at
+		records = append(records, r)
+	}
+	n := 3000
+	for i := range n {
+		add(i, "A", int64(i))
+	}
+	add(n, "X", 10_000) // moves the record clock: all A are fed
+	add(n, "X", 19_000)
+	for i := range n {
+		add(i, "B", 20_000+int64(i))
+	}
+	add(n, "X", 30_000)
+	run := func(in pipeline.Input) map[string]string {
+		cfg := config(compileQueries(t, rules.SetOptions{}, map[string]string{"p": pairByHost}, nil))
+		cfg.Input = in
+		d := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}}
+		return d.run(slices.Clone(records))
+	}
+	want, got := run(nil), run(&logInput{records: records})
+	if len(want) != n || len(got) != len(want) {
+		t.Errorf("%d alerts without Input, %d with it", len(want), len(got))
+	}
+}
+
+// TestEventOfManyJoinKeys: an event with more candidates than a block of notes takes waits whole, and the state can be loaded again.
+func TestEventOfManyJoinKeys(t *testing.T) {
+	queries := map[string]string{}
+	for i := range 33 {
+		queries[fmt.Sprintf("r%d", i)] = fmt.Sprintf(`sequence by host.id, process.pid with maxspan=60s [any where tag == "A" and n != %d] [any where tag == "B"]`, i)
+	}
+	cfg := config(compileQueries(t, rules.SetOptions{}, queries, nil))
+	pids := make([]string, 1024)
+	for i := range pids {
+		pids[i] = strconv.Itoa(i + 1)
+	}
+	value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"x","category":"process"},"host":{"id":"h"},"tag":"B","n":99,"process":{"pid":[%s]}}`, int64(1_790_000_000_000), strings.Join(pids, ","))
+	in := &logInput{records: []pipeline.Record{{Topic: "events", Value: []byte(value), Time: 1_790_000_000_000, Clock: pipeline.ClockCreate}}}
+	cfg.Input = in
+	d := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}, log: in.records}
+	w := d.worker()
+	process(t, w, in.records...)
+	d.commit(w)
+	w, err := pipeline.NewWorker(cfg, d.store.Partition(0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatalf("the state can't be loaded any more: %v", err)
 	}
 }

@@ -61,6 +61,7 @@ type Worker struct {
 	live         liveCounts
 	eager        []eager // by rule number
 	seen         uint64  // records
+	wholeUntil   uint64  // the record until which all events wait whole
 	refill       *refill // not nil: what waited is being read again
 	published    publishedIDs
 	shared       sharedOrders
@@ -238,6 +239,9 @@ func (w *Worker) process(r *Record, p *prepared) {
 		w.forgetIdleHosts()
 	}
 	w.take(r, p)
+	if w.live.crowded() { // here, where no event is between its host's queue and the machines
+		w.countLive()
+	}
 }
 
 // take runs an event, after everything that the record clock makes due was done.
@@ -332,11 +336,12 @@ func (w *Worker) match(r *Record, hit *hit, h *host, came arrival) {
 		if f.time != noTime { // by another timestamp field
 			ref.Time, ref.SubMillis = w.believable(f.time, f.sub)
 		}
+		w.noteCrossing(f.cands)
 		if came == inTime && f.field == "" && w.noted(&ref, f.cands, h) {
 			continue
 		}
 		w.arriving = buffered{field: f.field, ref: ref, cands: f.cands}
-		w.wakeNotes(&w.arriving)
+		w.wakeNotes(&w.arriving, h)
 		w.keepEvidence(&w.arriving, r.Value)
 		w.place(&w.arriving, h, came)
 	}

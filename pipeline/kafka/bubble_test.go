@@ -294,8 +294,11 @@ var anyHostRules = map[string]string{
 // TestRekeyedInVirtualTime: rules that join events of any host, in the order of @timestamp and of another field, give the same alerts, to the byte,
 // however members get on, and as a backtest.
 func TestRekeyedInVirtualTime(t *testing.T) {
-	const usual = 100 * time.Millisecond
-	for seed := range uint64(2) {
+	usual, seeds := 100*time.Millisecond, uint64(2)
+	if racing {
+		usual, seeds = 5*time.Second, 1
+	}
+	for seed := range seeds {
 		steps := script(rand.New(rand.NewPCG(seed, 3)), 60)
 		for i := range steps { // gaps of a partition that records don't confirm would put its end off
 			steps[i].gap = min(steps[i].gap, 1500*time.Millisecond)
