@@ -233,7 +233,10 @@ func (n *notes) intern(topic string, partition int32, set []*rules.Compiled) uin
 		cands[i].rule = c
 	}
 	slices.SortFunc(cands, func(a, b candidate) int { return cmp.Compare(a.rule.Number, b.rule.Number) })
-	kind, _ := n.kindOf(topic, partition, cands)
+	kind, ok := n.kindOf(topic, partition, cands)
+	if !ok { // what is kept already must not be lost because no more kinds are made
+		kind = uint16(slices.IndexFunc(n.kinds[1:], func(k noteKind) bool { return k.of(topic, partition, cands) }) + 1)
+	}
 	return kind
 }
 
