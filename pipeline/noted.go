@@ -216,26 +216,42 @@ func (w *Worker) countLive() {
 	w.live = newLiveCounts(len(w.machines), w.live.len)
 	for p := range w.partials.byAge() {
 		c := w.partials.ruleOf(p)
-		w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())), 1)
+		w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())))
 	}
 	for h := range w.hosts.all() {
 		for q := range h.buffer.All() {
-			w.countBeginnings(q.event, 1)
+			w.countBeginnings(q.event)
 		}
 	}
+	w.live.grown = w.live.full
 }
 
 // countBeginnings counts what a waiting event may begin.
-func (w *Worker) countBeginnings(b *buffered, n int32) {
+func (w *Worker) countBeginnings(b *buffered) {
 	for i := range b.cands {
 		if c := &b.cands[i]; w.machines[c.rule.Number].Begins(c.hits) {
-			w.live.add(c.rule.Number, c.hash, n)
+			w.live.add(c.rule.Number, c.hash)
 		}
 	}
 }
 
-// countPartial counts a partial that is there now, or is gone.
-func (w *Worker) countPartial(p *partial, n int32) {
+// uncountBeginnings counts them no more.
+func (w *Worker) uncountBeginnings(b *buffered) {
+	for i := range b.cands {
+		if c := &b.cands[i]; w.machines[c.rule.Number].Begins(c.hits) {
+			w.live.remove(c.rule.Number, c.hash)
+		}
+	}
+}
+
+// countPartial counts a partial that is there now.
+func (w *Worker) countPartial(p *partial) {
 	c := w.partials.ruleOf(p)
-	w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())), n)
+	w.live.add(c.Number, noteHash(ruleHash(c), bytesOf(p.join())))
+}
+
+// uncountPartial counts one that is gone no more.
+func (w *Worker) uncountPartial(p *partial) {
+	c := w.partials.ruleOf(p)
+	w.live.remove(c.Number, noteHash(ruleHash(c), bytesOf(p.join())))
 }

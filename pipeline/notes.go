@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -254,31 +255,51 @@ func (n *notes) kill(behind int64, gone func(*note) bool) {
 // one hash are taken for one, so that none may be there where the count isn't zero, but never the other way round.
 type liveCounts struct {
 	byRule []int32 // by rule number: nearly always enough to tell that there is nothing
-	counts []uint32
+	counts []uint8 // a byte each, of which there are eight to sixteen for what is live when they are made; see fullCount
 	len    int
+	full   int // how many counts are full
+	grown  int // how many were when these were made
 }
 
 const (
 	leastLive = 1 << 12
-	mostLive  = 1 << 20
+	mostLive  = 1 << 22
+	// fullCount stays: how many there are beyond it isn't known, so neither is when all of them are gone.
+	fullCount = math.MaxUint8
 )
 
 func newLiveCounts(rules, expected int) liveCounts {
 	size := min(max(leastLive, 1<<bits.Len(uint(8*expected))), mostLive)
-	return liveCounts{byRule: make([]int32, rules), counts: make([]uint32, size)}
+	return liveCounts{byRule: make([]int32, rules), counts: make([]uint8, size)}
 }
 
-func (l *liveCounts) add(rule int, hash uint32, n int32) {
+func (l *liveCounts) add(rule int, hash uint32) {
 	if rule < len(l.byRule) { // else the rules are being swapped, and all is counted anew
-		l.byRule[rule] += n
+		l.byRule[rule]++
 	}
-	l.counts[hash&uint32(len(l.counts)-1)] += uint32(n)
-	l.len += int(n)
+	l.len++
+	if c := &l.counts[hash&uint32(len(l.counts)-1)]; *c < fullCount {
+		if *c++; *c == fullCount {
+			l.full++
+		}
+	}
+}
+
+func (l *liveCounts) remove(rule int, hash uint32) {
+	if rule < len(l.byRule) {
+		l.byRule[rule]--
+	}
+	l.len--
+	if c := &l.counts[hash&uint32(len(l.counts)-1)]; *c < fullCount {
+		*c--
+	}
 }
 
 func (l *liveCounts) any(rule int, hash uint32) bool {
 	return l.byRule[rule] != 0 && l.counts[hash&uint32(len(l.counts)-1)] != 0
 }
 
-// crowded reports whether the counts should be made anew with more room.
-func (l *liveCounts) crowded() bool { return l.len > len(l.counts)/4 && len(l.counts) < mostLive }
+// crowded reports whether the counts should be made anew: with more room, or because many have become full, perhaps long ago.
+func (l *liveCounts) crowded() bool {
+	return l.len > len(l.counts)/4 && len(l.counts) < mostLive || l.full > 2*l.grown+len(l.counts)/16
+}

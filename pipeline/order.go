@@ -30,7 +30,7 @@ func (w *Worker) enqueue(h *host, b *buffered) {
 	b.host = h
 	w.push(h, b)
 	w.buffered++
-	w.countBeginnings(b, 1)
+	w.countBeginnings(b)
 	w.noteAdded(b)
 	w.recount(h)
 	w.touch(h)
@@ -69,7 +69,7 @@ func (w *Worker) run(b *buffered) {
 
 // leave notes that an event waits no more.
 func (w *Worker) leave(b *buffered) {
-	w.countBeginnings(b, -1)
+	w.uncountBeginnings(b)
 	w.releaseWaiting(b)
 	w.pages.remove(b)
 	w.recycle(b)

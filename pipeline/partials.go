@@ -165,7 +165,7 @@ func (w *Worker) insert(c *rules.Compiled, join string, hash uint32, h *host, be
 	w.bodyBuf = appendBody(w.bodyBuf[:0], join, begun)
 	p.body = string(w.bodyBuf)
 	w.drives(p, 1)
-	w.countPartial(p, 1)
+	w.countPartial(p)
 	return p
 }
 
@@ -197,7 +197,7 @@ func (w *Worker) drop(p *partial) {
 	}
 	w.partials.setTimer(p, math.MaxInt64)
 	w.drives(p, -1)
-	w.countPartial(p, -1)
+	w.uncountPartial(p)
 	w.partials.remove(p)
 }
 
