@@ -414,6 +414,10 @@ func (w *Worker) Partials() int { return w.partials.len() }
 // RecordClock returns the record clock of the partition in milliseconds since the epoch, 0 before the first record.
 func (w *Worker) RecordClock() int64 { return w.clock.now }
 
+// ClockJump returns the smallest of the times far ahead of the record clock that wait for confirmation, in milliseconds since the epoch; 0
+// for none. The record clock is it when the next record confirms it, however long that took to come.
+func (w *Worker) ClockJump() int64 { return w.clock.jump }
+
 // NoteWallClock says what the wall clock was when the record clock was last moved. It is stored with the record clock.
 func (w *Worker) NoteWallClock(at int64) { w.clock.wall = at }
 

@@ -229,9 +229,7 @@ func (s *Service) process() error {
 	err := each(busy, func(m *member) error {
 		before := m.worker.RecordClock()
 		err := s.preparers.process(m.worker, m.records)
-		if m.worker.RecordClock() != before {
-			m.seeClock(m.lastSeen)
-		} // else the silence before these records still counts: they were not believed yet
+		m.seeRecords(before)
 		if err != nil {
 			return err
 		}
@@ -296,6 +294,25 @@ func (s *Service) idle(ctx context.Context) error {
 	return nil
 }
 
+// seeRecords notes when the time was what the record clock says, after records were processed; before is what it said before them.
+// Where it is the time of an earlier record, which the last ones confirmed, it is as old as that record: else all silence that follows would
+// begin by as much too late. Where they were not believed yet, the silence before them still counts.
+func (m *member) seeRecords(before int64) {
+	clock := m.worker.RecordClock()
+	switch {
+	case clock == before:
+	case clock != m.jump:
+		m.seeClock(m.lastSeen)
+	case !m.jumpSeen.IsZero():
+		m.seeClock(m.jumpSeen)
+	default: // nobody knows: since the clock moved before, more time than that can't have passed
+		m.seeClock(m.lastSeen.Add(-max(0, m.lastSeen.Sub(m.clockSeen)-time.Duration(clock-before)*time.Millisecond)))
+	}
+	if jump := m.worker.ClockJump(); jump != m.jump {
+		m.jump, m.jumpSeen = jump, m.lastSeen
+	}
+}
+
 // seeClock notes up to when the wall clock has moved the record clock, or a record did.
 func (m *member) seeClock(at time.Time) {
 	m.clockSeen = at
@@ -310,6 +327,7 @@ const clockSkew = 5 * time.Second
 // move's wall clock says, which may have been another member's and wrong, moves it no further than the present.
 func (m *member) begin(now time.Time) {
 	m.lastSeen, m.clockSeen = now, now
+	m.jump, m.jumpSeen = m.worker.ClockJump(), time.Time{}
 	if wall := m.worker.WallClock(); wall > 0 {
 		silence := min(now.Sub(time.UnixMilli(wall))-clockSkew, now.Sub(time.UnixMilli(m.worker.RecordClock())))
 		m.clockSeen = now.Add(-max(0, silence))

@@ -79,6 +79,8 @@ type member struct {
 	ends      map[string]int64 // by topic: the end of the log when it was last fetched
 	lastSeen  time.Time        // when the last record came, or the worker was loaded
 	clockSeen time.Time        // up to when the wall clock moved the record clock
+	jump      int64            // the worker's, see seeRecords
+	jumpSeen  time.Time        // when its record came; zero where that was before the worker was loaded
 	changelog int64            // next offset on the changelog
 	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
 	produced  bool             // the batch has something to publish

@@ -165,6 +165,51 @@ func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 	}
 }
 
+// TestConfirmedJumpIsAsOldAsItsRecord: a gap in the records whose second record comes long after the first moves the record clock to the
+// time of the first. The silence that follows counts from then, also where the member was restarted between both.
+func TestConfirmedJumpIsAsOldAsItsRecord(t *testing.T) {
+	start := time.UnixMilli(1_790_000_000_000)
+	for _, restarted := range []bool{false, true} {
+		cfg, w := pairWorker(t)
+		s := &Service{
+			cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), memory: newBuffers(), log: slog.New(slog.DiscardHandler), seen: newHostTable(),
+		}
+		m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
+		s.members = map[int32]*member{0: m}
+		offset := int64(0)
+		feed := func(at time.Duration, host string) {
+			t.Helper()
+			value := fmt.Appendf(nil, `{"@timestamp":%d,"event":{"category":"process"},"host":{"id":%q}}`, start.Add(at).UnixMilli(), host)
+			m.take(kgo.FetchTopicPartition{Topic: "events", FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{
+				{Topic: "events", Offset: offset, Value: value, Timestamp: start.Add(at)},
+			}}}, start.Add(at))
+			offset++
+			if err := s.process(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 16 { // until the first time is settled
+			feed(0, "h")
+		}
+		feed(40*time.Second, "h")
+		if restarted {
+			m.jumpSeen = time.Time{} // as begin leaves it
+		}
+		feed(75*time.Second, "other")
+		if clock := time.UnixMilli(w.RecordClock()).Sub(start); clock != 40*time.Second {
+			t.Fatalf("the record clock is %s on, want 40s", clock)
+		}
+		if clock, _ := m.idleClock(start.Add(80 * time.Second)); time.UnixMilli(clock).Sub(start) != 80*time.Second {
+			t.Errorf("restarted %v: after 80 s the wall clock makes it %s", restarted, time.UnixMilli(clock).Sub(start))
+		}
+		feed(80*time.Second, "other") // far ahead of the clock again, and confirmed at once by the next
+		feed(80*time.Second, "h")
+		if clock, _ := m.idleClock(start.Add(90 * time.Second)); time.UnixMilli(clock).Sub(start) != 90*time.Second {
+			t.Errorf("restarted %v: after 90 s the wall clock makes it %s", restarted, time.UnixMilli(clock).Sub(start))
+		}
+	}
+}
+
 // TestDataLoss: where the client knows from where on records were lost, it goes on there. Where it would read everything
 // again, a new one begins at what is committed.
 func TestDataLoss(t *testing.T) {
