@@ -99,7 +99,8 @@ func (s *Sealed) Apply(cp state.Checkpoint) error {
 	return nil
 }
 
-// Confirm forgets the sealed batch, which was applied: what it counted becomes metrics, and its memory is used again.
+// Confirm forgets the sealed batch, which was committed: what it counted becomes metrics, and its memory is used again. After an Apply that failed
+// nothing else may be asked of the worker.
 func (w *Worker) Confirm() {
 	s := w.sealed
 	w.sealed = nil

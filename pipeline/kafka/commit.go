@@ -30,6 +30,7 @@ type commit struct {
 	done    chan struct{} // closed when the goroutine has ended; what follows may be read then
 
 	took    time.Duration
+	written bool  // it counts, whatever is wrong with the local store
 	aborted error // why nothing of it counts
 	err     error // why it isn't known what counts, or what is wrong with the local store
 	// distrusted are partitions whose changelog another member writes to. Their local state is to be read anew, once no worker reads it.
@@ -97,6 +98,7 @@ func (s *Service) publishAndStore(c *commit) (aborted, err error) {
 	if err != nil || aborted != nil {
 		return aborted, err
 	}
+	c.written = true
 	s.deps.at(PointEnded)
 	s.noteWritten(c)
 	err = each(c.parts, func(part *committing) error {
@@ -125,6 +127,7 @@ func (s *Service) settle(ctx context.Context) (aborted bool, err error) {
 	s.committing = nil
 	switch {
 	case c.err != nil:
+		s.handOn(c)
 		return false, cmp.Or(s.wipe(c.distrusted), c.err)
 	case c.aborted != nil:
 		return true, s.aborted(ctx, c.aborted)
@@ -157,6 +160,7 @@ func (s *Service) abandon(cause error) error {
 	case c.err == nil && c.aborted == nil:
 		s.committed(c)
 	case errors.Is(c.err, errStore):
+		s.handOn(c)
 		return c.err
 	default: // that it was fenced, or what the broker refuses, counts as well
 		return cmp.Or(s.wipe(c.distrusted), errors.Join(cause, c.aborted, c.err))
@@ -210,10 +214,29 @@ func (s *Service) aborted(ctx context.Context, cause error) error {
 	return nil
 }
 
-// committed takes in that a batch is committed, and the local store up to it, and hands its alerts on.
+// committed takes in that a batch is committed, and the local store up to it.
 func (s *Service) committed(c *commit) {
 	s.served = true
 	s.release(c.p)
+	s.handOn(c)
+	for _, part := range c.parts {
+		m := part.m
+		m.committed, m.changelog, m.differs = part.inputs, part.changelog, false
+		m.rekey.committed()
+		if part.written {
+			s.noteWarm(m)
+		}
+	}
+	s.deps.Metrics.committed(c, s.deps.Store)
+	s.preparers.report()
+}
+
+// handOn counts what a batch published, and hands its alerts on. It does nothing for a batch of which it isn't known whether it counts: one that does,
+// and that the local store lacks, is found on the changelog by the next start, and isn't made again.
+func (s *Service) handOn(c *commit) {
+	if !c.written {
+		return
+	}
 	for _, part := range c.parts {
 		for i := range part.batch.DeadLetters {
 			s.dead.note(&part.batch.DeadLetters[i])
@@ -226,16 +249,8 @@ func (s *Service) committed(c *commit) {
 				s.deps.OnAlert(a)
 			}
 		}
-		m := part.m
-		m.committed, m.changelog, m.differs = part.inputs, part.changelog, false
-		m.rekey.committed()
-		m.worker.Confirm()
-		if part.written {
-			s.noteWarm(m)
-		}
+		part.m.worker.Confirm()
 	}
-	s.deps.Metrics.committed(s.deps.Now(), c, s.deps.Store)
-	s.preparers.report()
 }
 
 // output returns the records of one transaction: what all workers made, and how their state changed. With delivery at least once reports are what

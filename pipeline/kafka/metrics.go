@@ -51,7 +51,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"topic", "partition"}),
 		recordLag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_record_lag_seconds",
-			Help: "Wall clock minus the broker's time of the newest record in a commit; stays where it was while no record comes.",
+			Help: "Wall clock at the end of a commit minus the broker's time of the newest record in it; stays where it was while no record comes.",
 		}, []string{"partition"}),
 		restore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_restore_remaining_records", Help: "Changelog records that a partition's restore still has to read.",
@@ -232,16 +232,17 @@ func (m *Metrics) transaction(took time.Duration, committed bool) {
 	m.transactions.WithLabelValues(outcome).Observe(took.Seconds())
 }
 
-// committed observes one commit at now, the lag that it leaves, and now and then the size of the store.
-func (m *Metrics) committed(now time.Time, c *commit, store *state.Store) {
+// committed observes one commit, the lag that it leaves, and now and then the size of the store.
+func (m *Metrics) committed(c *commit, store *state.Store) {
 	if m == nil {
 		return
 	}
+	ended := c.began.Add(c.took) // that is noticed later where a worker is busy
 	m.commits.Observe(c.took.Seconds())
 	for _, part := range c.parts {
 		mem, partition := part.m, strconv.Itoa(int(part.m.number))
 		if part.newest != 0 {
-			m.recordLag.WithLabelValues(partition).Set(float64(now.UnixMilli()-part.newest) / 1000)
+			m.recordLag.WithLabelValues(partition).Set(float64(ended.UnixMilli()-part.newest) / 1000)
 		}
 		for topic, end := range mem.ends {
 			if at, ok := mem.committed[topic]; ok {
