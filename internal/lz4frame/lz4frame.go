@@ -1,4 +1,4 @@
-// Package lz4frame decodes LZ4 frames as Kafka's producers write them: whole in memory, straight into the caller's
+// Package lz4frame decodes and encodes LZ4 frames as Kafka's producers write them: whole in memory, straight into the caller's
 // buffer. The blocks are decoded by github.com/pierrec/lz4; what is saved is that package's way through readers, which
 // copies each block twice, and the checksums of blocks and content: a record batch has a checksum of its own,
 // over the compressed bytes. See docs/performance.md for what that gains.

@@ -299,7 +299,7 @@ var anyHostRules = map[string]string{
 func TestRekeyedInVirtualTime(t *testing.T) {
 	usual, seeds := 100*time.Millisecond, uint64(2)
 	if racing {
-		usual, seeds = 5*time.Second, 1
+		usual, seeds = 500*time.Millisecond, 1
 	}
 	for seed := range seeds {
 		steps := script(rand.New(rand.NewPCG(seed, 3)), 60)

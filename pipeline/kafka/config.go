@@ -156,7 +156,7 @@ func (c *Config) groupOptions() []kgo.Opt {
 		// A topic that is gone has to be known as such within the transaction's time.
 		kgo.MetadataMinAge(time.Second),
 		kgo.UnknownTopicRetries(2),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.WithCompressor(newCompressor()),
 		kgo.RecordPartitioner(c.partitioner()),
 	)
 }
