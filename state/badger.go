@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,13 +21,15 @@ import (
 type disk struct {
 	db    *badger.DB
 	dir   string
+	at    folder
 	log   *slog.Logger
 	count int
 	size  int64
 
 	mu     sync.Mutex // held by maintain and close
 	closed bool
-	dirty  atomic.Bool // written to since the last maintain
+	dirty  atomic.Bool           // written to since the last maintain
+	lost   atomic.Pointer[error] // why the folder isn't the store's any more; nil: it is
 }
 
 // openBadger opens or makes the database and marks it as open.
@@ -45,15 +48,26 @@ func openBadger(o Options) (*disk, error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	if err := writeMarker(o.Dir); err != nil {
+	at, err := occupy(o.Dir)
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	d := &disk{db: db, dir: o.Dir, log: o.Logger}
+	d := &disk{db: db, dir: o.Dir, at: at, log: o.Logger}
 	// A margin stays for what Badger adds to each entry, and room for the checkpoint.
 	d.count = int(db.MaxBatchCount() * 9 / 10)
 	d.size = db.MaxBatchSize() * 9 / 10
 	d.dirty.Store(true)
 	return d, nil
+}
+
+// occupy marks the folder of a database that is open as this one's.
+func occupy(dir string) (at folder, err error) {
+	at = folder{dir: dir, id: rand.Text()}
+	if err := writeMarker(dir, bootID()+"\n"+at.id+"\n"); err != nil {
+		return at, err
+	}
+	at.info, err = os.Stat(dir)
+	return at, err
 }
 
 // openDatabase turns the panics that Badger answers some damaged files with into errors.
@@ -145,6 +159,32 @@ func (d *disk) known() ([]int32, error) {
 	return numbers, knownError(err)
 }
 
+func (d *disk) attached() error { return d.noteLost(d.at.attached) }
+
+func (d *disk) whole() error {
+	if d.db.IsClosed() {
+		return ErrClosed
+	}
+	return d.noteLost(func() error { return d.at.whole(d.db.Tables) })
+}
+
+// noteLost looks whether the folder is still the store's. What is lost once stays so.
+func (d *disk) noteLost(look func() error) error {
+	if cause := d.lost.Load(); cause != nil {
+		return *cause
+	}
+	cause := look()
+	if cause == nil {
+		return nil
+	}
+	d.lost.Store(&cause)
+	if err := d.at.distrust(cause); err != nil {
+		d.log.Error("what is left of the local state can't be marked as such: delete the folder before the next start",
+			slog.String("folder", d.dir), slog.Any("error", err))
+	}
+	return cause
+}
+
 func (d *disk) sizes() (lsm, vlog int64) { return diskUsage(d.dir) }
 
 // discardRatio is the part of a value log file that must be dead before the rest of it is written anew.
@@ -187,6 +227,7 @@ func (d *disk) maintain(ctx context.Context) error {
 	}
 }
 
+// close leaves a database whose folder is lost as it is, for the end of the process: it would write into what is there now.
 func (d *disk) close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,6 +235,12 @@ func (d *disk) close() error {
 		return nil
 	}
 	d.closed = true
+	told := d.lost.Load() != nil
+	if err := d.attached(); told {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	if err := d.db.Close(); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The marker is a file that exists while a store is open and holds the id of the machine's boot. Writes are not
+// The marker is a file that exists while a store is open and holds the id of the machine's boot, and one of this opening. Writes are not
 // synced, so that after a loss of power any part of them may be missing, also one before a later checkpoint. A
 // marker of another boot is how that shows.
 const markerName = "OPEN"
@@ -28,7 +28,11 @@ func checkMarker(dir string) error {
 	if err != nil {
 		return err
 	}
-	if boot := bootID(); boot == "" || strings.TrimSpace(string(text)) != boot {
+	first, _, _ := strings.Cut(string(text), "\n")
+	if first+"\n" == distrusted {
+		return fmt.Errorf("%w: files of it were deleted while it was open", ErrCorrupt)
+	}
+	if boot := bootID(); boot == "" || strings.TrimSpace(first) != boot {
 		return fmt.Errorf("%w: it was not closed before the machine stopped, and may lack its last writes", ErrCorrupt)
 	}
 	return nil
@@ -43,12 +47,12 @@ func bootID() string {
 }
 
 // writeMarker returns when the marker is on disk. Nothing may be written to the store before.
-func writeMarker(dir string) error {
+func writeMarker(dir, text string) error {
 	f, err := os.OpenFile(filepath.Join(dir, markerName), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(bootID() + "\n")
+	_, err = f.WriteString(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("mark store as open: %w", err)
 	}

@@ -55,6 +55,10 @@ func (m *memory) sizes() (lsm, vlog int64) {
 	return lsm, 0
 }
 
+func (m *memory) attached() error { return nil }
+
+func (m *memory) whole() error { return nil }
+
 func (m *memory) maintain(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,14 +14,21 @@ import (
 )
 
 // preflight looks at what Badger would end the process over when it opens a database: tables whose ends, which say
-// where their indexes are, make no sense. Checksums are Badger's part.
+// where their indexes are, make no sense. Checksums are Badger's part. It marks the store as open.
 func preflight(o badger.Options) error {
 	unlock, err := lockDir(o.Dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if err := checkRemains(o.Dir); err != nil {
+		return err
+	}
 	if err := removeUnborn(o.Dir); err != nil {
+		return err
+	}
+	// Before there are files of memory tables: without it they are those of a store that somebody deleted files of.
+	if err := writeMarker(o.Dir, bootID()+"\n"); err != nil {
 		return err
 	}
 	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))

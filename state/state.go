@@ -22,6 +22,9 @@ var (
 	ErrLocked = errors.New("another process has the state directory open: stop it, or use another directory")
 	// ErrCorrupt says that the files can't be trusted: remove them with Destroy and rebuild from the changelog.
 	ErrCorrupt = errors.New("state is corrupt")
+	// ErrLost says that files of an open store, or its folder, were deleted or replaced: what is written goes nowhere. Stop using it, and end the
+	// process; the next one rebuilds it from the changelog.
+	ErrLost = errors.New("the folder of the local state isn't this process's any more: it is left alone, and the next start rebuilds the state")
 	// ErrClosed says that the store was used after Close.
 	ErrClosed = errors.New("state store is closed")
 	// ErrTooLarge says that a key or value is above MaxKeyBytes or MaxValueBytes. Overlay.Put never fails, so
@@ -129,6 +132,8 @@ type engine interface {
 	// chunk is the most that one commit of a table takes: changes, and bytes of keys and values.
 	chunk() (count int, size int64)
 	sizes() (lsm, vlog int64)
+	attached() error
+	whole() error
 	maintain(ctx context.Context) error
 	close() error
 }
@@ -206,7 +211,23 @@ func (s *Store) Maintain(ctx context.Context) error {
 	return nil
 }
 
-// Close writes out what is in memory and releases the directory. Closing twice does nothing.
+// Attached returns ErrLost where the store's folder was deleted or replaced, another process has opened it, or it lacks the files that each store
+// has. It costs some look-ups of files: call it with each batch.
+func (s *Store) Attached() error { return wrapCheck(s.engine.attached()) }
+
+// Check is Attached, and returns ErrLost too where any file of the database that is known by its name is gone. It costs a look-up for each: call it
+// every few seconds.
+func (s *Store) Check() error { return wrapCheck(s.engine.whole()) }
+
+func wrapCheck(err error) error {
+	if err != nil {
+		return fmt.Errorf("check state: %w", err)
+	}
+	return nil
+}
+
+// Close writes out what is in memory and releases the directory. Closing twice does nothing. A store that is lost stays open until the process ends,
+// since closing would write into what is in its place; the error is ErrLost where Attached or Check hasn't said so yet.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

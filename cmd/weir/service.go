@@ -354,6 +354,7 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 		g.Go(func() error { return server.Run(ctx) })
 	}
 	g.Go(func() error { return e.maintain(ctx) })
+	g.Go(func() error { return e.guard(ctx, guarding) })
 	g.Go(func() error {
 		pacing.Keep(ctx, pacing.Pace{Headroom: 56 << 20, Least: 25})
 		return nil
@@ -362,6 +363,25 @@ func (e *engine) run(ctx context.Context, h config.HTTP) error {
 		g.Go(func() error { return e.reloads.run(ctx, e.hup) })
 	}
 	return g.Wait()
+}
+
+// guarding is how often it is looked whether the store's files are still there, beside with each commit.
+const guarding = 5 * time.Second
+
+// guard returns an error when the store's files were deleted or replaced: what works on with them must end.
+func (e *engine) guard(ctx context.Context, every time.Duration) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := e.store.Check(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func (e *engine) maintain(ctx context.Context) error {

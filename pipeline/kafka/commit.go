@@ -85,6 +85,9 @@ var errCutShort = errors.New("the commit was cut short")
 // publishAndStore is the work of a commit. It uses nothing that the workers, or who feeds them, change. It returns why nothing of the batch counts,
 // and as err that it isn't known what does, or what is wrong with the local store.
 func (s *Service) publishAndStore(c *commit) (aborted, err error) {
+	if err := s.deps.Store.Attached(); err != nil { // before anything counts that the store would lack
+		return nil, fmt.Errorf("%w: %w", errStore, err)
+	}
 	ctx, cancel := context.WithTimeout(s.life, 2*s.cfg.TransactionTimeout)
 	defer cancel()
 	switch {

@@ -2,7 +2,10 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -10,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -68,6 +72,84 @@ func TestStoreFailsAfterACommit(t *testing.T) {
 			m.stop()
 			if n := len(c.alerts(t)); n != 2 {
 				t.Errorf("at least once %v: %d alerts in the end, want 2", atLeastOnce, n)
+			}
+		})
+	}
+}
+
+// TestStateFolderDeleted: a member whose state folder is deleted or replaced under it ends with a clear error before it publishes anything else; the
+// next one under its name rebuilds the state, and no alert is lost or doubled.
+func TestStateFolderDeleted(t *testing.T) {
+	for name, lose := range map[string]func(dir string) error{
+		"folder": os.RemoveAll,
+		"files": func(dir string) error {
+			names, err := filepath.Glob(filepath.Join(dir, "*"))
+			for _, n := range names {
+				err = errors.Join(err, os.Remove(n))
+			}
+			return err
+		},
+		"another's": func(dir string) error {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+			other, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
+			if err != nil {
+				return err
+			}
+			return other.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeCluster(t, 2)
+			dir := filepath.Join(t.TempDir(), "store")
+			store, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, pipe := c.config(), pipelineConfig(t)
+			pipe.Now = time.Now
+			s := kafka.New(cfg, kafka.Deps{Pipeline: pipe, Store: store, Now: time.Now, Logger: slog.New(slog.NewTextHandler(testLog{t}, nil))})
+			done := make(chan error, 1)
+			go func() { done <- s.Run(t.Context()) }()
+			hosts := hostNames(4)
+			for _, h := range hosts {
+				c.produce(t, h, story(h)[:1]...)
+			}
+			c.awaitRead(t, c.input)
+			if err := lose(dir); err != nil {
+				t.Fatal(err)
+			}
+			before := len(c.alerts(t))
+			for _, h := range hosts {
+				c.produce(t, h, story(h)[1:]...)
+			}
+			if err := <-done; !errors.Is(err, state.ErrLost) {
+				t.Errorf("run: %v, want that the folder is lost", err)
+			}
+			if after := len(c.alerts(t)); after != before {
+				t.Errorf("%d alerts when it has ended, %d before the folder was lost", after, before)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+			if name == "files" { // the folder's lock is the lost store's, which only ends with its process
+				next := filepath.Join(t.TempDir(), "store")
+				if err := os.CopyFS(next, os.DirFS(dir)); err != nil {
+					t.Fatal(err)
+				}
+				dir = next
+				if _, err := state.Open(state.Options{Dir: dir}); !errors.Is(err, state.ErrCorrupt) {
+					t.Fatalf("open: %v", err)
+				}
+				if err := state.Destroy(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.start(t, cfg, dir)
+			c.awaitRead(t, c.input)
+			if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
 			}
 		})
 	}
