@@ -4,12 +4,13 @@
 package alert
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-eql/weir/event"
 )
 
-// Rule is what an alert says of the rule that matched. A Rule must not change while a Builder uses it.
+// Rule is what an alert says of the rule that matched. A Rule must not change once a Builder used it: what is the same in all alerts is encoded once.
 type Rule struct {
 	ID          string
 	Name        string
@@ -34,6 +35,8 @@ type Rule struct {
 	// BuildingBlock is the building block type of the rule, empty for a rule that alerts in its own right.
 	BuildingBlock string
 	Threat        []Threat
+
+	encoded atomic.Pointer[constants] // nil until the first alert
 }
 
 // Threat is one tactic of a rule's threat mapping with the techniques that serve it.

@@ -30,11 +30,12 @@ func NewECS(o Options) Builder {
 	if o.MaxBytes > 0 {
 		o.MaxBytes = max(o.MaxBytes, MinBytes)
 	}
-	return ecsBuilder{maxBytes: o.MaxBytes}
+	return ecsBuilder{maxBytes: o.MaxBytes, encoders: &encoders{}}
 }
 
 type ecsBuilder struct {
 	maxBytes int
+	encoders *encoders
 }
 
 var (
@@ -49,6 +50,10 @@ func (b ecsBuilder) Build(m Match, detectedAt time.Time) (Document, error) {
 	}
 	d, err := newDraft(&m, detectedAt)
 	if err != nil {
+		return Document{}, err
+	}
+	d.encode = b.encoders.encode
+	if d.constants, err = m.Rule.constants(); err != nil {
 		return Document{}, err
 	}
 	body, err := d.fit(b.maxBytes)
@@ -74,6 +79,8 @@ type draft struct {
 	id        string
 	completed int // the stage whose event completed the match
 	detected  time.Time
+	encode    func(object) ([]byte, error)
+	constants *constants // nil where parts of the rule had to go for size
 
 	stages  []stage
 	common  object // what all events have in common, nested; never changed after newDraft
@@ -168,14 +175,11 @@ func (d *draft) build() object {
 	common := d.trim(d.common, "")
 	doc := make(object, len(common)+8)
 	maps.Copy(doc, common)
-	r := d.m.Rule
 	doc["@timestamp"] = d.stages[d.completed].stamp
 	doc["event"] = d.event(common)
 	doc["message"] = d.message
-	doc["rule"] = d.rule()
-	d.set(doc, "threat", threat(r.Threat, doc["threat"]))
+	d.ofRule(doc)
 	d.set(doc, "related", d.related)
-	d.set(doc, "tags", union(r.Tags, texts(d.common, "tags")))
 	doc["weir"] = d.weir()
 	if d.maxText > 0 {
 		return cutTexts(doc, d.maxText)
@@ -268,18 +272,26 @@ func (d *draft) rule() object {
 	return out
 }
 
-func (d *draft) weir() object {
+func (d *draft) weirRule() object {
 	r := d.m.Rule
-	rule := object{"severity": r.Severity, "risk_score": r.RiskScore}
-	d.set(rule, "false_positives", tidyAll(r.FalsePositives))
-	d.set(rule, "note", tidy(r.Note))
-	d.set(rule, "hash", r.Hash)
-	d.set(rule, "building_block", r.BuildingBlock)
+	out := object{"severity": r.Severity, "risk_score": r.RiskScore}
+	d.set(out, "false_positives", tidyAll(r.FalsePositives))
+	d.set(out, "note", tidy(r.Note))
+	d.set(out, "hash", r.Hash)
+	d.set(out, "building_block", r.BuildingBlock)
+	return out
+}
+
+func (d *draft) weir() object {
 	out := object{
-		"rule":        rule,
 		"events":      d.events(),
 		"detected_at": formatMillis(d.detected),
 		"latency_ms":  d.detected.UnixMilli() - d.m.Events[d.completed].Time,
+	}
+	if d.constants != nil {
+		out["rule"] = d.constants.weirRule
+	} else {
+		out["rule"] = d.weirRule()
 	}
 	if !d.leftOut["join_keys"] {
 		keys := make([]any, len(d.m.JoinKeys))

@@ -373,9 +373,12 @@ func BenchmarkBuild(b *testing.B) {
 	one.Events = []alert.Event{padded}
 	two := pair()
 	two.Events[0] = padded
+	guided := single()
+	guided.Events = one.Events
+	guided.Rule.Note = "\n" + strings.Repeat("## Triage\n\n- See who opened the shell, and \"why\".\n", 100) // public rules have guides of some 5 KB
 	builder := alert.NewECS(alert.Options{MaxBytes: 1 << 20})
 	at := detectedAt()
-	for name, m := range map[string]alert.Match{"single": one, "sequence": two} {
+	for name, m := range map[string]alert.Match{"single": one, "guided": guided, "sequence": two} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -11,11 +11,11 @@ import (
 // fit encodes the document within maxBytes (0 for no limit). What goes first is what can be had elsewhere:
 // sources, which topic, partition and offset still point to, then fields in common, then texts of the rule.
 func (d *draft) fit(maxBytes int) ([]byte, error) {
-	body, err := encode(d.build())
+	body, err := d.encode(d.build())
 	if err != nil || maxBytes <= 0 || len(body) <= maxBytes {
 		return body, err
 	}
-	d.leftOut, d.cut = map[string]bool{}, map[string]bool{}
+	d.leftOut, d.cut, d.constants = map[string]bool{}, map[string]bool{}, nil
 	cuts := []func(excess int) bool{
 		d.cutSources, d.cutCommon, d.cutRule, d.cutMiddle,
 		func(int) bool { d.maxText = 256; return false },
@@ -24,12 +24,12 @@ func (d *draft) fit(maxBytes int) ([]byte, error) {
 	for _, cut := range cuts {
 		for more := true; more; {
 			more = cut(len(body) - maxBytes)
-			if body, err = encode(d.build()); err != nil || len(body) <= maxBytes {
+			if body, err = d.encode(d.build()); err != nil || len(body) <= maxBytes {
 				return body, err
 			}
 		}
 	}
-	return encode(d.skeleton())
+	return d.encode(d.skeleton())
 }
 
 // cutSources turns the largest sources into references until excess bytes are saved. It reports whether
