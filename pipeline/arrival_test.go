@@ -65,7 +65,7 @@ func (w way) found(t *testing.T, records []pipeline.Record, seed uint64) []strin
 		for i, part := range scatter(records, w.partitions, byHost(seed, w.partitions)) {
 			s.parts[i].input = part
 		}
-		return ids(s.run(lastClock))
+		return ids(s.run())
 	}
 	d := &driver{t: t, cfg: config(w.set), store: state.OpenMemory(), out: map[string]string{}}
 	if w.batch == 0 {

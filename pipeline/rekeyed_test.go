@@ -28,6 +28,8 @@ type spread struct {
 	out   map[string]string
 	again bool               // batches that don't count are on the re-key topic all the same, some much later, and their alerts too
 	late  []pipeline.Rekeyed // what replaced members write when they wake up
+	// Sets that lack rules, whose files are broken for a moment: members with them take partitions over and give them back before anything comes.
+	broken []*pipeline.Config
 }
 
 type spreadPart struct {
@@ -59,7 +61,26 @@ func newSpread(t *testing.T, cfg *pipeline.Config, partitions int, rnd *rand.Ran
 // kill takes a worker's memory away: the next one has what the store has.
 func (s *spread) kill(p *spreadPart) {
 	s.t.Helper()
-	w, err := pipeline.NewWorker(s.cfg, p.store.Partition(p.number), p.number)
+	broken := s.broken[s.rnd.IntN(len(s.broken)+1):]
+	if slices.ContainsFunc(s.parts, func(q *spreadPart) bool { return q.read == len(q.input) }) {
+		broken = nil // the clock is at the end, where nothing is kept for such rules any more
+	}
+	for _, cfg := range broken {
+		s.start(p, cfg)
+		p.worker.Changes()
+		if out := p.worker.Output(); len(out.Alerts) > 0 || len(out.Rekeyed) > 0 {
+			s.t.Errorf("a member that lacks rules made %d alerts and %d records of nothing", len(out.Alerts), len(out.Rekeyed))
+		}
+		if err := p.worker.Committed(state.Checkpoint{Version: state.CodecVersion}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.start(p, s.cfg)
+}
+
+func (s *spread) start(p *spreadPart, cfg *pipeline.Config) {
+	s.t.Helper()
+	w, err := pipeline.NewWorker(cfg, p.store.Partition(p.number), p.number)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -177,12 +198,12 @@ func (s *spread) wakeUp() {
 	s.late = nil
 }
 
-// run runs everything until nothing is left to read, with the wall clock at end for partitions that are caught up.
-func (s *spread) run(end int64) map[string]string {
+// run runs everything until nothing is left to read, with the wall clock at lastClock for partitions that are caught up.
+func (s *spread) run() map[string]string {
 	s.t.Helper()
 	left := func(p *spreadPart) bool { return p.read < len(p.input) || p.logRead < len(p.log) || !p.finished }
 	for slices.ContainsFunc(s.parts, left) {
-		s.step(s.parts[s.rnd.IntN(len(s.parts))], end)
+		s.step(s.parts[s.rnd.IntN(len(s.parts))], lastClock)
 		if s.rnd.IntN(8) == 0 {
 			s.wakeUp()
 		}
@@ -281,7 +302,7 @@ func onAnyPartitions(t *testing.T, salt uint64, again bool) {
 		for n, p := range s.parts {
 			p.input = inputs[n]
 		}
-		got := s.run(lastClock)
+		got := s.run()
 		if cfg.Rekey.All { // by this field's times events are late, and where hosts share an order others are than where they don't
 			for _, m := range []map[string]string{want, got} {
 				maps.DeleteFunc(m, func(_, body string) bool { return strings.Contains(body, `"id":"created"`) })
@@ -300,6 +321,43 @@ func onAnyPartitions(t *testing.T, salt uint64, again bool) {
 		if n < 20 {
 			t.Errorf("only %d alerts of rule %s, which joins hosts: the streams prove too little", n, rule)
 		}
+	}
+}
+
+// TestBrokenFilesForAMomentOnPartitions: so it is where members that lack rules take partitions over for a moment, with events of rules that
+// join hosts waiting on them and on their way.
+func TestBrokenFilesForAMomentOnPartitions(t *testing.T) {
+	base := config(compile(t, rules.SetOptions{}))
+	ids := slices.Sorted(maps.Keys(queries))
+	alerts := 0
+	for seed := range seedsOf(12) {
+		rnd := rand.New(rand.NewPCG(seed, 43))
+		partitions := 1 + rnd.IntN(3)
+		records := stream(rnd, 300, 0)
+		inputs := scatter(records, partitions, byHost(seed, partitions))
+		want := alone(t, withLimits(base, base.Limits), records)
+		cfg := withLimits(base, base.Limits)
+		s := newSpread(t, cfg, partitions, rnd)
+		for range 3 {
+			some := maps.Clone(queries)
+			rnd.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+			for _, id := range ids[:1+rnd.IntN(6)] {
+				delete(some, id)
+			}
+			s.broken = append(s.broken, withSet(t, cfg, compileQueries(t, rules.SetOptions{Incomplete: true}, some, settings)))
+		}
+		for n, p := range s.parts {
+			p.input = inputs[n]
+		}
+		compareAlerts(t, fmt.Sprintf("seed %d, %d partitions", seed, partitions), want, s.run())
+		for _, body := range want {
+			if strings.Contains(body, `"id":"across"`) {
+				alerts++
+			}
+		}
+	}
+	if alerts < 20 {
+		t.Errorf("only %d alerts of a rule that joins hosts: the streams prove too little", alerts)
 	}
 }
 
@@ -392,7 +450,7 @@ func TestTargetIsAFunctionOfItsLog(t *testing.T) {
 		for n, records := range scatter(stream(rnd, 400, 6), 2, func(int, pipeline.Record) int { return rnd.IntN(2) }) {
 			s.parts[n].input = records
 		}
-		s.run(lastClock)
+		s.run()
 		for _, p := range s.parts {
 			again := newSpread(t, cfg, 2, rand.New(rand.NewPCG(seed, 42)))
 			again.parts[p.number].log = p.log
