@@ -37,6 +37,8 @@ type Record struct {
 	Value     []byte
 	Time      int64 // milliseconds since the epoch; unused with ClockEvent
 	Clock     ClockSource
+	// LeaderEpoch is that of the leader that wrote the record to its log, negative where the log doesn't say it: see rekey.Event.
+	LeaderEpoch int32
 }
 
 // Config is what all workers of a process share. It is read-only once the first worker is made.

@@ -81,7 +81,10 @@ func (w *Worker) shareOwn(r *Record, ref sequence.Ref, cands []candidate, h *hos
 // send hands out an event for each target, with what concerns it there.
 func (w *Worker) send(r *Record, ref sequence.Ref, cands []candidate, h *host) {
 	n := w.cfg.Rekey.Partitions
-	sent := rekey.Event{Ref: ref, Host: h.name, Source: r.Value, Log: w.cfg.Rekey.log(r.Topic, r.Partition), Repeats: w.cfg.Rekey.Repeats}
+	sent := rekey.Event{
+		Ref: ref, Host: h.name, Source: r.Value,
+		Log: w.cfg.Rekey.log(r.Topic, r.Partition), LeaderEpoch: r.LeaderEpoch, Repeats: w.cfg.Rekey.Repeats,
+	}
 	if w.cfg.NoEvidence {
 		sent.Source = nil
 	}

@@ -143,11 +143,8 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 	p.read += input
 	p.logRead += log
-	if told, ok := p.worker.Sent("events", int64(p.read)); ok && input > 0 && s.rnd.IntN(3) > 0 { // else the next one says more
-		report := rekey.Report{Sent: []rekey.Sent{told}}
-		for _, q := range s.parts {
-			s.add(q, report.Append(nil))
-		}
+	if input > 0 && s.rnd.IntN(3) > 0 { // else the next one says more
+		s.tell(p)
 	}
 	progress, _ := p.worker.Progress()
 	if p.read == len(p.input) && end > 0 {
@@ -168,6 +165,19 @@ func (s *spread) step(p *spreadPart, end int64) {
 	}
 	if s.rnd.IntN(4) == 0 {
 		s.kill(p)
+	}
+}
+
+// tell reports to the targets what of its input a source has sent.
+func (s *spread) tell(p *spreadPart) {
+	last := &p.input[p.read-1]
+	told, ok := p.worker.Sent("events", last.Offset+1, last.LeaderEpoch)
+	if !ok {
+		return
+	}
+	report := rekey.Report{Sent: []rekey.Sent{told}}
+	for _, q := range s.parts {
+		s.add(q, report.Append(nil))
 	}
 }
 

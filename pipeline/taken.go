@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/weir-eql/weir/pipeline/rekey"
@@ -18,22 +19,44 @@ import (
 
 // takenLog is what a target has taken of one log of the input.
 type takenLog struct {
-	// next is an offset before which nothing new comes: a source has said that all of it was sent, in a batch that counted.
-	next int64
+	// sent are places before which nothing new comes: a source has said that all of it was sent, in batches that counted. There is more than
+	// one, with greater epochs at lesser offsets, until a log that was cut has come to where it was.
+	sent []logPlace
 	// got are the candidates that were taken from there on, in order.
 	got     []takenCandidate
 	changed bool // something of it isn't in the store
 }
 
-// takenCandidate is a candidate of the event with an offset, as a hash of rule, stages and join key. Rules are part of it: what a
+// logPlace is a place in a log. An offset alone isn't one, where a leader was elected that lacked the last records: it gives their offsets
+// anew, under an epoch greater than all before.
+type logPlace struct {
+	epoch  int32 // of the leader that wrote what is there; -1 where that isn't known
+	offset int64
+}
+
+// noLater reports whether what lies at p isn't by a leader after that of q. Where one isn't known the offset alone counts.
+func (p logPlace) noLater(q logPlace) bool { return p.epoch <= q.epoch || q.epoch < 0 }
+
+// before reports whether what lies at p was written before the place q. What a later leader wrote wasn't, at any offset.
+func (p logPlace) before(q logPlace) bool { return p.offset < q.offset && p.noLater(q) }
+
+// within reports whether all that was written before p was also written before q.
+func (p logPlace) within(q logPlace) bool { return p.offset <= q.offset && p.noLater(q) }
+
+func (p logPlace) compare(q logPlace) int {
+	return cmp.Or(cmp.Compare(p.epoch, q.epoch), cmp.Compare(p.offset, q.offset))
+}
+
+// takenCandidate is a candidate of the event at a place, as a hash of rule, stages and join key. Rules are part of it: what a
 // batch sends again under another rule set is new for the rules that changed.
 type takenCandidate struct {
-	offset int64
-	hash   uint64
+	logPlace
+
+	hash uint64
 }
 
 func (t takenCandidate) compare(u takenCandidate) int {
-	return cmp.Or(cmp.Compare(t.offset, u.offset), cmp.Compare(t.hash, u.hash))
+	return cmp.Or(t.logPlace.compare(u.logPlace), cmp.Compare(t.hash, u.hash))
 }
 
 // maxTaken bounds what is remembered of a log: several times what a batch sends. Above it the oldest are forgotten, and counted:
@@ -49,11 +72,11 @@ func (r *Rekey) log(topic string, partition int32) uint64 {
 	return hash ^ uint64(partition+1)*0x9e3779b97f4a7c15
 }
 
-// Sent returns what a source reports of an input topic of its partition that was worked on up to an offset: false where its events
-// aren't sent again.
-func (w *Worker) Sent(topic string, next int64) (s rekey.Sent, ok bool) {
+// Sent returns what a source reports of an input topic of its partition that was worked on up to an offset, of which the last record before it
+// has the epoch: false where its events aren't sent again.
+func (w *Worker) Sent(topic string, next int64, epoch int32) (s rekey.Sent, ok bool) {
 	log := w.cfg.Rekey.log(topic, w.number)
-	return rekey.Sent{Log: log, Next: next}, log != 0 && w.cfg.Rekey.Repeats && w.sharing
+	return rekey.Sent{Log: log, Next: next, LeaderEpoch: epoch}, log != 0 && w.cfg.Rekey.Repeats && w.sharing
 }
 
 // takeOnce leaves out the candidates of an event that were taken already, and reports whether any are left.
@@ -67,11 +90,12 @@ func (w *Worker) takeOnce(sent *rekey.Event) bool {
 		w.shared.taken[sent.Log] = t
 	}
 	before := len(sent.Candidates)
-	if sent.Repeats && sent.Ref.Offset < t.next {
+	at := logPlace{sent.LeaderEpoch, sent.Ref.Offset}
+	if sent.Repeats && slices.ContainsFunc(t.sent, at.before) {
 		sent.Candidates = sent.Candidates[:0]
 	}
 	sent.Candidates = slices.DeleteFunc(sent.Candidates, func(c rekey.Candidate) bool {
-		return !t.take(takenCandidate{sent.Ref.Offset, candidateHash(&c)}, sent.Repeats)
+		return !t.take(takenCandidate{at, candidateHash(&c)}, sent.Repeats)
 	})
 	w.counts.rekeyRepeated += uint64(before - len(sent.Candidates))
 	if over := len(t.got) - maxTaken; over > 0 {
@@ -84,11 +108,26 @@ func (w *Worker) takeOnce(sent *rekey.Event) bool {
 // take reports whether a candidate is new. It is remembered where it may come again.
 func (t *takenLog) take(c takenCandidate, repeats bool) bool {
 	at, found := slices.BinarySearchFunc(t.got, c, takenCandidate.compare)
-	if !found && repeats {
+	if found || t.tookUnknown(c) {
+		return false
+	}
+	if repeats {
 		t.got = slices.Insert(t.got, at, c)
 		t.changed = true
 	}
-	return !found
+	return true
+}
+
+// tookUnknown reports whether a candidate was taken from a copy of which it isn't known whether the same leader wrote it: then it is taken
+// for the same. That is so for what members of an earlier version sent.
+func (t *takenLog) tookUnknown(c takenCandidate) bool {
+	if c.epoch < 0 {
+		known := func(g takenCandidate) bool { return g.epoch >= 0 && g.offset == c.offset && g.hash == c.hash }
+		return len(t.got) > 0 && t.got[len(t.got)-1].epoch >= 0 && slices.ContainsFunc(t.got, known)
+	}
+	c.epoch = -1 // they come first
+	_, found := slices.BinarySearchFunc(t.got, c, takenCandidate.compare)
+	return found
 }
 
 func candidateHash(c *rekey.Candidate) uint64 {
@@ -108,12 +147,13 @@ func (s *sharedOrders) allSent(p rekey.Sent) {
 		t = &takenLog{}
 		s.taken[p.Log] = t
 	}
-	if p.Next <= t.next {
+	next := logPlace{max(p.LeaderEpoch, -1), p.Next}
+	if slices.ContainsFunc(t.sent, next.within) {
 		return
 	}
-	t.next, t.changed = p.Next, true
-	at, _ := slices.BinarySearchFunc(t.got, takenCandidate{offset: p.Next}, takenCandidate.compare)
-	t.got = slices.Delete(t.got, 0, at)
+	t.sent = append(slices.DeleteFunc(t.sent, func(q logPlace) bool { return q.within(next) }), next)
+	t.changed = true
+	t.got = slices.DeleteFunc(t.got, func(c takenCandidate) bool { return c.before(next) })
 }
 
 // changeTaken notes what the batch changes of it in the store.
@@ -131,31 +171,65 @@ func (s *sharedOrders) takenCommitted() {
 	}
 }
 
+// withEpochs begins a value with the epochs of leaders: one from before there were any begins with an offset.
+const withEpochs = -1
+
 func (t *takenLog) value() []byte {
-	dst := binary.AppendVarint(state.AppendVersion(make([]byte, 0, 24+10*len(t.got))), t.next)
+	dst := binary.AppendVarint(state.AppendVersion(make([]byte, 0, 24+12*len(t.got))), withEpochs)
+	dst = binary.AppendUvarint(dst, uint64(len(t.sent)))
+	var last logPlace
+	for _, p := range t.sent {
+		dst, last = p.append(dst, last), p
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(t.got)))
-	last := t.next
 	for _, c := range t.got {
-		dst = binary.AppendVarint(dst, c.offset-last)
+		dst, last = c.append(dst, last), c.logPlace
 		dst = binary.BigEndian.AppendUint64(dst, c.hash)
-		last = c.offset
 	}
 	return dst
 }
 
+// append appends a place that follows another.
+func (p logPlace) append(dst []byte, last logPlace) []byte {
+	return binary.AppendVarint(binary.AppendVarint(dst, int64(p.epoch)-int64(last.epoch)), p.offset-last.offset)
+}
+
 func decodeTaken(value []byte) (*takenLog, error) {
 	r := readValue(value)
-	t := &takenLog{next: r.varint()}
-	last := t.next
+	t := &takenLog{}
+	var last logPlace
+	epochs := true
+	if first := r.varint(); first != withEpochs {
+		last, epochs = logPlace{-1, first}, false
+		t.sent = append(t.sent, last)
+	} else {
+		for n := r.count(2); n > 0 && r.err == nil; n-- {
+			last = r.logPlace(last)
+			t.sent = append(t.sent, last)
+		}
+	}
 	for n := r.count(9); n > 0 && r.err == nil; n-- {
-		c := takenCandidate{last + r.varint(), r.hash()}
-		t.got = append(t.got, c)
-		last = c.offset
+		if epochs {
+			last = r.logPlace(last)
+		} else {
+			last.offset += r.varint()
+		}
+		t.got = append(t.got, takenCandidate{last, r.hash()})
 	}
 	if r.err == nil && (len(r.rest) > 0 || !slices.IsSortedFunc(t.got, takenCandidate.compare)) {
 		r.fail()
 	}
 	return t, r.err
+}
+
+// logPlace reads a place that follows another.
+func (r *valueReader) logPlace(last logPlace) logPlace {
+	epoch := int64(last.epoch) + r.varint()
+	if epoch < -1 || epoch > math.MaxInt32 {
+		r.fail()
+		return last
+	}
+	return logPlace{int32(epoch), last.offset + r.varint()}
 }
 
 func (w *Worker) loadTaken() error {

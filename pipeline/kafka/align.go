@@ -21,18 +21,20 @@ type inputLane struct {
 	lane
 	fetched bool
 	next    int64         // the offset to be fetched next
+	epoch   int32         // of the leader that wrote the last record that was fetched
 	paused  bool          // too much is held back: it isn't fetched
 	asked   time.Time     // when others were last seen to wait for it, and it had more to bring; zero where they don't
 	waited  time.Duration // how long they have waited so
 	givenUp bool          // they don't any more, until it brings something
 }
 
-// position returns the offset up to which all was handed on.
-func (l *inputLane) position() int64 {
+// position returns the offset up to which all was handed on, and the epoch of a leader: there is nothing of an earlier one behind.
+func (l *inputLane) position() (offset int64, epoch int32) {
 	if l.len() > 0 {
-		return l.records[l.first].Offset
+		r := &l.records[l.first]
+		return r.Offset, r.LeaderEpoch
 	}
-	return l.next
+	return l.next, l.epoch
 }
 
 // brought notes that others need not wait: there are records, or there are none to come.
@@ -65,7 +67,8 @@ func (m *member) hold(l *inputLane, p kgo.FetchTopicPartition) {
 			l.add(r)
 		}
 	}
-	l.fetched, l.next = true, p.Records[len(p.Records)-1].Offset+1
+	last := p.Records[len(p.Records)-1]
+	l.fetched, l.next, l.epoch = true, last.Offset+1, last.LeaderEpoch
 	m.ends[p.Topic] = max(p.HighWatermark, l.next)
 }
 
@@ -97,7 +100,7 @@ func (m *member) handOn(now time.Time, atEnd func(*inputLane) bool) {
 	m.took(m.records[before:], now)
 	for _, l := range m.lanes {
 		if l.fetched {
-			m.positions[l.topic] = l.position()
+			m.positions[l.topic], m.epochs[l.topic] = l.position()
 		}
 	}
 }

@@ -199,7 +199,8 @@ func (m *member) forget(memory *buffers) {
 
 // noteRead moves the position on a topic.
 func (m *member) noteRead(p kgo.FetchTopicPartition) {
-	m.positions[p.Topic] = p.Records[len(p.Records)-1].Offset + 1
+	last := p.Records[len(p.Records)-1]
+	m.positions[p.Topic], m.epochs[p.Topic] = last.Offset+1, last.LeaderEpoch
 	m.ends[p.Topic] = max(p.HighWatermark, m.positions[p.Topic])
 }
 
@@ -207,7 +208,7 @@ func (m *member) noteRead(p kgo.FetchTopicPartition) {
 func toRecord(r *kgo.Record) pipeline.Record {
 	rec := pipeline.Record{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
-		Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate,
+		Time: r.Timestamp.UnixMilli(), Clock: pipeline.ClockCreate, LeaderEpoch: r.LeaderEpoch,
 	}
 	if r.Attrs.TimestampType() == 1 {
 		rec.Clock = pipeline.ClockLogAppend

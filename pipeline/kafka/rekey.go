@@ -31,11 +31,11 @@ type rekeying struct {
 	// The delays by fields other than @timestamp that go with these.
 	reportedDelays, delays []rekey.Delay
 
-	told     map[string]int64 // by input topic: up to where targets know that all was sent; with delivery at least once
-	telling  map[string]int64 // the same, in the batch
-	promise  int64            // what its clock was, by the wall clock, when the partition was last seen silent and caught up
-	promised time.Time        // when that was
-	hosts    []string         // to be announced with the next batches
+	told     map[string]rekey.Sent // by input topic: up to where targets know that all was sent; with delivery at least once
+	telling  map[string]rekey.Sent // the same, in the batch
+	promise  int64                 // what its clock was, by the wall clock, when the partition was last seen silent and caught up
+	promised time.Time             // when that was
+	hosts    []string              // to be announced with the next batches
 	// announced are so many of hosts, the first, which the batch that is being committed announces.
 	announced int
 }
@@ -214,25 +214,23 @@ func (s *Service) rekeyRecords() (events, told []*kgo.Record) {
 	return events, told
 }
 
-// tell returns up to where all of the partition's events will have been sent with the batch, where targets have to know that.
+// tell returns up to where all of the partition's events will have been sent with the batch, where targets have to know that. Where nothing was read
+// since the partition was taken over the epoch isn't known, and nothing is told: targets remember a little more until something comes.
 func (m *member) tell(topics []string) (all []rekey.Sent) {
 	r := &m.rekey
 	r.telling = nil
 	for _, topic := range topics {
 		at, ok := m.positions[topic]
 		if !ok {
-			at, ok = m.committed[topic]
-		}
-		sent, repeats := m.worker.Sent(topic, at)
-		if !ok || !repeats {
 			continue
 		}
-		if before, ok := r.told[topic]; !ok || before != at {
+		sent, repeats := m.worker.Sent(topic, at, m.epochs[topic])
+		if before, ok := r.told[topic]; repeats && (!ok || before != sent) {
 			if r.telling == nil {
-				r.telling = map[string]int64{}
+				r.telling = map[string]rekey.Sent{}
 				maps.Copy(r.telling, r.told)
 			}
-			r.telling[topic] = at
+			r.telling[topic] = sent
 			all = append(all, sent)
 		}
 	}

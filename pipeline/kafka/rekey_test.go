@@ -58,14 +58,14 @@ func userDoc(host, user, id, process string, at int64) string {
 }
 
 // userStory is what one user does on hosts of different partitions. It ends in one alert of each of the rules, which is published
-// under the host of the event that completes it.
-func userStory(i, partitions int) (records []*kgo.Record, want []string) {
+// under the host of the event that completes it. It begins at from, in milliseconds.
+func userStory(i, partitions int, from int64) (records []*kgo.Record, want []string) {
 	user := "user" + strconv.Itoa(i)
 	host := func(k int) string { return fmt.Sprintf("host%d-%d", i, k) }
 	add := func(k int, process string, at int64) {
 		records = append(records, &kgo.Record{
 			Partition: int32((i + k) % partitions),
-			Value:     []byte(userDoc(host(k), user, fmt.Sprintf("%s-%d", user, len(records)), process, at)),
+			Value:     []byte(userDoc(host(k), user, fmt.Sprintf("%s-%d", user, len(records)), process, from+at)),
 		})
 	}
 	add(0, "login", 0)
@@ -91,9 +91,15 @@ func (c *cluster) rekeyed(t *testing.T) kafka.Config {
 // tellStories produces the stories of users step by step, and does between between the steps.
 func (c *cluster) tellStories(t *testing.T, users, partitions int, between func(step int)) (want []string) {
 	t.Helper()
+	return c.tellMore(t, 0, users, partitions, between)
+}
+
+// tellMore is tellStories for the users from first on, whose stories begin minutes after those of the users before.
+func (c *cluster) tellMore(t *testing.T, first, users, partitions int, between func(step int)) (want []string) {
+	t.Helper()
 	var stories [][]*kgo.Record
-	for i := range users {
-		records, alerts := userStory(i, partitions)
+	for i := first; i < first+users; i++ {
+		records, alerts := userStory(i, partitions, int64(first)*120_000)
 		stories = append(stories, records)
 		want = append(want, alerts...)
 	}

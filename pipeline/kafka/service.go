@@ -74,6 +74,7 @@ type member struct {
 	fetched   []*kgo.Record    // those that records came from, whose memory they share
 	lanes     []*inputLane     // what is held back, by topic; none where there is one input topic
 	positions map[string]int64 // by topic: the next offset to process; none where nothing was read since it was assigned or set back
+	epochs    map[string]int32 // by topic: of the leader that wrote the last record before positions, or what is held there; negative where it isn't known
 	committed map[string]int64 // by topic: the committed offset; none where there is none
 	starts    map[string]int64 // by topic: the start of the log when the partition was taken over
 	ends      map[string]int64 // by topic: the end of the log when it was last fetched

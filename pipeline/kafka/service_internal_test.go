@@ -136,7 +136,7 @@ func TestSilenceBeforeAnUnbelievedBurstCounts(t *testing.T) {
 	s := &Service{
 		cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), memory: newBuffers(), log: slog.New(slog.DiscardHandler), seen: newHostTable(),
 	}
-	m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
+	m := &member{worker: w, positions: map[string]int64{}, epochs: map[string]int32{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
 	s.members = map[int32]*member{0: m}
 	offset := int64(0)
 	feed := func(at time.Time, pids ...int) {
@@ -174,7 +174,7 @@ func TestConfirmedJumpIsAsOldAsItsRecord(t *testing.T) {
 		s := &Service{
 			cfg: Config{Topics: []string{"events"}}, preparers: newPreparers(cfg, 1), memory: newBuffers(), log: slog.New(slog.DiscardHandler), seen: newHostTable(),
 		}
-		m := &member{worker: w, positions: map[string]int64{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
+		m := &member{worker: w, positions: map[string]int64{}, epochs: map[string]int32{}, ends: map[string]int64{}, lastSeen: start, clockSeen: start}
 		s.members = map[int32]*member{0: m}
 		offset := int64(0)
 		feed := func(at time.Duration, host string) {

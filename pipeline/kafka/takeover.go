@@ -309,6 +309,7 @@ func (s *Service) rewind() {
 		s.clearLanes(m)
 		m.rekey.rewind()
 		clear(m.positions)
+		clear(m.epochs)
 		clear(m.ends)
 		m.newest = 0
 		m.begin(now)
@@ -363,7 +364,7 @@ func (s *Service) reload(w *pipeline.Worker, part *state.Partition) error {
 func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) *member {
 	now := s.deps.Now()
 	m := &member{
-		number: n, worker: w, positions: map[string]int64{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
+		number: n, worker: w, positions: map[string]int64{}, epochs: map[string]int32{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
 		lastSeen: now, clockSeen: now, seek: map[string]int64{}, lanes: newLanes(s.cfg.Topics),
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {

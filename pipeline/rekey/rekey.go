@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 
 	"github.com/weir-eql/weir/pipeline/sequence"
 )
@@ -17,6 +18,9 @@ const version = 2
 
 // withDelays is the version of reports that have delays by field: only those, so that earlier programs can read the rest.
 const withDelays = 3
+
+// withEpochs is the version of events and reports that name the epochs of leaders of their logs. Reports may have delays by field too.
+const withEpochs = 4
 
 // withoutLogs is the version before events named their log, and reports how far logs were taken. It is read.
 const withoutLogs = 1
@@ -33,9 +37,11 @@ const (
 	hasID
 	hasLog
 	mayRepeat
+	hasEpoch
 
-	flagsWithoutLogs = hasSequence | hasID
-	allFlags         = flagsWithoutLogs | hasLog | mayRepeat
+	flagsWithoutLogs   = hasSequence | hasID
+	flagsWithoutEpochs = flagsWithoutLogs | hasLog | mayRepeat
+	allFlags           = flagsWithoutEpochs | hasEpoch
 )
 
 // Record is one record of the topic: an event, or a report of sources where Event is nil.
@@ -54,6 +60,9 @@ type Event struct {
 	// Log names the log that the event's offset is of: the partition of an input topic, and not that of a topic of the same name that
 	// there was before. 0 where the source doesn't say it.
 	Log uint64
+	// LeaderEpoch is that of the leader that wrote the event to its log, negative where the log or the source doesn't say it. Where a leader
+	// was elected that lacked records, their offsets are given anew, under a greater epoch. It isn't sent where Log is 0.
+	LeaderEpoch int32
 	// Repeats says that the source may send the event again: its delivery has no transactions.
 	Repeats bool
 }
@@ -87,6 +96,8 @@ type Delay struct {
 type Sent struct {
 	Log  uint64
 	Next int64
+	// LeaderEpoch is that of the last event before Next, negative where it isn't known. What later leaders wrote before Next isn't meant.
+	LeaderEpoch int32
 }
 
 // Progress is the promise of a source that every event that it sends later came to its partition when the partition's clock
@@ -138,7 +149,11 @@ func (e *Event) Append(dst []byte) []byte {
 	if e.Repeats {
 		flags |= mayRepeat
 	}
-	dst = append(dst, version, kindEvent, flags)
+	v := byte(version)
+	if e.Log != 0 && e.LeaderEpoch >= 0 {
+		v, flags = withEpochs, flags|hasEpoch
+	}
+	dst = append(dst, v, kindEvent, flags)
 	dst = binary.AppendVarint(dst, e.Ref.Time)
 	dst = binary.AppendVarint(dst, int64(e.Ref.SubMillis))
 	if e.Ref.HasSeq {
@@ -153,6 +168,9 @@ func (e *Event) Append(dst []byte) []byte {
 	if e.Log != 0 {
 		dst = binary.BigEndian.AppendUint64(dst, e.Log)
 	}
+	if flags&hasEpoch != 0 {
+		dst = binary.AppendUvarint(dst, uint64(e.LeaderEpoch))
+	}
 	dst = appendText(dst, e.Host)
 	dst = binary.AppendUvarint(dst, uint64(len(e.Candidates)))
 	for _, c := range e.Candidates {
@@ -165,10 +183,7 @@ func (e *Event) Append(dst []byte) []byte {
 
 // Append appends an encoded report to dst.
 func (p *Report) Append(dst []byte) []byte {
-	v := byte(version)
-	if len(p.Delays) > 0 {
-		v = withDelays
-	}
+	v := p.version()
 	dst = append(dst, v, kindReport)
 	dst = binary.AppendUvarint(dst, uint64(len(p.Progress)))
 	for _, s := range p.Progress {
@@ -186,8 +201,11 @@ func (p *Report) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(p.Sent)))
 	for _, s := range p.Sent {
 		dst = binary.AppendVarint(binary.BigEndian.AppendUint64(dst, s.Log), s.Next)
+		if v == withEpochs {
+			dst = binary.AppendVarint(dst, int64(s.LeaderEpoch))
+		}
 	}
-	if v != withDelays {
+	if v < withDelays {
 		return dst
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(p.Delays)))
@@ -196,6 +214,19 @@ func (p *Report) Append(dst []byte) []byte {
 		dst = binary.AppendVarint(appendText(dst, d.Field), d.Delay)
 	}
 	return dst
+}
+
+// version returns the least version that can say the report.
+func (p *Report) version() byte {
+	for _, s := range p.Sent {
+		if s.LeaderEpoch >= 0 {
+			return withEpochs
+		}
+	}
+	if len(p.Delays) > 0 {
+		return withDelays
+	}
+	return version
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -210,10 +241,10 @@ func Decode(b []byte) (Record, error) {
 	if len(b) < 2 {
 		return Record{}, fmt.Errorf("%w: %d bytes", errDamaged, len(b))
 	}
-	if b[0] < withoutLogs || b[0] > withDelays {
-		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows up to %d", b[0], withDelays)
+	if b[0] < withoutLogs || b[0] > withEpochs {
+		return Record{}, fmt.Errorf("record of the re-key topic has version %d, this program knows up to %d", b[0], withEpochs)
 	}
-	r := reader{rest: b[2:], logs: b[0] != withoutLogs, delays: b[0] == withDelays}
+	r := reader{rest: b[2:], version: b[0]}
 	var rec Record
 	switch b[1] {
 	case kindEvent:
@@ -231,17 +262,26 @@ func Decode(b []byte) (Record, error) {
 
 // reader takes a record apart; bad is set, and stays, where the bytes don't suffice.
 type reader struct {
-	rest []byte
-	bad  bool
-	logs bool // there is something of logs
+	rest    []byte
+	bad     bool
+	version byte
+}
 
-	delays bool // there are delays by field
+// flags returns the flags that an event may have.
+func (r *reader) flags() byte {
+	switch {
+	case r.version >= withEpochs:
+		return allFlags
+	case r.version > withoutLogs:
+		return flagsWithoutEpochs
+	}
+	return flagsWithoutLogs
 }
 
 func (r *reader) event() *Event {
-	e := new(Event)
+	e := &Event{LeaderEpoch: -1}
 	flags := r.byte()
-	if flags > allFlags || !r.logs && flags > flagsWithoutLogs {
+	if flags > r.flags() || flags&hasEpoch != 0 && flags&hasLog == 0 {
 		r.fail()
 	}
 	e.Ref.Time, e.Ref.SubMillis = r.varint(), r.int32()
@@ -255,6 +295,9 @@ func (r *reader) event() *Event {
 	}
 	if flags&hasLog != 0 {
 		e.Log = r.hash()
+	}
+	if flags&hasEpoch != 0 {
+		e.LeaderEpoch = r.epoch()
 	}
 	e.Repeats = flags&mayRepeat != 0
 	e.Host = string(r.bytes())
@@ -284,13 +327,17 @@ func (r *reader) report() Report {
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		p.Hosts = append(p.Hosts, Host{Source: r.int32(), Name: string(r.bytes())})
 	}
-	if !r.logs {
+	if r.version <= withoutLogs {
 		return p
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		p.Sent = append(p.Sent, Sent{Log: r.hash(), Next: r.varint()})
+		s := Sent{Log: r.hash(), Next: r.varint(), LeaderEpoch: -1}
+		if r.version >= withEpochs {
+			s.LeaderEpoch = r.int32()
+		}
+		p.Sent = append(p.Sent, s)
 	}
-	if !r.delays {
+	if r.version < withDelays {
 		return p
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
@@ -344,6 +391,15 @@ func (r *reader) varint() int64 {
 func (r *reader) int32() int32 {
 	v := r.varint()
 	if v != int64(int32(v)) {
+		r.fail()
+		return 0
+	}
+	return int32(v)
+}
+
+func (r *reader) epoch() int32 {
+	v := r.uvarint()
+	if v > math.MaxInt32 {
 		r.fail()
 		return 0
 	}

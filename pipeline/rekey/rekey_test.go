@@ -30,6 +30,14 @@ func text(r *rand.Rand) string {
 	return string(b)
 }
 
+// epoch returns that of a leader, which isn't always known.
+func epoch(r *rand.Rand) int32 {
+	if r.IntN(3) == 0 {
+		return -1
+	}
+	return r.Int32N(300)
+}
+
 func random(r *rand.Rand) (rekey.Record, []byte) {
 	if r.IntN(2) == 0 {
 		var p rekey.Report
@@ -44,16 +52,16 @@ func random(r *rand.Rand) (rekey.Record, []byte) {
 			p.Hosts = append(p.Hosts, rekey.Host{Source: r.Int32(), Name: text(r)})
 		}
 		for range r.IntN(3) {
-			p.Sent = append(p.Sent, rekey.Sent{Log: r.Uint64(), Next: r.Int64()})
+			p.Sent = append(p.Sent, rekey.Sent{Log: r.Uint64(), Next: r.Int64(), LeaderEpoch: epoch(r)})
 		}
 		for range r.IntN(4) - 1 {
 			p.Delays = append(p.Delays, rekey.Delay{Source: r.Int32(), Clock: r.Int64(), Field: text(r), Delay: r.Int64()})
 		}
 		return rekey.Record{Report: p}, p.Append(nil)
 	}
-	e := &rekey.Event{Ref: ref(r), Host: text(r), Source: []byte(text(r)), Repeats: r.IntN(2) == 0}
+	e := &rekey.Event{Ref: ref(r), Host: text(r), Source: []byte(text(r)), Repeats: r.IntN(2) == 0, LeaderEpoch: -1}
 	if r.IntN(2) == 0 {
-		e.Log = r.Uint64()
+		e.Log, e.LeaderEpoch = r.Uint64(), epoch(r)
 	}
 	for range r.IntN(4) {
 		e.Candidates = append(e.Candidates, rekey.Candidate{Rule: r.Uint64(), Hits: sequence.Hits(r.Uint64()), Join: []byte(text(r))})
@@ -88,11 +96,35 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestRecordsOfEarlierVersions: what names no epoch of a leader is written as before there were any, and read as of an unknown one.
+func TestRecordsOfEarlierVersions(t *testing.T) {
+	e := rekey.Event{Log: 7, LeaderEpoch: -1, Repeats: true}
+	p := rekey.Report{Sent: []rekey.Sent{{Log: 7, Next: 5, LeaderEpoch: -1}}}
+	for name, b := range map[string][]byte{"event": e.Append(nil), "report": p.Append(nil)} {
+		if b[0] != 2 {
+			t.Errorf("%s: version %d, want 2", name, b[0])
+		}
+	}
+	waiting := rekey.Event{LeaderEpoch: 3} // as it is stored: without a log
+	if b := waiting.Append(nil); b[0] != 2 {
+		t.Errorf("an event without a log has version %d, want 2", b[0])
+	}
+	rec, err := rekey.Decode([]byte{2, 2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p, rec.Report); diff != "" {
+		t.Errorf("a report of version 2 (-want +got):\n%s", diff)
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"nothing": nil, "one byte": {1}, "another version": {4, 1, 0}, "another kind": {1, 3, 0},
-		"unknown flags": {2, 1, 16, 0, 0, 0, 0, 0, 0, 0}, "flags of a later version": {1, 1, 4, 0, 0, 0, 0, 0, 0, 0},
-		"no log": {2, 1, 4, 0, 0, 0, 0, 0, 0, 0}, "partition out of range": {1, 2, 1, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0},
+		"nothing": nil, "one byte": {1}, "another version": {5, 1, 0}, "another kind": {1, 3, 0},
+		"unknown flags": {4, 1, 32, 0, 0, 0, 0, 0, 0, 0}, "an epoch before there were any": {2, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0},
+		"an epoch of no log": {4, 1, 16, 0, 0, 0, 0, 0, 1, 0, 0}, "an epoch out of range": {4, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0},
+		"flags of a later version": {1, 1, 4, 0, 0, 0, 0, 0, 0, 0},
+		"no log":                   {2, 1, 4, 0, 0, 0, 0, 0, 0, 0}, "partition out of range": {1, 2, 1, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0},
 		"unknown state": {1, 2, 1, 0, 0, 2, 0}, "more candidates than bytes": {1, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
 	} {
 		if rec, err := rekey.Decode(b); err == nil {
