@@ -38,6 +38,7 @@ type benchFlags struct {
 	noSplit     bool
 	set         []string
 	write       string
+	decode      bool
 }
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -56,12 +57,16 @@ With --rate events are produced at that rate while the service runs, and the tim
 alert until its alert is visible under read_committed is shown; ordinary events go on until the last sequences are over. Otherwise the topic is full before the service begins,
 and it runs as fast as it can. CPU is split by stage by a CPU profile.
 
+With --decode there is no Kafka: the file of --events, all of it, is read in chunks on all cores as weir backtest reads it, and decoded
+onto the fields that the rules read, and nothing else is done. That is what a backtest of the same rules and events is compared with.
+
 All alerts are counted on the topic. One that is there twice, and one of the planted rules that is missing or unexpected, makes the exit code 1.
 -o csv gives the medians, for charts: "make bench-charts" draws them.`,
 		Example: `  weir bench
   weir bench --rules rules/ --count 10,100,300,1000 --repeat 3
   weir bench --brokers localhost:9092 --rules rules/ --commit 1s --procs 1 -o json
-  weir bench --rate 20000 --for 30s --commit 100ms`,
+  weir bench --rate 20000 --for 30s --commit 100ms
+  weir bench --decode --events events.ndjson --rules rules/ --repeat 3`,
 		Args: noArgs,
 	}
 	f := benchFlags{rules: addRuleFlags(cmd)}
@@ -87,6 +92,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	fl.BoolVar(&f.noSplit, "no-split", false, "take no CPU profile: no split by stage, and some 2 % less CPU")
 	fl.StringArrayVar(&f.set, "set", nil, "a setting of weir run, as path=value; repeat it for more")
 	fl.StringVar(&f.write, "write", "", "only write the generated events to this file, as weir backtest reads them")
+	fl.BoolVar(&f.decode, "decode", false, "only decode the file of --events onto the fields of the rules, as weir backtest does")
 	format := outputFlag(cmd, "table", "json", "csv")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
@@ -98,6 +104,12 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 		}
 		if f.write != "" {
 			return a.writeEvents(&f)
+		}
+		if f.decode {
+			if err := f.checkDecode(cmd, *format); err != nil {
+				return err
+			}
+			return a.benchDecode(cmd.Context(), &f, *format)
 		}
 		return a.bench(cmd.Context(), f, *format)
 	}

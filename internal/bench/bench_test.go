@@ -165,3 +165,19 @@ func TestQuantiles(t *testing.T) {
 		t.Errorf("quantiles of nothing: %+v", got)
 	}
 }
+
+func TestDecoding(t *testing.T) {
+	if got, want := bench.RateOf(1000, 4e6, 2, 3), (bench.DecodeRate{Seconds: 2, EventsPerS: 500, CPUMicros: 3000, MBPerS: 2}); got != want {
+		t.Errorf("1,000 events in 2 s: %+v, want %+v", got, want)
+	}
+	var runs []bench.Decoded
+	for i, cpu := range []float64{9, 2, 7, 3} {
+		runs = append(runs, bench.Decoded{Run: i + 1, DecodeRate: bench.DecodeRate{CPUMicros: cpu}})
+	}
+	if got := bench.MedianDecoded(runs).CPUMicros; got != 3 {
+		t.Errorf("the median by CPU is %v, want 3", got)
+	}
+	if got := bench.MedianDecoded(nil); got != (bench.DecodeRate{}) {
+		t.Errorf("the median of nothing: %+v", got)
+	}
+}

@@ -19,15 +19,16 @@ import (
 
 // chunk is some records of a stream, in order.
 type chunk struct {
-	stream *stream
-	raw    []byte // lines, where the stream is a file of them
-	lines  int64  // in raw, and blank ones before them
-	batch  pipeline.Batch
-	groups []group // the records by partition, where the stream has several
-	ended  []int32 // partitions that end with the chunk
-	ready  chan struct{}
-	err    error // what came behind the records; io.EOF at the end
-	next   int   // the record that is consumed next
+	stream  *stream
+	raw     []byte // lines, where the stream is a file of them
+	lines   int64  // in raw, and blank ones before them
+	batch   pipeline.Batch
+	decoded Decoded // in place of preparing the batch: see Decode
+	groups  []group // the records by partition, where the stream has several
+	ended   []int32 // partitions that end with the chunk
+	ready   chan struct{}
+	err     error // what came behind the records; io.EOF at the end
+	next    int   // the record that is consumed next
 }
 
 // group is a run of records of one partition in a chunk.
@@ -55,8 +56,20 @@ type ahead struct {
 // chunksAhead is the number of chunks of one stream that are filled while one is consumed.
 const chunksAhead = 4
 
-// startAhead lets goroutines read and prepare the streams' records. The caller ends with stop.
-func startAhead(cfg *pipeline.Config, streams []*stream, goroutines int) *ahead {
+// worksAhead is what a goroutine does with each chunk that was filled, and what it does when there are no more.
+type worksAhead struct {
+	each func(*chunk)
+	end  func()
+}
+
+// prepares decodes and matches the records of chunks.
+func prepares(cfg *pipeline.Config) worksAhead {
+	p := pipeline.NewPreparer(cfg)
+	return worksAhead{each: func(c *chunk) { p.Prepare(&c.batch) }, end: p.Report}
+}
+
+// startAhead lets goroutines read the streams' records and work on them, each in its own way. The caller ends with stop.
+func startAhead(streams []*stream, goroutines int, work func() worksAhead) *ahead {
 	each := chunksAhead
 	if len(streams) > 1 {
 		each = 2
@@ -72,17 +85,17 @@ func startAhead(cfg *pipeline.Config, streams []*stream, goroutines int) *ahead 
 	}
 	for range goroutines {
 		a.wait.Go(func() {
-			p := pipeline.NewPreparer(cfg)
+			w := work()
 			for c := range a.todo {
 				if c.stream.take(c) {
 					if c.stream.split != nil {
 						c.stream.split(c)
 					}
-					p.Prepare(&c.batch)
+					w.each(c)
 					c.ready <- struct{}{}
 				}
 			}
-			p.Report()
+			w.end()
 		})
 	}
 	return a

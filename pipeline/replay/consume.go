@@ -54,7 +54,7 @@ func (b *backtest) runFiles(ctx context.Context, src *fileSource) error {
 		streams = append(streams, s)
 		heads = append(heads, &fileHead{lines: lines, stream: s, order: i, clock: math.MinInt64})
 	}
-	m.ahead = startAhead(b.o.Config, streams, b.o.Ahead)
+	m.ahead = startAhead(streams, b.o.Ahead, func() worksAhead { return prepares(b.o.Config) })
 	defer m.ahead.stop()
 	for _, h := range heads {
 		switch open, err := m.settle(ctx, h); {
@@ -158,7 +158,7 @@ func (m *fileMerge) tell(h *fileHead) {
 // runRecords replays any source: its records by partition, as many at a time as are committed at once.
 func (b *backtest) runRecords(ctx context.Context, src Source) error {
 	s := &stream{fill: func(c *chunk) error { return fillRecords(c, src) }}
-	a := startAhead(b.o.Config, []*stream{s}, b.o.Ahead)
+	a := startAhead([]*stream{s}, b.o.Ahead, func() worksAhead { return prepares(b.o.Config) })
 	defer a.stop()
 	for {
 		c, err := s.pop(ctx)
