@@ -9,7 +9,7 @@ func (d *Decoder) text(slot Slot, typ Type, s string) {
 		if ms, sub, ok := ParseTime(s); !ok {
 			d.uncoerced[slot]++
 		} else if to := d.ev.next(slot); to != nil {
-			*to = TimeValue(ms, sub)
+			set(to, TimeValue(ms, sub))
 		} else {
 			d.ev.addAnother(slot, TimeValue(ms, sub))
 		}
@@ -17,7 +17,7 @@ func (d *Decoder) text(slot Slot, typ Type, s string) {
 		if text, ok := d.ev.addr(s); !ok {
 			d.uncoerced[slot]++
 		} else if to := d.ev.next(slot); to != nil {
-			*to = canonicalAddrValue(text)
+			set(to, canonicalAddrValue(text))
 		} else {
 			d.ev.addAnother(slot, canonicalAddrValue(text))
 		}
@@ -53,7 +53,7 @@ func (d *Decoder) number(i int, slot Slot, typ Type) int {
 	case slot < 0:
 	case short && (typ == Long || typ == Unknown):
 		if to := d.ev.next(slot); to != nil {
-			*to = IntValue(int64(whole))
+			set(to, IntValue(int64(whole)))
 		} else {
 			d.ev.addAnother(slot, IntValue(int64(whole)))
 		}
@@ -71,13 +71,13 @@ func (d *Decoder) boolean(slot Slot, typ Type, b bool) {
 	}
 	switch typ {
 	case Boolean, Unknown:
-		d.ev.Add(slot, BoolValue(b))
+		d.ev.add(slot, BoolValue(b))
 	case Keyword, Version:
 		word := "false"
 		if b {
 			word = "true"
 		}
-		d.ev.Add(slot, StringValue(word))
+		d.ev.add(slot, StringValue(word))
 	default:
 		d.uncoerced[slot]++
 	}
@@ -88,7 +88,7 @@ func (d *Decoder) put(slot Slot, v Value, ok bool) {
 		d.uncoerced[slot]++
 		return
 	}
-	d.ev.Add(slot, v)
+	d.ev.add(slot, v)
 }
 
 // coerceNumber coerces a number, or text that should be one.

@@ -71,16 +71,16 @@ func (d *Decoder) Uncoerced() []uint64 { return d.uncoerced }
 // doc: doc must not change while ev is in use. The error is a *SyntaxError where doc is not exactly one JSON
 // object or nests deeper than MaxDepth; ev then holds no values, only Raw.
 func (d *Decoder) Decode(doc []byte, ev *Event) error {
-	ev.Reset(d.schema)
+	ev.empty(d.schema)
 	ev.Raw = doc
-	d.doc, d.ev = doc, ev
-	ok := d.document()
-	d.doc, d.ev = nil, nil
-	if ok {
+	d.doc = doc // as ev.Raw, it stays until the next: taking it out would cost as much as putting it in
+	if d.ev != ev {
+		d.ev = ev
+	}
+	if d.document() {
 		return nil
 	}
-	ev.Reset(d.schema)
-	ev.Raw = doc
+	ev.empty(d.schema)
 	err := d.err
 	return &err
 }

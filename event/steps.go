@@ -26,6 +26,7 @@ type step struct {
 	pad        uint8    // how far head and tail are shifted
 	typ        Type     // of the slot
 	quoted     bool     // it ends with the quote that begins a string; else a number or literal follows
+	closers    uint8    // how many brackets end the document behind the value, where all are of objects and they are no more than eight; else 0
 	next       [6]int32 // the steps that were met behind it, the frequent first; 0 for none
 }
 
@@ -48,6 +49,9 @@ const (
 	maxChain  = 16  // how many steps of one bucket are looked at
 	scramble  = 0x9E3779B97F4A7C15
 )
+
+// documentEnd stands for the step behind the last value of a document.
+const documentEnd = -2
 
 // steps are those that a decoder knows. The first stands for the beginning of a document.
 type steps struct {
@@ -114,7 +118,7 @@ func (p *steps) end(root *node) {
 }
 
 // follow reads on from i, where the value behind step s has ended, for as long as the document is as known. It returns where it ended, which is behind the
-// value of the step that it returns, too; -1 where the document is malformed.
+// value of the step that it returns, too; with documentEnd where the document ends behind that, and -1 where it is malformed.
 //
 // What is done for most values is written out in its loop: around a call all that the loop holds in registers would be saved.
 //
@@ -128,6 +132,9 @@ func (d *Decoder) follow(i int, s int32) (int, int32) {
 		end := i + int(t.size)
 		if end > limit || load(doc, i)<<(t.pad&63) != t.head || t.size > 8 && (load(doc, end-8) != t.tail || t.size > 16 && !t.middle(doc, i)) ||
 			!t.quoted && !beginsScalar(byteAt(doc, end)) { // as stands says
+			if n := int(stepAt(known, s).closers); n == len(doc)-i && closes(doc, n) {
+				return len(doc), documentEnd
+			}
 			if next = d.steps.other(doc, i, limit, s); next == 0 {
 				return i, s
 			}
@@ -166,6 +173,12 @@ func (d *Decoder) follow(i int, s int32) (int, int32) {
 	}
 }
 
+// closes reports whether a document ends with n closing brackets of objects, where n is 1 to 8. It says no where n is 0, and to documents of less than eight
+// bytes.
+func closes(doc []byte, n int) bool {
+	return n > 0 && len(doc) >= 8 && (load(doc, len(doc)-8)^ones*'}')>>((64-8*n)&63) == 0
+}
+
 // stands reports whether the step stands at i, where a value has ended, and a value follows it.
 func (t *step) stands(doc []byte, i, limit int) bool {
 	end := i + int(t.size)
@@ -195,10 +208,14 @@ func (p *steps) other(doc []byte, i, limit int, s int32) int32 {
 	return 0
 }
 
-// ahead follows known steps behind the value that ended before i. It returns where that ended, and the container there; -1 where the document is malformed.
+// ahead follows known steps behind the value that ended before i. It returns where that ended, and the container there; a depth of -1 where that is the
+// end of the document, and -1 where it is malformed.
 func (d *Decoder) ahead(i int) (to int, at *node, object bool, depth int) {
 	if to, d.steps.last = d.follow(i, d.steps.last); to < 0 {
 		return to, nil, false, 0
+	}
+	if d.steps.last == documentEnd {
+		return to, nil, false, -1
 	}
 	d.steps.from = to
 	p := &d.steps.places[d.steps.last]
@@ -250,6 +267,9 @@ func (d *Decoder) find(to int, n, at *node, object bool, depth int) int32 {
 	}
 	if n != nil {
 		t.slot, t.typ = n.slot, n.typ
+	}
+	if depth < 8 && object && !slices.ContainsFunc(frames, func(f frame) bool { return !f.object }) {
+		t.closers = uint8(depth + 1)
 	}
 	p.known = append(p.known, t)
 	p.places = append(p.places, place{n, at, object, slices.Clone(frames), lit, *bucket})

@@ -171,3 +171,26 @@ func FuzzSteps(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentEnds decodes documents that end, or seem to, as those before them did.
+func TestDocumentEnds(t *testing.T) {
+	for _, known := range []string{
+		`{"process":{"name":"a","parent":{"name":"b","pid":1}}}`, `{"process":{"name":"a"}}`, `{"process":[{"name":["a"]}]}`,
+		`{"process":[{"name":"a"}]}`, `[{"a":1}]`, `{"x":[[{"a":{"name":"b"}}]]}`,
+		`{"process":{"pid":12}}`, `{"a":1}`, `{"process":{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"name":"deep"}}}}}}}}}`,
+	} {
+		s := event.NewSchema(nil)
+		for _, path := range []string{"process.name", "process.pid", "process.parent.name", "process.parent.pid", "a"} {
+			s.Add(path)
+		}
+		c := newStepsCase(s)
+		for range 3 {
+			c.check(t, []byte(known))
+		}
+		closed := strings.TrimRight(known, "}]")
+		for _, end := range []string{"", "}", "]", "}}", "]}", "}]", "}}}", "}}}}", "} }", "}}\n", " }}", "}}x", "}]}]}", `,"a":2}`, `},"a":2}`, `}},"a":{}}`} {
+			c.check(t, []byte(closed+end))
+			c.check(t, []byte(known))
+		}
+	}
+}

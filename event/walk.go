@@ -29,8 +29,8 @@ func walk[S stepping](d *Decoder, i int) int {
 	}
 	i = start
 	if on { // the beginning is like the end of a value
-		if i, at, object, depth = d.ahead(i); i < 0 {
-			return -1
+		if i, at, object, depth = d.ahead(i); i < 0 || depth < 0 {
+			return i
 		}
 	}
 values:
@@ -155,8 +155,8 @@ values:
 		if on {
 			if d.steps.last < 0 {
 				d.steps.from = i
-			} else if i, at, object, depth = d.ahead(i); i < 0 {
-				return -1
+			} else if i, at, object, depth = d.ahead(i); i < 0 || depth < 0 {
+				return i
 			}
 		}
 	}
@@ -231,6 +231,7 @@ func (d *Decoder) scalar(i int, slot Slot, typ Type) int {
 		if has(doc, i, "null") {
 			if slot >= 0 {
 				if f := &d.schema.fields[slot]; f.HasNull {
+					d.ev.hold(f.Null)
 					d.text(slot, typ, f.Null)
 				}
 			}
