@@ -19,18 +19,22 @@ import (
 // the records only, and buffers keeps account of what it lends; see loans.
 type buffers struct {
 	usual   kgo.Decompressor
-	bytes   [maxClass - minClass + 1]sync.Pool // of *[]byte, by the power of two that they hold at least
-	records sync.Pool                          // of *[]kgo.Record
-	shells  sync.Pool                          // *[]byte that hold nothing: what is put into a pool is a pointer
-	ratio   atomic.Int64                       // how many bytes became of 1,024 compressed ones, lately
+	bytes   [classes]sync.Pool // of *[]byte, by how much they hold at least
+	records sync.Pool          // of *[]kgo.Record
+	shells  sync.Pool          // *[]byte that hold nothing: what is put into a pool is a pointer
+	ratio   atomic.Int64       // how many bytes became of 1,024 compressed ones, lately
 	loans   loans
 }
 
 // Buffers of 1 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer. Of a
 // producer that doesn't wait for more a batch is one event: many of them are fetched at once, so each must not take much more than it holds.
+// So there are four sizes from one power of two to the next: of powers of two alone, a batch of 1 MB took 2 MiB.
 const (
-	minClass = 10
-	maxClass = 22
+	minBytes = 1 << 10
+	maxBytes = 1 << 22
+	classes  = 4*12 + 1
+	// fallbacks is how many larger sizes are looked at before a buffer is made: what batches will become differs by a little.
+	fallbacks = 2
 	// maxBatchBytes is what a batch may decompress to: what the client has by default.
 	maxBatchBytes = 1 << 30
 )
@@ -90,7 +94,7 @@ func (b *buffers) learn(compressed, decompressed int) {
 // kept: what the batches before became says little of a single large one.
 func (b *buffers) guess(compressed []byte) []byte {
 	guess := int(int64(len(compressed)) * b.ratio.Load() >> 10)
-	return b.get(min(guess+guess/8, 1<<maxClass))
+	return b.get(min(guess+guess/8, maxBytes))
 }
 
 // GetDecompressBytes returns what guess does.
@@ -101,26 +105,38 @@ func (b usualBuffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCod
 // PutDecompressBytes takes a buffer back that nothing was decompressed into.
 func (b usualBuffers) PutDecompressBytes(buf []byte) { b.put(buf) }
 
+// sizeOf returns how much the buffers of a class hold at least.
+func sizeOf(class int) int { return (4 + class%4) << (class / 4) * (minBytes / 4) }
+
+// classOf returns the largest class whose buffers hold n bytes at most, n being no less than minBytes.
+func classOf(n int) int {
+	double := bits.Len(uint(n/minBytes)) - 1
+	return 4*double + n>>double*4/minBytes - 4
+}
+
 // get returns an empty buffer with room for n bytes.
 func (b *buffers) get(n int) []byte {
-	class := max(bits.Len(uint(max(n, 1)-1)), minClass)
-	if class > maxClass {
+	if n > maxBytes {
 		return make([]byte, 0, n)
 	}
-	shell, ok := b.bytes[class-minClass].Get().(*[]byte)
-	if !ok {
-		return make([]byte, 0, 1<<class)
+	class := classOf(max(n, minBytes))
+	if sizeOf(class) < n {
+		class++
 	}
-	buf := *shell
-	*shell = nil
-	b.shells.Put(shell)
-	return buf[:0]
+	for c := class; c <= min(class+fallbacks, classes-1); c++ {
+		if shell, ok := b.bytes[c].Get().(*[]byte); ok {
+			buf := *shell
+			*shell = nil
+			b.shells.Put(shell)
+			return buf[:0]
+		}
+	}
+	return make([]byte, 0, sizeOf(class))
 }
 
 // put takes a buffer back that nothing points into any more.
 func (b *buffers) put(buf []byte) {
-	class := bits.Len(uint(cap(buf))) - 1 // what it holds at least
-	if class < minClass || class > maxClass {
+	if cap(buf) < minBytes || cap(buf) >= 2*maxBytes {
 		return
 	}
 	shell, ok := b.shells.Get().(*[]byte)
@@ -128,7 +144,7 @@ func (b *buffers) put(buf []byte) {
 		shell = new([]byte)
 	}
 	*shell = buf
-	b.bytes[class-minClass].Put(shell)
+	b.bytes[min(classOf(cap(buf)), classes-1)].Put(shell)
 }
 
 // Grow returns what buf has in a buffer with room for n bytes more, and takes buf back. It adds half of what is there at least, so

@@ -77,7 +77,7 @@ func TestBuffersLearn(t *testing.T) {
 			}
 		}
 		room := cap(b.guess(frame))
-		if room < len(content) || room > max(1<<minClass, 3*len(content)) {
+		if room < len(content) || room > max(minBytes, 3*len(content)/2) {
 			t.Errorf("%d bytes of room for %d", room, len(content))
 		}
 	}
@@ -119,14 +119,35 @@ func TestBuffersGrow(t *testing.T) {
 	for range 20 {
 		b.learn(1<<20, 200<<20)
 	}
-	if room := cap(b.guess(make([]byte, 1<<20))); room > 1<<maxClass {
+	if room := cap(b.guess(make([]byte, 1<<20))); room > maxBytes {
 		t.Errorf("%d bytes of room were taken by a guess", room)
+	}
+}
+
+// TestBufferSizes: a buffer takes a quarter more than is asked for at most, and is found again by what it holds.
+func TestBufferSizes(t *testing.T) {
+	if sizeOf(0) != minBytes || sizeOf(classes-1) != maxBytes {
+		t.Fatalf("sizes from %d to %d", sizeOf(0), sizeOf(classes-1))
+	}
+	for class := range classes {
+		n := sizeOf(class)
+		if classOf(n) != class || class > 0 && classOf(n-1) != class-1 {
+			t.Errorf("%d bytes are of class %d, one byte less of %d, want %d and one less", n, classOf(n), classOf(n-1), class)
+		}
+		if got := cap(newBuffers().get(n)); got != n {
+			t.Errorf("%d bytes for %d", got, n)
+		}
+		if class+1 < classes {
+			if got := cap(newBuffers().get(n + 1)); got != sizeOf(class+1) || got > n+n/4 {
+				t.Errorf("%d bytes for %d", got, n+1)
+			}
+		}
 	}
 }
 
 func TestBuffersClasses(t *testing.T) {
 	b := newBuffers()
-	for _, n := range []int{0, 1, 1 << minClass, 1<<minClass + 1, 100_000, 1 << maxClass, 1<<maxClass + 1, 20 << 20} {
+	for _, n := range []int{0, 1, minBytes, minBytes + 1, 100_000, maxBytes, maxBytes + 1, 20 << 20} {
 		buf := b.get(n)
 		if len(buf) != 0 || cap(buf) < n {
 			t.Fatalf("get(%d): len %d, cap %d", n, len(buf), cap(buf))

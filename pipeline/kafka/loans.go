@@ -45,7 +45,7 @@ func compareLoan(l loan, at uintptr) int { return cmp.Compare(l.from, at) }
 
 // lend notes a buffer that something was decompressed into.
 func (l *loans) lend(buf []byte) {
-	if cap(buf) < 1<<minClass {
+	if cap(buf) < minBytes {
 		return
 	}
 	first := unsafe.SliceData(buf)
