@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -121,6 +122,75 @@ func TestNotesChangeNothing(t *testing.T) {
 	t.Logf("%d alerts, %d reads of %v events", alerts, reads, sumMetric(t, reg, "weir_reorder_buffer_reread_total", ""))
 	if alerts < 500 || reads < 20 {
 		t.Errorf("only %d alerts and %d reads: the streams prove too little", alerts, reads)
+	}
+}
+
+// restingStream is a stream in which two sequences of rule q begin, so that it rests where it may have one, and a little later what begins p, and perhaps q,
+// before events that wait.
+func restingStream(r *rand.Rand) []pipeline.Record {
+	records := []pipeline.Record{of("x", "C", 0, 0), of("y", "C", 1, 100)}
+	add := func(host, tag string, at int64) { records = append(records, of(host, tag, int64(len(records)), at)) }
+	for range 1 + r.IntN(3) {
+		add("h", "B", 3000+r.Int64N(2000))
+	}
+	add("z", "X", 5150+r.Int64N(100)) // the first two are fed
+	for _, tag := range []string{"A", "C", "B", "C"}[:2+r.IntN(3)] {
+		add("h", tag, 300+r.Int64N(4500))
+	}
+	add("z", "X", 30_000)
+	return records
+}
+
+// TestNotesAndQuarantine: rules that rest for a while miss the same whether events wait whole or as notes, with restarts in between.
+func TestNotesAndQuarantine(t *testing.T) {
+	alerts, rests, reads := 0, 0, 0
+	for seed := range seedsOf(400) {
+		rnd := rand.New(rand.NewPCG(seed, 53))
+		records, budget, hold := restingStream(rnd), 1, time.Second
+		queries := map[string]string{"p": pairByHost, "q": strings.ReplaceAll(pairByHost, `"A"`, `"C"`)}
+		if seed%8 == 0 {
+			records, queries, budget, hold = busyStream(rnd, 400), someQueries(rnd), 1+rnd.IntN(4), time.Duration(500+rnd.IntN(4000))*time.Millisecond
+		}
+		set := compileQueries(t, rules.SetOptions{}, queries, settings)
+		run := func(in *logInput) *driver {
+			rnd := rand.New(rand.NewPCG(seed, 54))
+			clock, log := &wall{now: time.UnixMilli(t0)}, &strings.Builder{}
+			cfg := config(set)
+			cfg.Quarantine = pipeline.NewQuarantine(pipeline.QuarantineOptions{
+				Partials: budget, Hold: hold, Now: clock.look, Logger: slog.New(slog.NewTextHandler(log, nil)),
+			}, prometheus.NewRegistry())
+			if in != nil {
+				cfg.Input = in
+			}
+			d := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}, log: records}
+			w := d.worker()
+			for left := records; len(left) > 0; {
+				n := 1 + rnd.IntN(min(len(left), 1+len(records)/20))
+				process(t, w, left[:n]...)
+				d.commit(w)
+				clock.now = clock.now.Add(time.Duration(rnd.IntN(700)) * time.Millisecond)
+				if left = left[n:]; rnd.IntN(8) == 0 {
+					w = d.worker()
+				}
+			}
+			if err := w.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			d.commit(w)
+			rests += strings.Count(log.String(), "rule put in quarantine")
+			return d
+		}
+		in := &logInput{records: records}
+		whole, noted := run(nil), run(in)
+		compareAlerts(t, fmt.Sprintf("seed %d", seed), whole.out, noted.out)
+		if !slices.Equal(whole.order, noted.order) {
+			t.Errorf("seed %d: the same alerts in another order", seed)
+		}
+		alerts, reads = alerts+len(whole.out), reads+in.reads
+	}
+	t.Logf("%d alerts, %d quarantines, %d reads", alerts, rests, reads)
+	if alerts < 100 || rests < 100 || reads < 20 {
+		t.Errorf("only %d alerts, %d quarantines and %d reads: the streams prove too little", alerts, rests, reads)
 	}
 }
 

@@ -228,7 +228,8 @@ func (p *Preparer) hostOf(raw []byte) string {
 	return strings.Clone(state.Fold(p.meta.Host(p.ev)))
 }
 
-// again prepares an event that was taken already. ok is false where the record isn't that event.
+// again prepares an event that was taken already. ok is false where the record isn't that event. What rests is matched too: what waits for such a rule
+// waits until it is fed, and by then the rest may be over.
 func (p *Preparer) again(raw []byte, topic string) (out prepared, ok bool) {
 	if err := p.decoder.Decode(raw, p.ev); err != nil {
 		return out, false
@@ -239,7 +240,9 @@ func (p *Preparer) again(raw []byte, topic string) (out prepared, ok bool) {
 	out.host = state.Fold(p.meta.Host(p.ev)) // valid until the next event, as is all that the hit refers to
 	out.hit = new(hit)
 	p.own.text, p.own.cands = p.own.text[:0], p.own.cands[:0]
+	resting := p.matcher.Exclude(nil)
 	p.fill(&p.own, out.hit, state.Fold(p.meta.ID(p.ev)), p.matcher.Match(p.ev, p.cfg.Streams[topic]), &out)
+	p.matcher.Exclude(resting)
 	return out, true
 }
 

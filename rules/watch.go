@@ -3,8 +3,11 @@ package rules
 import "time"
 
 // Exclude makes the matcher leave rules out, given by number, until the next call: their candidates are counted in
-// Stats.Excluded and not evaluated. Nil leaves none out. The matcher reads the slice.
-func (m *Matcher) Exclude(rules []bool) { m.excluded = rules }
+// Stats.Excluded and not evaluated. Nil leaves none out. The matcher reads the slice. It returns what it left out before.
+func (m *Matcher) Exclude(rules []bool) (before []bool) {
+	before, m.excluded = m.excluded, rules
+	return before
+}
 
 // Measure adds the time that each rule's evaluations take to times, by rule number, until the next call. now reads a clock that
 // only goes forward; a nil times measures nothing. The clock is read twice for each evaluation: measure samples of the events.
