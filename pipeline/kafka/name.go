@@ -27,11 +27,17 @@ func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.FencedInstanceID)
 }
 
-// fenceGrace is how long a process that has taken over our transactional id gets to appear in the group.
-const fenceGrace = 500 * time.Millisecond
+// How long a process that was fenced looks for the one that has its name, and how long it waits between two looks.
+const (
+	fenceGrace  = 1500 * time.Millisecond
+	fencePause  = 50 * time.Millisecond
+	fenceUnsure = 30 * time.Second // while the group doesn't answer, or is sharing out its partitions
+)
 
-// awaitName waits until nobody else runs under our name. Whoever starts under a name takes it over, since that is what a restart looks like; whoever
-// finds its name taken stands back. So of two processes with one name one works, and they don't fence each other for ever.
+// awaitName waits until nobody else runs under our name. Whoever joins the group under a name takes it over, since that is what a restart looks like;
+// whoever finds that the group has another member under its name stands back. So of two processes with one name the one that joined last works, and
+// they don't fence each other for ever. That one is in the group before it takes the transactional id; one that was built before that rule may come
+// later, so that the group is asked for a while.
 func (s *Service) awaitName(ctx context.Context, cause error) {
 	if s.cfg.GroupInstance == "" {
 		return
@@ -43,48 +49,60 @@ func (s *Service) awaitName(ctx context.Context, cause error) {
 	defer cl.Close()
 	admin := kadm.NewClient(cl)
 	own := s.currentIdentity().member
-	pause := fenceGrace
+	began, told := s.deps.Now(), false
+	pause := fencePause
 	if errors.Is(cause, kerr.FencedInstanceID) {
 		pause = 0 // it is in the group
 	}
-	for told := false; ; pause = max(s.cfg.SessionTimeout/5, fenceGrace) {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		host, taken, err := s.nameHolder(ctx, admin, own)
-		if err != nil {
-			s.log.Warn("whether another process runs under this instance name is not known", slog.Any("error", err))
-			continue
-		}
-		if !taken {
+		host, taken, settled, err := s.nameHolder(ctx, admin, own)
+		waited := s.deps.Now().Sub(began)
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return
+		case err != nil:
+			s.log.Warn("whether another process runs under this instance name is not known", slog.Any("error", err))
+		case !taken && (told || settled && waited >= fenceGrace || waited >= fenceUnsure):
+			return
+		case taken:
+			s.notReady(fmt.Sprintf("another process, at %s, runs under the instance name %s: waiting until it is gone", host, s.cfg.GroupInstance))
+			if !told {
+				s.log.Error("another process runs under this instance name: this one does nothing until it is gone; give each member of the group a name of its own",
+					slog.String("group", s.cfg.Group), slog.String("instance", s.cfg.GroupInstance), slog.String("host", host))
+				told = true
+			}
 		}
-		s.notReady(fmt.Sprintf("another process, at %s, runs under the instance name %s: waiting until it is gone", host, s.cfg.GroupInstance))
-		if !told {
-			s.log.Error("another process runs under this instance name: this one does nothing until it is gone; give each member of the group a name of its own",
-				slog.String("group", s.cfg.Group), slog.String("instance", s.cfg.GroupInstance), slog.String("host", host))
-			told = true
+		longest := fenceGrace / 3
+		if told {
+			longest = max(s.cfg.SessionTimeout/5, longest)
 		}
+		pause = min(max(2*pause, fencePause), longest)
 	}
 }
 
-// nameHolder looks for a member of the group that has our name and isn't us, and returns where it runs.
-func (s *Service) nameHolder(ctx context.Context, admin *kadm.Client, own string) (host string, taken bool, err error) {
+// nameHolder looks for a member of the group that has our name and isn't us, and returns where it runs. settled says that the group isn't sharing out its
+// partitions just now.
+func (s *Service) nameHolder(ctx context.Context, admin *kadm.Client, own string) (host string, taken, settled bool, err error) {
 	groups, err := admin.DescribeGroups(ctx, s.cfg.Group)
 	if err == nil {
 		err = groups.Error()
 	}
 	if err != nil {
-		return "", false, err
+		return "", false, false, err
 	}
-	for _, m := range groups[s.cfg.Group].Members {
+	g := groups[s.cfg.Group]
+	settled = g.State == "Stable" || g.State == "Empty" || g.State == "Dead"
+	for _, m := range g.Members {
 		if m.InstanceID != nil && *m.InstanceID == s.cfg.GroupInstance && m.MemberID != own {
-			return m.ClientHost, true, nil
+			return m.ClientHost, true, settled, nil
 		}
 	}
-	return "", false, nil
+	return "", false, settled, nil
 }
 
 // leaveGroup removes this member from the group. The client doesn't do so for a static one.

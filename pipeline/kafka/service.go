@@ -36,6 +36,7 @@ type Service struct {
 	askedAt time.Time // when it was last asked which topics that hold others up are at their ends
 	served  bool      // something was committed since the start of the process
 	leave   bool      // the group is to be left with the client
+	claimed bool      // the client has its producer id
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
 	oneByOne map[string]time.Time
 	// toldReports is when the log said last that reports to the targets of the re-key topic aren't written. The goroutine of a commit has it.
@@ -224,7 +225,7 @@ func (s *Service) runClient(ctx context.Context) (err error) {
 	s.forgetRests()
 	s.members, s.loading = map[int32]*member{}, map[int32]*loader{}
 	s.restores.clear()
-	s.orphanSearch = orphanSearch{}
+	s.orphanSearch, s.claimed = orphanSearch{}, false
 	s.mu.Lock()
 	s.membership, s.rebalanced, s.arrived, s.warm = newMembership(), false, nil, map[int32]int64{}
 	s.reading = ctx
@@ -332,15 +333,19 @@ func (s *Service) connect(ctx context.Context) error {
 		s.admin.Close()
 		return err
 	}
-	if s.cfg.AtLeastOnce {
+	return nil
+}
+
+// claimName asks for the producer id, once for each client, and as soon as the group has this member. That ends what a predecessor under our name left
+// open: else the restore would wait for the timeout of its transaction. Who is fenced by that finds us in the group, and stands back: see awaitName.
+func (s *Service) claimName(ctx context.Context) error {
+	if s.claimed || s.cfg.AtLeastOnce {
 		return nil
 	}
-	// Asking for the producer id ends what a predecessor under our name left open: else the restore would wait for
-	// the timeout of its transaction.
 	if _, _, err := s.cl.ProducerID(ctx); err != nil {
-		s.disconnect()
 		return fmt.Errorf("producer id: %w", s.cfg.sinkError("", 0, err))
 	}
+	s.claimed = true
 	return nil
 }
 

@@ -48,6 +48,9 @@ func (s *Service) changeAssignment(ctx context.Context) error {
 		}
 	}
 	if rebalanced {
+		if err := s.claimName(ctx); err != nil {
+			return err
+		}
 		s.stopStandby() // it may have what is taken over now
 		s.deps.Metrics.rebalanced(len(assigned))
 		for n := range s.members {

@@ -1,0 +1,111 @@
+package kafka_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-eql/weir/internal/brokertest"
+)
+
+// TestTwins: of two processes under one name the one that joined last works, also where that takes it a while, and the other says that it stands back; when
+// it is gone the other goes on. No alert is lost or doubled. WEIR_TWINS is how often it is tried.
+func TestTwins(t *testing.T) {
+	rounds := 1
+	if n, err := strconv.Atoi(os.Getenv("WEIR_TWINS")); err == nil {
+		rounds = n
+	}
+	for name, run := range map[string]func(t *testing.T){
+		"fake": func(t *testing.T) { t.Helper(); twins(t, fakeCluster(t, 2), 1500*time.Millisecond, func() {}) },
+		"slow to join": func(t *testing.T) {
+			t.Helper()
+			c := fakeCluster(t, 2)
+			twins(t, c, 1500*time.Millisecond, func() { c.refuseJoins(900 * time.Millisecond) })
+		},
+		"real": func(t *testing.T) {
+			t.Helper()
+			twins(t, newCluster(t, []string{brokertest.Address(t)}, brokertest.Prefix(t), 2), 6*time.Second, func() {})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range rounds {
+				t.Run(strconv.Itoa(i), run)
+			}
+		})
+	}
+}
+
+// refuseJoins has members try again to join for a while.
+func (c *cluster) refuseJoins(during time.Duration) {
+	until := time.Now().Add(during)
+	c.fake.ControlKey(int16(kmsg.JoinGroup), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		resp, ok := kreq.ResponseKind().(*kmsg.JoinGroupResponse)
+		if !ok || time.Now().After(until) {
+			return nil, nil, false
+		}
+		c.fake.KeepControl()
+		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+		return resp, nil, true
+	})
+}
+
+func twins(t *testing.T, c *cluster, session time.Duration, joining func()) {
+	t.Helper()
+	cfg := c.config()
+	cfg.GroupInstance, cfg.SessionTimeout = "one", session
+	log := &logLines{t: t}
+	first := c.startDeps(t, cfg, t.TempDir(), log.deps(time.Now))
+	first.awaitReady(t)
+	var hosts []string
+	tell := func(steps ...int) {
+		for _, i := range steps {
+			h := fmt.Sprint("h", i)
+			hosts = append(hosts, h)
+			c.produce(t, h, story(h)...)
+		}
+	}
+	tell(1, 2)
+	stop := make(chan struct{})
+	fed := make(chan struct{})
+	go func() { // while the name is taken over
+		defer close(fed)
+		for i := 3; i < 40; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				tell(i)
+			}
+		}
+	}()
+	joining()
+	second := c.startDeps(t, cfg, t.TempDir(), log.deps(time.Now))
+	stands := func(m *member) bool {
+		_, status := m.Ready()
+		return strings.Contains(status, "runs under the instance name one")
+	}
+	until(t, "one stands back", func() bool { return stands(first) || stands(second) })
+	if stands(second) {
+		t.Error("the one that joined last lost the name")
+	}
+	second.awaitReady(t)
+	close(stop)
+	<-fed
+	c.awaitRead(t, c.input)
+	if stands(second) || !stands(first) {
+		t.Error("the name changed hands again")
+	}
+	second.stop()
+	first.awaitReady(t)
+	tell(50)
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
