@@ -205,9 +205,10 @@ func (w *Worker) dropNotes() {
 
 // begunAnew takes out the notes of a host whose watermark has begun anew behind them.
 func (w *Worker) begunAnew(h *host) {
-	if h.noted > h.mark {
-		w.notes.kill(h.mark, func(nt *note) bool { return nt.host == h.number })
+	if h.noted <= h.mark { // they stay, in blocks that wait for other hosts, and the watermark may begin anew once more
+		return
 	}
+	w.notes.kill(h.mark, func(nt *note) bool { return nt.host == h.number })
 	h.noted = math.MinInt64
 }
 

@@ -281,12 +281,11 @@ func (w *Worker) swapNotes(next map[uint64]*rules.Compiled) {
 				b.dirty = true
 			}
 			waits := w.waitsNoted(nt)
-			switch nt.kind = kinds[nt.kind]; {
-			case !waits:
-			case nt.kind == 0:
-				w.counts.buffersDiscarded++
-			default:
-				h := n.hosts[nt.host]
+			if nt.kind = kinds[nt.kind]; nt.kind == 0 {
+				if waits {
+					w.counts.buffersDiscarded++
+				}
+			} else if h := n.hosts[nt.host]; h != nil {
 				h.noted = max(h.noted, nt.at)
 			}
 		}

@@ -398,3 +398,34 @@ func TestEventOfManyJoinKeys(t *testing.T) {
 		t.Fatalf("the state can't be loaded any more: %v", err)
 	}
 }
+
+// TestNotesOfAHostThatBeginsAnewTwice: what a host's watermark has passed isn't found by what comes when the watermark has begun anew, once ahead of
+// that and then, by a clock that went back, behind it.
+func TestNotesOfAHostThatBeginsAnewTwice(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{"p": pairByHost}, nil)
+	for _, swap := range []bool{false, true} {
+		cfg := config(set)
+		records := []pipeline.Record{
+			of("h", "B", 0, 800), of("y", "B", 1, 5750), of("h", "X", 2, 5800), of("h", "A", 3, 5900), of("z", "X", 4, 30_000),
+		}
+		records[0].Time = t0 + 3000
+		records[3].Value = of("h", "A", 3, -500).Value
+		in := &logInput{records: records}
+		cfg.Input = in
+		w, err := pipeline.NewWorker(cfg, state.OpenMemory().Partition(0), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		process(t, w, records[:3]...)
+		if swap {
+			if err := w.Swap(withSet(t, cfg, set)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		process(t, w, records[3:]...)
+		w.Changes()
+		if n := len(w.Output().Alerts); n > 0 || in.reads > 0 {
+			t.Errorf("swapped %v: %d alerts and %d reads, want none: the first event was passed before the one that begins came", swap, n, in.reads)
+		}
+	}
+}
