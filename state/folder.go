@@ -63,8 +63,8 @@ func (f *folder) whole(tables func() []badger.TableInfo) error {
 		return err
 	}
 	for _, ext := range []string{".mem", ".vlog"} { // there is always one
-		found, err := filepath.Glob(filepath.Join(f.dir, "*"+ext))
-		if err == nil && len(found) == 0 {
+		// The next one is made before the last is deleted, but a large folder that changes meanwhile may be read without either: look again.
+		if f.lacks(ext) && f.lacks(ext) {
 			return lost("its *%s files were deleted", ext)
 		}
 	}
@@ -79,6 +79,12 @@ func (f *folder) whole(tables func() []badger.TableInfo) error {
 		}
 	}
 	return nil
+}
+
+// lacks reports whether the folder has no file of a kind. It may have a name that a pattern would be read in.
+func (f *folder) lacks(ext string) bool {
+	entries, err := os.ReadDir(f.dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ext })
 }
 
 // distrust has the next start rebuild what is left of a store in the folder, unless it is another's by now.

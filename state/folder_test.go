@@ -205,3 +205,13 @@ func BenchmarkAttached(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestCheckOddName: a folder whose name would be a pattern has its files.
+func TestCheckOddName(t *testing.T) {
+	for _, name := range []string{"store[1]", "sto[re", `back\slash`, "*"} {
+		s := withTables(t, filepath.Join(t.TempDir(), name))
+		if err := errors.Join(s.Check(), s.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
