@@ -86,7 +86,7 @@ func (s *Service) awaitName(ctx context.Context, cause error) {
 }
 
 // nameHolder looks for a member of the group that has our name and isn't us, and returns where it runs. settled says that the group isn't sharing out its
-// partitions just now.
+// partitions just now, or still knows us: whoever joins under our name takes our place at once, and the group may be waiting for us.
 func (s *Service) nameHolder(ctx context.Context, admin *kadm.Client, own string) (host string, taken, settled bool, err error) {
 	groups, err := admin.DescribeGroups(ctx, s.cfg.Group)
 	if err == nil {
@@ -98,9 +98,13 @@ func (s *Service) nameHolder(ctx context.Context, admin *kadm.Client, own string
 	g := groups[s.cfg.Group]
 	settled = g.State == "Stable" || g.State == "Empty" || g.State == "Dead"
 	for _, m := range g.Members {
-		if m.InstanceID != nil && *m.InstanceID == s.cfg.GroupInstance && m.MemberID != own {
+		if m.InstanceID == nil || *m.InstanceID != s.cfg.GroupInstance {
+			continue
+		}
+		if m.MemberID != own {
 			return m.ClientHost, true, settled, nil
 		}
+		settled = true
 	}
 	return "", false, settled, nil
 }

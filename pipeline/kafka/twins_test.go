@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,5 +108,70 @@ func twins(t *testing.T, c *cluster, session time.Duration, joining func()) {
 	tell(50)
 	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// TestFencedWhileSharedOut: a member that stood still and was fenced doesn't wait for a group that waits for it: nobody has taken its place there.
+func TestFencedWhileSharedOut(t *testing.T) {
+	c := fakeCluster(t, 2)
+	cfg := c.config()
+	cfg.GroupInstance, cfg.SessionTimeout = "one", 20*time.Second
+	log := &logLines{t: t}
+	first := c.startDeps(t, cfg, t.TempDir(), log.deps(time.Now))
+	first.awaitReady(t)
+	var mu sync.Mutex
+	joining, fenced := false, false
+	c.fake.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		joining = true
+		return nil, nil, false
+	})
+	c.fake.ControlKey(int16(kmsg.Heartbeat), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		return kreq.ResponseKind(), nil, joining && !fenced // it doesn't get to know yet
+	})
+	c.fake.ControlKey(int16(kmsg.EndTxn), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		resp, ok := kreq.ResponseKind().(*kmsg.EndTxnResponse)
+		if !ok || !joining || fenced {
+			return nil, nil, false
+		}
+		fenced = true
+		resp.ErrorCode = kerr.ProducerFenced.Code
+		return resp, nil, true
+	})
+	other := cfg
+	other.GroupInstance, other.Instance = "two", "b"
+	second := c.startDeps(t, other, t.TempDir(), log.deps(time.Now))
+	stop := make(chan struct{})
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				c.produce(t, "h", story("h")...)
+			}
+		}
+	}()
+	until(t, "it is fenced", func() bool { return len(log.find("fenced: another process")) > 0 })
+	began := time.Now()
+	second.awaitReady(t)
+	first.awaitReady(t)
+	if took := time.Since(began); took > cfg.SessionTimeout/2 {
+		t.Errorf("the group took %v to go on", took)
+	}
+	close(stop)
+	<-fed
+	if lines := log.find("this one does nothing"); len(lines) > 0 {
+		t.Errorf("a member took itself for another process: %v", lines)
 	}
 }
