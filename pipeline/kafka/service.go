@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
@@ -327,11 +328,32 @@ func (s *Service) connect(ctx context.Context) error {
 		s.admin.Close()
 		return err
 	}
+	if err := s.mayTransact(ctx); err != nil {
+		s.admin.Close()
+		return err
+	}
 	opts := slices.Concat(common, s.cfg.groupOptions(), s.balancers())
 	opts = append(opts, kgo.OnPartitionsAssigned(s.onAssigned), kgo.OnPartitionsRevoked(s.onRevoked), kgo.OnPartitionsLost(s.onLost))
 	if s.cl, err = kgo.NewClient(opts...); err != nil {
 		s.admin.Close()
 		return err
+	}
+	return nil
+}
+
+// mayTransact returns an error where the broker says that we may not use our transactional id: in the group such a member would take partitions from
+// others, and work on none. Brokers before Kafka 3.0 aren't asked; there, and where it isn't known, claimName finds out.
+func (s *Service) mayTransact(ctx context.Context) error {
+	if s.cfg.AtLeastOnce {
+		return nil
+	}
+	id := s.cfg.transactionalID()
+	described, err := s.admin.DescribeTransactions(ctx, id)
+	if err == nil {
+		err = described[id].Err
+	}
+	if errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+		return fmt.Errorf("transactional id: %w", s.cfg.sinkError("", 0, err))
 	}
 	return nil
 }

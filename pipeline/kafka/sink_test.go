@@ -258,3 +258,48 @@ func TestTransactionsNotAuthorized(t *testing.T) {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}
 }
+
+// TestMemberWithoutRights: a member that may not use its transactional id takes no partitions from others.
+func TestMemberWithoutRights(t *testing.T) {
+	c := fakeCluster(t, 2)
+	c.fake.ControlKey(int16(kmsg.InitProducerID), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req, ok := kreq.(*kmsg.InitProducerIDRequest)
+		if !ok || req.TransactionalID == nil || *req.TransactionalID != "t-b" {
+			return nil, nil, false
+		}
+		resp := kmsg.NewPtrInitProducerIDResponse()
+		resp.Version = req.Version
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	c.fake.ControlKey(int16(kmsg.DescribeTransactions), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req, ok := kreq.(*kmsg.DescribeTransactionsRequest)
+		if !ok || len(req.TransactionalIDs) != 1 || req.TransactionalIDs[0] != "t-b" {
+			return nil, nil, false
+		}
+		resp := kmsg.NewPtrDescribeTransactionsResponse()
+		resp.Version = req.Version
+		st := kmsg.NewDescribeTransactionsResponseTransactionState()
+		st.TransactionalID, st.ErrorCode = "t-b", kerr.TransactionalIDAuthorizationFailed.Code
+		resp.TransactionStates = append(resp.TransactionStates, st)
+		return resp, nil, true
+	})
+	cfg := c.config()
+	cfg.GroupInstance, cfg.SessionTimeout = "one", 10*time.Second
+	c.start(t, cfg, t.TempDir()).awaitReady(t)
+	other := cfg
+	other.GroupInstance, other.Instance = "two", "b"
+	second := c.start(t, other, t.TempDir())
+	second.awaitHeld(t, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
+	var hosts []string
+	for i := range 8 {
+		h := fmt.Sprint("h", i)
+		hosts = append(hosts, h)
+		c.produce(t, h, story(h)...)
+	}
+	if diff := cmp.Diff(expected(hosts...), c.awaitAlerts(t, 3*len(hosts))); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
