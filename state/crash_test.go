@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -173,5 +174,28 @@ func TestUnbornMemoryTable(t *testing.T) {
 	}
 	if got := statetest.Dump(t, s.Partition(0)); len(got) != childKeys+1 {
 		t.Errorf("got %d keys, want %d", len(got), childKeys+1)
+	}
+}
+
+// A marker that can't be written leaves the one before as it is: what a process that was killed wrote is there once it can be.
+func TestMarkerReplacedWhole(t *testing.T) {
+	if _, err := os.Stat(state.BootIDFile); err != nil {
+		t.Skipf("a store that was not closed is never trusted here: %v", err)
+	}
+	dir := t.TempDir()
+	acked := runAndKill(t, dir, 3, 0)
+	inTheWay := filepath.Join(dir, state.MarkerName+".new")
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(small(dir)); err == nil || errors.Is(err, state.ErrCorrupt) {
+		t.Fatalf("open: %v, want that the marker can't be written", err)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	s := closing(t, open(t, small(dir)))
+	if c, ok, err := s.Partition(0).Checkpoint(); err != nil || !ok || c.Changelog < acked {
+		t.Errorf("got checkpoint %d, %v, %v, want %d", c.Changelog, ok, err, acked)
 	}
 }

@@ -13,7 +13,10 @@ import (
 // The marker is a file that exists while a store is open and holds the id of the machine's boot, and one of this opening. Writes are not
 // synced, so that after a loss of power any part of them may be missing, also one before a later checkpoint. A
 // marker of another boot is how that shows.
-const markerName = "OPEN"
+const (
+	markerName    = "OPEN"
+	newMarkerName = "OPEN.new" // before it is whole
+)
 
 // bootIDFile is where Linux tells which boot this is. Elsewhere there is none, and a store that was not closed is
 // never trusted.
@@ -46,14 +49,19 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// writeMarker returns when the marker is on disk. Nothing may be written to the store before.
+// writeMarker returns when the marker is on disk. Nothing may be written to the store before. A marker that is there is replaced by a whole
+// one: of a process that was killed in between, or of a full disk, an empty one would be left, which says that the store can't be trusted.
 func writeMarker(dir, text string) error {
-	f, err := os.OpenFile(filepath.Join(dir, markerName), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	name := filepath.Join(dir, newMarkerName)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(name, filepath.Join(dir, markerName))
+	}
+	if err != nil {
 		return fmt.Errorf("mark store as open: %w", err)
 	}
 	return syncDir(dir)
@@ -118,7 +126,7 @@ func rank(name string) int {
 // ours reports whether a store makes files of this name.
 func ours(name string) bool {
 	switch name {
-	case markerName, "MANIFEST", "MANIFEST-REWRITE", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "LOCK":
+	case markerName, newMarkerName, "MANIFEST", "MANIFEST-REWRITE", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "LOCK":
 		return true
 	}
 	switch filepath.Ext(name) {
