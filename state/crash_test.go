@@ -153,8 +153,15 @@ func runAndKill(t *testing.T, dir string, batches int, after time.Duration) int6
 	return acked
 }
 
-// A process that is killed while it makes a memory table leaves an empty file behind; what was applied before is there.
-func TestUnbornMemoryTable(t *testing.T) {
+// A process that is killed while it makes a memory table or a file of the value log leaves an empty file behind; what was applied before is there.
+func TestUnborn(t *testing.T) {
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		t.Run(name, func(t *testing.T) { unborn(t, name) })
+	}
+}
+
+func unborn(t *testing.T, name string) {
+	t.Helper()
 	dir := t.TempDir()
 	s := open(t, small(dir))
 	var o state.Overlay
@@ -165,7 +172,7 @@ func TestUnbornMemoryTable(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "00099.mem"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = closing(t, open(t, small(dir)))

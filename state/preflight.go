@@ -50,8 +50,8 @@ func preflight(o badger.Options) error {
 	return nil
 }
 
-// removeUnborn removes the logs of memory tables that are empty files. A process that is killed between making such a
-// file and giving it its size leaves one behind; nothing was written to it yet, but Badger refuses to open the
+// removeUnborn removes the logs of memory tables and files of the value log that are empty. A process that is killed between
+// making such a file and giving it its size leaves one behind; nothing was written to it yet, but Badger refuses to open the
 // database because of it.
 func removeUnborn(dir string) error {
 	files, err := os.ReadDir(dir)
@@ -59,7 +59,7 @@ func removeUnborn(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		if filepath.Ext(f.Name()) != ".mem" {
+		if ext := filepath.Ext(f.Name()); ext != ".mem" && ext != ".vlog" {
 			continue
 		}
 		info, err := f.Info()
@@ -67,7 +67,7 @@ func removeUnborn(dir string) error {
 			err = os.Remove(filepath.Join(dir, f.Name()))
 		}
 		if err != nil {
-			return fmt.Errorf("memory table: %w", err)
+			return fmt.Errorf("empty file of the state: %w", err)
 		}
 	}
 	return nil
