@@ -280,25 +280,27 @@ func (s *Service) disconnect() {
 		l.stop()
 	}
 	s.stopStandby()
-	s.closeClient(s.life.Err() != nil)
+	s.closeClient()
 	if s.leave && s.cfg.GroupInstance != "" {
 		s.leaveGroup()
 	}
 	s.admin.Close()
 }
 
-// closeClient leaves the group, where the member isn't static, and closes the client. Where the process ends and the broker hangs it waits for
-// leaveTimeout only: what is left of the client ends with the process, or when its requests have timed out.
-func (s *Service) closeClient(hangs bool) {
-	if !hangs {
-		s.cl.Close()
-		return
-	}
+// closeClient leaves the group, where the member isn't static, and closes the client. That waits for the answer to a request to join, which the
+// group gives when all its members have joined or are given up: where the process ends it is waited for as long as life lasts, and leaveTimeout
+// more. What is left of the client ends with the process, or when its requests have timed out.
+func (s *Service) closeClient() {
 	closed := make(chan struct{})
-	go func() {
+	go func(cl *kgo.Client) {
 		defer close(closed)
-		s.cl.Close()
-	}()
+		cl.Close()
+	}(s.cl)
+	select {
+	case <-closed:
+		return
+	case <-s.life.Done():
+	}
 	select {
 	case <-closed:
 	case <-time.After(leaveTimeout):

@@ -65,3 +65,30 @@ func TestStopWhileTheBrokerHangs(t *testing.T) {
 		})
 	}
 }
+
+// TestStopWhileTheGroupWaits: a stop takes no longer than it may where the group waits for a member that is gone, so that it answers nobody who
+// joins again.
+func TestStopWhileTheGroupWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		start := func(name string) *member {
+			cfg := c.config()
+			cfg.Instance, cfg.GroupInstance, cfg.SessionTimeout, cfg.StopTimeout = name, name, 4*time.Minute, 7*time.Second
+			return c.runIn(t, cfg, state.OpenMemory())
+		}
+		a, b := start("a"), start("b")
+		a.awaitReady(t)
+		b.awaitReady(t)
+		a.stop() // the group keeps its partitions for it
+		d := start("d")
+		time.Sleep(20 * time.Second) // both join again, and wait for the first
+		for name, m := range map[string]*member{"b": b, "d": d} {
+			began := time.Now()
+			m.stop()
+			if took := time.Since(began); took > 14*time.Second {
+				t.Errorf("the stop of %s took %v", name, took)
+			}
+		}
+		time.Sleep(5 * time.Minute) // what is left of the clients ends
+	})
+}
