@@ -64,8 +64,10 @@ func (f *folder) whole(tables func() []badger.TableInfo) error {
 	}
 	for _, ext := range []string{".mem", ".vlog"} { // there is always one
 		// The next one is made before the last is deleted, but a large folder that changes meanwhile may be read without either: look again.
-		if f.lacks(ext) && f.lacks(ext) {
-			return lost("its *%s files were deleted", ext)
+		if f.lacks(ext) {
+			if f.lacks(ext) {
+				return lost("its *%s files were deleted", ext)
+			}
 		}
 	}
 	for _, t := range tables() {

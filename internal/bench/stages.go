@@ -55,6 +55,7 @@ func entries() []entry {
 		{"kgo.(*decompressor)", "decompress"},
 		{"kafka.(*buffers).Decompress", "decompress"},
 		{"kgo.(*compressor)", "commit"},
+		{"kafka.compressor.Compress", "commit"},
 		{"kgo.(*streamCompressor)", "commit"},
 		{"franz-go/pkg/kgo.", "fetch"},
 		{"kafka.(*Service).poll", "fetch"},
