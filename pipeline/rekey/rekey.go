@@ -297,7 +297,9 @@ func (r *reader) event() *Event {
 		e.Log = r.hash()
 	}
 	if flags&hasEpoch != 0 {
-		e.LeaderEpoch = r.epoch()
+		if epoch := r.epoch(); e.Log != 0 { // else it says nothing
+			e.LeaderEpoch = epoch
+		}
 	}
 	e.Repeats = flags&mayRepeat != 0
 	e.Host = string(r.bytes())
@@ -333,7 +335,7 @@ func (r *reader) report() Report {
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		s := Sent{Log: r.hash(), Next: r.varint(), LeaderEpoch: -1}
 		if r.version >= withEpochs {
-			s.LeaderEpoch = r.int32()
+			s.LeaderEpoch = max(r.int32(), -1) // one of those that say it is unknown
 		}
 		p.Sent = append(p.Sent, s)
 	}
