@@ -334,43 +334,6 @@ func onAnyPartitions(t *testing.T, salt uint64, again bool) {
 	}
 }
 
-// TestBrokenFilesForAMomentOnPartitions: so it is where members that lack rules take partitions over for a moment, with events of rules that
-// join hosts waiting on them and on their way.
-func TestBrokenFilesForAMomentOnPartitions(t *testing.T) {
-	base := config(compile(t, rules.SetOptions{}))
-	ids := slices.Sorted(maps.Keys(queries))
-	alerts := 0
-	for seed := range seedsOf(12) {
-		rnd := rand.New(rand.NewPCG(seed, 43))
-		partitions := 1 + rnd.IntN(3)
-		records := stream(rnd, 300, 0)
-		inputs := scatter(records, partitions, byHost(seed, partitions))
-		want := alone(t, withLimits(base, base.Limits), records)
-		cfg := withLimits(base, base.Limits)
-		s := newSpread(t, cfg, partitions, rnd)
-		for range 3 {
-			some := maps.Clone(queries)
-			rnd.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-			for _, id := range ids[:1+rnd.IntN(6)] {
-				delete(some, id)
-			}
-			s.broken = append(s.broken, withSet(t, cfg, compileQueries(t, rules.SetOptions{Incomplete: true}, some, settings)))
-		}
-		for n, p := range s.parts {
-			p.input = inputs[n]
-		}
-		compareAlerts(t, fmt.Sprintf("seed %d, %d partitions", seed, partitions), want, s.run())
-		for _, body := range want {
-			if strings.Contains(body, `"id":"across"`) {
-				alerts++
-			}
-		}
-	}
-	if alerts < 20 {
-		t.Errorf("only %d alerts of a rule that joins hosts: the streams prove too little", alerts)
-	}
-}
-
 // TestBacktestJoinsPartitions: a replay of several partitions finds what one worker does that sees all events.
 func TestBacktestJoinsPartitions(t *testing.T) {
 	set := compile(t, rules.SetOptions{})
