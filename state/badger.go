@@ -30,6 +30,8 @@ type disk struct {
 	closed bool
 	dirty  atomic.Bool           // written to since the last maintain
 	lost   atomic.Pointer[error] // why the folder isn't the store's any more; nil: it is
+
+	distrusted atomic.Bool // the next start is to rebuild it
 }
 
 // openBadger opens or makes the database and marks it as open.
@@ -227,6 +229,8 @@ func (d *disk) maintain(ctx context.Context) error {
 	}
 }
 
+func (d *disk) distrust() { d.distrusted.Store(true) }
+
 // close leaves a database whose folder is lost as it is, for the end of the process: it would write into what is there now.
 func (d *disk) close() error {
 	d.mu.Lock()
@@ -240,6 +244,9 @@ func (d *disk) close() error {
 		return nil
 	} else if err != nil {
 		return err
+	}
+	if d.distrusted.Load() { // before it is closed: also for one who kills the process meanwhile
+		return errors.Join(distrust(d.dir, "what it held was found to be damaged"), d.db.Close())
 	}
 	if err := d.db.Close(); err != nil {
 		return err
@@ -257,23 +264,7 @@ type diskTable struct {
 
 func (t *diskTable) get(key []byte) (value []byte, ok bool, err error) {
 	t.key = append(append(t.key[:0], t.prefix...), key...)
-	txn := t.disk.db.NewTransaction(false)
-	defer txn.Discard()
-	item, err := txn.Get(t.key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, knownError(err)
-	}
-	value, err = item.ValueCopy(make([]byte, 0, item.ValueSize()))
-	if err != nil {
-		return nil, false, knownError(err)
-	}
-	if value == nil {
-		value = []byte{}
-	}
-	return value, true, nil
+	return t.disk.read(t.key)
 }
 
 func (t *diskTable) scan(prefix, from []byte, values bool, fn func(key, value []byte) error) error {
@@ -293,7 +284,7 @@ func (t *diskTable) scan(prefix, from []byte, values bool, fn func(key, value []
 		key := item.Key()[partitionKey:]
 		var err error
 		if values {
-			err = item.Value(func(value []byte) error { return fn(key, value) })
+			err = t.disk.value(item, func(value []byte) error { return fn(key, value) })
 		} else { // those of the value log aren't read
 			err = fn(key, nil)
 		}

@@ -95,11 +95,8 @@ func (f *folder) distrust(cause error) error {
 	if err != nil || !os.SameFile(f.info, info) || errors.Is(cause, errForeign) {
 		return nil //nolint:nilerr // there is nothing of ours that a start could find
 	}
-	return writeMarker(f.dir, distrusted)
+	return distrust(f.dir, "files of it were deleted while it was open")
 }
-
-// distrusted is the marker of a store that lacks files. It is no boot's.
-const distrusted = "files were deleted while the store was open\n"
 
 func markerID(text []byte) string {
 	_, id, _ := bytes.Cut(text, []byte("\n"))

@@ -32,8 +32,8 @@ func checkMarker(dir string) error {
 		return err
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	if first+"\n" == distrusted {
-		return fmt.Errorf("%w: files of it were deleted while it was open", ErrCorrupt)
+	if reason, ok := strings.CutPrefix(first, distrusted); ok {
+		return fmt.Errorf("%w: %s", ErrCorrupt, reason)
 	}
 	if boot := bootID(); boot == "" || strings.TrimSpace(first) != boot {
 		return fmt.Errorf("%w: it was not closed before the machine stopped, and may lack its last writes", ErrCorrupt)
@@ -63,6 +63,22 @@ func writeMarker(dir, text string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("mark store as open: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// distrusted begins the marker of a store that isn't to be trusted, before the reason. It is no boot's id.
+const distrusted = "not trusted: "
+
+// distrust has the next start refuse the store.
+func distrust(dir, reason string) error {
+	err := writeMarker(dir, distrusted+reason+"\n")
+	if err == nil {
+		return nil
+	}
+	// An empty marker isn't trusted either, and takes no room on a disk that is full.
+	if empty := os.WriteFile(filepath.Join(dir, markerName), nil, 0o600); empty != nil {
+		return errors.Join(err, empty)
 	}
 	return syncDir(dir)
 }

@@ -59,6 +59,8 @@ func (m *memory) attached() error { return nil }
 
 func (m *memory) whole() error { return nil }
 
+func (m *memory) distrust() {} // there is no next start
+
 func (m *memory) maintain(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

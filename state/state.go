@@ -134,6 +134,8 @@ type engine interface {
 	sizes() (lsm, vlog int64)
 	attached() error
 	whole() error
+	// distrust has close leave what the next open refuses.
+	distrust()
 	maintain(ctx context.Context) error
 	close() error
 }
@@ -218,6 +220,10 @@ func (s *Store) Attached() error { return wrapCheck(s.engine.attached()) }
 // Check is Attached, and returns ErrLost too where any file of the database that is known by its name is gone. It costs a look-up for each: call it
 // every few seconds.
 func (s *Store) Check() error { return wrapCheck(s.engine.whole()) }
+
+// Distrust has Close leave the store so that the next Open returns ErrCorrupt, and what it holds is rebuilt: for those who can't go on
+// because of what it holds. The next start would come upon the same.
+func (s *Store) Distrust() { s.engine.distrust() }
 
 func wrapCheck(err error) error {
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/state"
 )
 
 // Service is one member of the consumer group. Run does everything; the other methods may be called from anywhere.
@@ -155,7 +156,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.notReady("stopped")
 		switch {
 		case errors.Is(err, errStore):
-			return err
+			return s.storeFailed(err)
 		case ctx.Err() != nil:
 			return nil // the end was asked for, and what fails by it is no trouble
 		case s.fatal(err):
@@ -179,6 +180,16 @@ func (s *Service) Run(ctx context.Context) error {
 			backoff = firstBackoff
 		}
 	}
+}
+
+// storeFailed returns the error of a local store that fails. One that is damaged must not be what the next start goes on with: at the same record it
+// would come upon the same.
+func (s *Service) storeFailed(err error) error {
+	if !errors.Is(err, state.ErrCorrupt) {
+		return err
+	}
+	s.deps.Store.Distrust()
+	return fmt.Errorf("%w; the next start rebuilds the local state from the changelog", err)
 }
 
 // outlive returns a context that ends Config.StopTimeout after ctx. end ends it, and waits for the goroutine that watches over it.
