@@ -1,5 +1,10 @@
 package state
 
+import (
+	"errors"
+	"os"
+)
+
 // SetFault makes f decide, before each commit of a chunk but the first of a call, whether the process "dies"
 // there: its error ends the call. committed is the number of chunks that were committed.
 func (p *Partition) SetFault(f func(committed int) error) { p.afterChunk = f }
@@ -18,3 +23,13 @@ func EncodeCheckpoint(c Checkpoint) []byte { return c.append(nil) }
 
 // DecodeCheckpoint is the reverse of EncodeCheckpoint.
 func DecodeCheckpoint(b []byte) (Checkpoint, error) { return decodeCheckpoint(b) }
+
+// DestroyPart is Destroy by a process that is killed when it has removed n files.
+func DestroyPart(dir string, n int) error {
+	return destroy(dir, func(name string) error {
+		if n--; n < 0 {
+			return errors.New("killed")
+		}
+		return os.Remove(name)
+	})
+}

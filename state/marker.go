@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // The marker is a file that exists while a store is open and holds the id of the machine's boot, and one of this opening. Writes are not
@@ -100,43 +102,53 @@ func syncDir(dir string) error {
 
 // Destroy removes the files of a store that is not open, and no others, so that Open makes it anew. What it held
 // must then be rebuilt from the changelog. A directory that does not exist is fine.
-func Destroy(dir string) error {
-	entries, err := os.ReadDir(dir)
+func Destroy(dir string) error { return destroy(dir, os.Remove) }
+
+func destroy(dir string, remove func(name string) error) error {
+	unlock, err := lockDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("destroy state: %w", err)
-	}
-	unlock, err := lockDir(dir)
-	if err != nil {
 		return fmt.Errorf("destroy state in %s: %w", dir, err)
 	}
 	defer unlock()
-	// The marker goes last: a store of which half is gone stays refused.
-	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int {
-		return rank(a.Name()) - rank(b.Name())
-	})
-	for _, e := range entries {
-		if e.IsDir() || !ours(e.Name()) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := filesOf(dir)
+	if err != nil {
+		return fmt.Errorf("destroy state: %w", err)
+	}
+	// A store of which half is gone stays refused, for a process that is killed in between. The list of tables goes first too, without which the other
+	// files are refused: no marker can be written where the disk can't be.
+	if len(names) > 0 {
+		_ = distrust(dir, "not all of it was deleted")
+	}
+	for _, name := range names {
+		if err := remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("destroy state: %w", err)
 		}
 	}
 	if err := syncDir(dir); err != nil {
 		return fmt.Errorf("destroy state: %w", err)
 	}
+	if err := removeMarker(dir); err != nil {
+		return fmt.Errorf("destroy state: %w", err)
+	}
 	return nil
 }
 
-// rank orders the removal: first the list of tables is invalidated by removing tables, the marker last.
-func rank(name string) int {
-	if name == markerName {
-		return 1
+// filesOf returns the names of a store's files but the marker, the list of tables first.
+func filesOf(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case e.IsDir() || !ours(name) || name == markerName:
+		case name == badger.ManifestFilename:
+			names = slices.Insert(names, 0, name)
+		default:
+			names = append(names, name)
+		}
 	}
-	return 0
+	return names, err
 }
 
 // ours reports whether a store makes files of this name.
