@@ -125,7 +125,7 @@ func classify(err error) error {
 	}
 	for _, shortage := range []string{
 		"no space left", "permission denied", "read-only file system", "too many open files",
-		"cannot allocate memory", "operation not permitted", "quota exceeded",
+		"cannot allocate memory", "operation not permitted", "quota exceeded", "input/output error",
 	} {
 		if strings.Contains(text, shortage) {
 			return err

@@ -31,23 +31,44 @@ func preflight(o badger.Options) error {
 	if err := writeMarker(o.Dir, bootID()+"\n"); err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	return checkTables(o)
+}
+
+// checkTables returns ErrCorrupt only where what it reads makes no sense, or a file is gone: what can't be read for want of something else may be whole.
+func checkTables(o badger.Options) error {
+	manifest, err := readManifest(o)
 	if err != nil {
-		return err
-	}
-	manifest, _, err := badger.ReplayManifestFile(f, o.ExternalMagicVersion, o)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("%w: list of tables: %w", ErrCorrupt, err)
+		return fmt.Errorf("list of tables: %w", err)
 	}
 	for id := range manifest.Tables {
 		if err := checkFooter(sst.NewFilename(id, o.Dir)); err != nil {
-			return fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err)
+			return fmt.Errorf("table %d: %w", id, err)
 		}
 	}
 	return nil
+}
+
+// readManifest returns an empty list of tables where there is none.
+func readManifest(o badger.Options) (m badger.Manifest, err error) {
+	f, err := os.Open(filepath.Join(o.Dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	// Badger tells a file that can't be read from one that makes no sense by no error of its own: read it once before.
+	if _, err := io.Copy(io.Discard, f); err != nil {
+		return m, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return m, err
+	}
+	if m, _, err = badger.ReplayManifestFile(f, o.ExternalMagicVersion, o); err != nil {
+		return m, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return m, nil
 }
 
 // removeUnborn removes the logs of memory tables and files of the value log that are empty. A process that is killed between
@@ -76,6 +97,9 @@ func removeUnborn(dir string) error {
 // checkFooter reads a table from its end: the length of the checksum, the checksum, the length of the index.
 func checkFooter(name string) error {
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,15 +107,26 @@ func checkFooter(name string) error {
 	rest := size
 	for _, part := range []string{"checksum", "index"} {
 		var word [4]byte
-		rest -= int64(len(word))
-		if err == nil && rest >= 0 {
-			_, err = f.ReadAt(word[:], rest)
+		if rest -= int64(len(word)); err == nil {
+			err = readWord(f, &word, rest)
 		}
 		length := int64(binary.BigEndian.Uint32(word[:]))
 		rest -= length
 		if err == nil && (length == 0 || rest < 0) {
-			err = fmt.Errorf("%s of %d bytes in a file of %d", part, length, size)
+			err = fmt.Errorf("%w: %s of %d bytes in a file of %d", ErrCorrupt, part, length, size)
 		}
 	}
 	return errors.Join(err, f.Close())
+}
+
+// readWord reads four bytes of a file. Before its beginning there are zeros.
+func readWord(f *os.File, word *[4]byte, at int64) error {
+	if at < 0 {
+		return nil
+	}
+	_, err := f.ReadAt(word[:], at)
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
 }
