@@ -42,17 +42,20 @@ func openBadger(o Options) (*disk, error) {
 	if err := checkMarker(o.Dir); err != nil {
 		return nil, err
 	}
-	settings := badgerOptions(o)
-	if err := preflight(settings); err != nil {
-		return nil, err
+	settings, at := badgerOptions(o), folder{dir: o.Dir, id: rand.Text()}
+	before, err := preflight(settings, at.id)
+	if err != nil {
+		return nil, giveUp(before, &at, err)
 	}
 	db, err := openDatabase(settings)
 	if err != nil {
-		return nil, classify(err)
+		return nil, giveUp(before, &at, classify(err))
 	}
-	at, err := occupy(o.Dir)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := at.occupy(); err != nil {
+		if closed := db.Close(); closed != nil {
+			return nil, errors.Join(err, closed)
+		}
+		return nil, errors.Join(err, at.release())
 	}
 	d := &disk{db: db, dir: o.Dir, at: at, log: o.Logger}
 	// A margin stays for what Badger adds to each entry, and room for the checkpoint.
@@ -62,14 +65,13 @@ func openBadger(o Options) (*disk, error) {
 	return d, nil
 }
 
-// occupy marks the folder of a database that is open as this one's.
-func occupy(dir string) (at folder, err error) {
-	at = folder{dir: dir, id: rand.Text()}
-	if err := writeMarker(dir, bootID()+"\n"+at.id+"\n"); err != nil {
-		return at, err
+// giveUp returns why a store can't be opened. One that was closed before, and isn't damaged, is so again: by what the opening left it would
+// be refused when the machine has started anew.
+func giveUp(before found, at *folder, err error) error {
+	if before != foundClosed || errors.Is(err, ErrCorrupt) {
+		return err
 	}
-	at.info, err = os.Stat(dir)
-	return at, err
+	return errors.Join(err, at.undo())
 }
 
 // openDatabase turns the panics that Badger answers some damaged files with into errors.
@@ -251,7 +253,7 @@ func (d *disk) close() error {
 	if err := d.db.Close(); err != nil {
 		return err
 	}
-	return removeMarker(d.dir)
+	return d.at.release()
 }
 
 // diskTable is one partition of a disk.

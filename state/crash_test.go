@@ -22,13 +22,34 @@ const childDir = "WEIR_STATE_TEST_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir); err != nil {
+		run := child
+		if os.Getenv(childOpens) != "" {
+			run = childOpen
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// childOpens, when it is set too, makes it one that opens a store and closes it.
+const childOpens = "WEIR_STATE_TEST_OPENS"
+
+func childOpen(dir string) error {
+	s, err := state.Open(small(dir))
+	switch {
+	case errors.Is(err, state.ErrCorrupt):
+		fmt.Println("corrupt:", err)
+	case err != nil:
+		fmt.Println("failed:", err)
+	default:
+		fmt.Println("opened")
+		return s.Close()
+	}
+	return nil
 }
 
 // Batch b of the child sets the keys that stand for b, changes a counter, and deletes what the batch before the

@@ -25,6 +25,54 @@ type folder struct {
 	id   string // of this opening; the marker has it
 }
 
+// occupy marks the folder of a database that is open as this one's.
+func (f *folder) occupy() (err error) {
+	if err := writeMarker(f.dir, bootID()+"\n"+f.id+"\n"); err != nil {
+		return err
+	}
+	f.info, err = os.Stat(f.dir)
+	return err
+}
+
+// release removes the marker of a database that was closed.
+func (f *folder) release() error { return f.whileOurs(func() error { return removeMarker(f.dir) }) }
+
+// undo makes a store that was closed what it was before an opening that failed. Logs of memory tables, of which it had none, hold nothing yet.
+func (f *folder) undo() error {
+	return f.whileOurs(func() error {
+		entries, err := os.ReadDir(f.dir)
+		for _, e := range entries {
+			if err == nil && filepath.Ext(e.Name()) == ".mem" {
+				err = os.Remove(filepath.Join(f.dir, e.Name()))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("undo the opening: %w", err)
+		}
+		return removeMarker(f.dir)
+	})
+}
+
+// whileOurs calls fn where the marker is still this opening's. Another process may have opened the store since Badger has let go of its lock.
+func (f *folder) whileOurs(fn func() error) error {
+	unlock, err := lockDir(f.dir)
+	if errors.Is(err, ErrLocked) || gone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	text, err := os.ReadFile(filepath.Join(f.dir, markerName))
+	if gone(err) || err == nil && markerID(text) != f.id {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fn()
+}
+
 // attached returns ErrLost where the folder isn't the one that was opened, another process has opened it since, or what each store has is gone from
 // it. What can't be looked at isn't lost.
 func (f *folder) attached() error {

@@ -13,25 +13,42 @@ import (
 	sst "github.com/dgraph-io/badger/v4/table"
 )
 
+// found is how a start finds a store.
+type found int
+
+const (
+	foundUnknown found = iota
+	foundClosed        // it was closed, or there is none yet
+	foundOpen          // its process was killed, or couldn't open it
+)
+
 // preflight looks at what Badger would end the process over when it opens a database: tables whose ends, which say
-// where their indexes are, make no sense. Checksums are Badger's part. It marks the store as open.
-func preflight(o badger.Options) error {
+// where their indexes are, make no sense. Checksums are Badger's part. It marks the store as open, with the id of this opening.
+func preflight(o badger.Options, id string) (before found, err error) {
 	unlock, err := lockDir(o.Dir)
 	if err != nil {
-		return err
+		return foundUnknown, err
 	}
 	defer unlock()
 	if err := checkRemains(o.Dir); err != nil {
-		return err
+		return foundUnknown, err
 	}
 	if err := removeUnborn(o.Dir); err != nil {
-		return err
+		return foundUnknown, err
+	}
+	switch _, err := os.Stat(filepath.Join(o.Dir, markerName)); {
+	case errors.Is(err, fs.ErrNotExist):
+		before = foundClosed
+	case err != nil:
+		return foundUnknown, err
+	default:
+		before = foundOpen
 	}
 	// Before there are files of memory tables: without it they are those of a store that somebody deleted files of.
-	if err := writeMarker(o.Dir, bootID()+"\n"); err != nil {
-		return err
+	if err := writeMarker(o.Dir, bootID()+"\n"+id+"\n"); err != nil {
+		return before, err
 	}
-	return checkTables(o)
+	return before, checkTables(o)
 }
 
 // checkTables returns ErrCorrupt only where what it reads makes no sense, or a file is gone: what can't be read for want of something else may be whole.
