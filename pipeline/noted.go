@@ -23,7 +23,7 @@ const (
 	// happens it is twice as many, up to lastEager.
 	firstEager = 100_000
 	lastEager  = 100_000_000
-	// crossedFor is the number of records for which all events wait whole after one with several join keys for one rule.
+	// crossedFor is the number of records for which all events of a rule wait whole after one with several join keys for it.
 	crossedFor = 1_000_000
 	// readGap is how far apart in the log two notes may lie that are read again at once.
 	readGap = 1_000
@@ -61,12 +61,12 @@ func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 }
 
 // noteCrossing notes that an event has several join keys for one rule, so that they may be those of other hosts too (a list in host.id): what is fed
-// before what then depends on the watermarks of several hosts, and all events wait whole for a while.
+// before what then depends on the watermarks of several hosts, and all events of the rule wait whole for a while.
 func (w *Worker) noteCrossing(cands []candidate) {
 	for i := 1; i < len(cands); i++ {
-		if cands[i].rule == cands[i-1].rule {
-			w.wholeUntil = w.seen + crossedFor
-			return
+		if c := &cands[i]; c.rule == cands[i-1].rule {
+			e := &w.eager[c.rule.Number]
+			e.until = max(e.until, w.seen+crossedFor)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (w *Worker) wakeNotes(b *buffered, h *host) {
 		if len(w.woken) > found {
 			e := &w.eager[c.rule.Number]
 			e.span = min(max(firstEager, 2*e.span), lastEager)
-			e.until = w.seen + e.span
+			e.until = max(e.until, w.seen+e.span)
 		}
 	}
 	if len(w.woken) > 0 {

@@ -44,6 +44,7 @@ func busyStream(r *rand.Rand, n int) []pipeline.Record {
 	hosts, pids := 1+r.IntN(4), 1+r.IntN(30)
 	tags := "ABCDX" + strings.Repeat("CDX", r.IntN(4))
 	crossing := r.IntN(4) == 0
+	several := r.IntN(4) == 0
 	skew := make([]int64, hosts) // of each host's clock
 	for h := range skew {
 		skew[h] = r.Int64N(3) * r.Int64N(4000)
@@ -65,8 +66,12 @@ func busyStream(r *rand.Rand, n int) []pipeline.Record {
 		if crossing && r.IntN(20) == 0 { // of two hosts at once
 			host = fmt.Sprintf(`["h%d","h%d"]`, h, r.IntN(hosts))
 		}
-		value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"e%d","created":%d,"category":"process"},"host":{"id":%s},"tag":%q,"n":%d,"process":{"pid":%d,"parent":{"pid":%d}}}`,
-			at, i, at-r.Int64N(1000), host, string(tags[r.IntN(len(tags))]), r.IntN(3), r.IntN(pids), r.IntN(pids))
+		pid := strconv.Itoa(r.IntN(pids))
+		if several && r.IntN(20) == 0 { // several keys for the rules that join by it, of one host
+			pid = fmt.Sprintf("[%s,%d]", pid, r.IntN(pids))
+		}
+		value := fmt.Sprintf(`{"@timestamp":%d,"event":{"id":"e%d","created":%d,"category":"process"},"host":{"id":%s},"tag":%q,"n":%d,"process":{"pid":%s,"parent":{"pid":%d}}}`,
+			at, i, at-r.Int64N(1000), host, string(tags[r.IntN(len(tags))]), r.IntN(3), pid, r.IntN(pids))
 		records = append(records, pipeline.Record{Topic: "events", Offset: int64(i), Value: []byte(value), Time: clock, Clock: pipeline.ClockCreate})
 	}
 	return records

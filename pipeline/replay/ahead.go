@@ -22,6 +22,8 @@ type chunk struct {
 	stream  *stream
 	raw     []byte // lines, where the stream is a file of them
 	lines   int64  // in raw, and blank ones before them
+	blank   int64  // of these the blank ones before raw
+	at      int64  // the place of raw in the file, bytes
 	batch   pipeline.Batch
 	decoded Decoded // in place of preparing the batch: see Decode
 	groups  []group // the records by partition, where the stream has several
@@ -157,7 +159,9 @@ type lineStream struct {
 	carry []byte // the beginning of a line whose end wasn't read yet
 	size  int
 	begun bool
-	base  int64 // lines before the chunk that is consumed next; the consumer's
+	at    int64  // the place of the next chunk in the file; says nothing of a compressed one
+	base  int64  // lines before the chunk that is consumed next; the consumer's
+	marks []mark // of chunks that were consumed; the consumer's
 }
 
 // fill reads as many lines as fit.
@@ -169,8 +173,10 @@ func (l *lineStream) fill(c *chunk) error {
 		return l.fillElements(c)
 	}
 	if !l.begun { // blank lines before the first event were passed over
-		l.begun, c.lines = true, l.file.line
+		l.begun, c.lines, l.at = true, l.file.line, l.file.passed
 	}
+	c.blank, c.at = c.lines, l.at
+	defer func() { l.at += int64(len(c.raw)) }()
 	if cap(c.raw) < l.size+l.size/2 {
 		c.raw = make([]byte, 0, l.size+l.size/2)
 	}
@@ -245,6 +251,7 @@ func (l *lineStream) number(c *chunk) {
 	for i := range c.batch.Records {
 		c.batch.Records[i].Offset += l.base
 	}
+	l.mark(mark{line: l.base + c.blank, at: c.at})
 	l.base += c.lines
 	if c.err != nil && !errors.Is(c.err, io.EOF) {
 		c.err = fmt.Errorf("events: %s:%d: %w", l.file.name, l.base+1, c.err)

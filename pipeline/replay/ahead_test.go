@@ -50,11 +50,23 @@ func shipped(t *testing.T) *rules.Set {
 // replayAll replays src and returns what came out. Without a builder alerts have whole documents.
 func replayAll(t *testing.T, set *rules.Set, src replay.Source, o replay.Options, bare bool) found {
 	t.Helper()
-	var f found
 	o.Config = &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps()}
 	if bare {
 		o.Config.Alerts, o.Config.NoEvidence = alert.NewBare(), true
 	}
+	return replayWith(t, src, o)
+}
+
+// replayMeasured does so with whole documents and metrics.
+func replayMeasured(t *testing.T, set *rules.Set, src replay.Source, o replay.Options, m *pipeline.Metrics) found {
+	t.Helper()
+	o.Config = &pipeline.Config{Set: set, Alerts: alert.NewECS(alert.Options{}), Limits: replay.NoCaps(), Metrics: m}
+	return replayWith(t, src, o)
+}
+
+func replayWith(t *testing.T, src replay.Source, o replay.Options) found {
+	t.Helper()
+	var f found
 	o.Config.Limits.EventBytes = 60_000
 	o.Alert = func(a pipeline.Alert) error {
 		var places []string

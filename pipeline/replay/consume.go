@@ -48,11 +48,17 @@ func (b *backtest) runFiles(ctx context.Context, src *fileSource) error {
 	m := &fileMerge{backtest: b, timer: src.timer, heads: minheap.New((*fileHead).before), merge: len(src.files) > 1}
 	var heads []*fileHead
 	var streams []*stream
+	again := &linesAgain{files: map[string]*lineStream{}}
 	for i, f := range src.files {
 		lines := &lineStream{file: f, size: size}
 		s := &stream{fill: lines.fill, split: lines.split}
+		again.add(lines)
 		streams = append(streams, s)
 		heads = append(heads, &fileHead{lines: lines, stream: s, order: i, clock: math.MinInt64})
+	}
+	var err error
+	if b.o.Config, err = again.input(b.o.Config); err != nil {
+		return err
 	}
 	m.ahead = startAhead(streams, b.o.Ahead, func() worksAhead { return prepares(b.o.Config) })
 	defer m.ahead.stop()

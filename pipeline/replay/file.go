@@ -39,6 +39,8 @@ type File struct {
 	closers []io.Closer
 	r       *bufio.Reader
 	line    int64
+	passed  int64       // bytes before the first event that were passed over
+	plain   io.ReaderAt // the file where it lies on a disk and isn't compressed: it can be read again; else nil
 	buf     []byte
 	array   *json.Decoder
 	started bool
@@ -104,6 +106,7 @@ func eventFiles(dir string) ([]string, error) {
 func OpenFile(path string, stdin io.Reader) (*File, error) {
 	f := &File{name: path}
 	in := stdin
+	var again io.ReaderAt
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
@@ -111,6 +114,9 @@ func OpenFile(path string, stdin io.Reader) (*File, error) {
 		}
 		f.closers = append(f.closers, file)
 		in = file
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			again = file
+		}
 	}
 	br := bufio.NewReaderSize(in, readBuffer)
 	plain, err := f.decompress(br)
@@ -118,6 +124,9 @@ func OpenFile(path string, stdin io.Reader) (*File, error) {
 		return nil, errors.Join(fmt.Errorf("events: %s: %w", path, err), f.Close())
 	}
 	f.r = plain
+	if plain == br {
+		f.plain = again
+	}
 	return f, nil
 }
 
@@ -218,6 +227,7 @@ func (f *File) detectArray() error {
 		if _, err := f.r.Discard(3); err != nil {
 			return err
 		}
+		f.passed = 3
 	}
 	for {
 		b, err := f.r.Peek(1)
@@ -232,6 +242,7 @@ func (f *File) detectArray() error {
 			if _, err := f.r.Discard(1); err != nil {
 				return err
 			}
+			f.passed++
 		case '[':
 			f.line = 0
 			f.array = json.NewDecoder(f.r)
