@@ -65,7 +65,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 		Example: `  weir bench
   weir bench --rules rules/ --count 10,100,300,1000 --repeat 3
   weir bench --brokers localhost:9092 --rules rules/ --commit 1s --procs 1 -o json
-  weir bench --rate 20000 --for 30s --commit 100ms
+  weir bench --rate 20000 --for 30s
   weir bench --decode --events events.ndjson --rules rules/ --repeat 3`,
 		Args: noArgs,
 	}
@@ -82,7 +82,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	fl.StringSliceVar(&f.brokers, "brokers", nil, "a real broker, host:port, instead of the one in this process")
 	fl.IntVar(&f.partitions, "partitions", 4, "partitions of the input topic")
 	fl.StringVar(&f.compression, "compression", "lz4", "of the input topic: none, gzip, snappy, lz4 or zstd")
-	fl.DurationVar(&f.commit, "commit", time.Second, "commit interval")
+	fl.DurationVar(&f.commit, "commit", 0, "commit interval (default 1s; with --rate that of weir run)")
 	fl.Float64Var(&f.rate, "rate", 0, "produce this many events per second while the service runs, and measure latency")
 	fl.DurationVar(&f.length, "for", 30*time.Second, "with --rate: how long")
 	fl.IntVar(&f.repeat, "repeat", 1, "runs per number of rules, by turns; the table shows the median by CPU")
@@ -98,6 +98,9 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 		var err error
 		if f.counts, err = ruleNumbers(*numbers); err != nil {
 			return err
+		}
+		if !cmd.Flags().Changed("commit") {
+			f.commit = f.usualCommit()
 		}
 		if err := f.check(); err != nil {
 			return err
@@ -115,6 +118,14 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 	}
 	cmd.AddCommand(newBenchMemberCommand(a))
 	return cmd
+}
+
+// usualCommit returns the commit interval where none is given. Latency is that of the service as it is; throughput is of commits that cost little.
+func (f *benchFlags) usualCommit() time.Duration {
+	if f.rate > 0 {
+		return config.Default().Commit.Interval
+	}
+	return time.Second
 }
 
 func (f *benchFlags) check() error {

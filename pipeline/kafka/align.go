@@ -81,7 +81,7 @@ func (m *member) fetchedTo(topic string) (int64, bool) {
 		return at, true
 	}
 	at, ok := m.committed[topic]
-	return at, ok
+	return at.Offset, ok
 }
 
 // handOn moves what may be processed from the lanes to the worker's records. atEnd says of an empty lane that nothing is
@@ -220,7 +220,7 @@ func (m *member) isAtEnd(l *inputLane, ends kadm.ListedOffsets) bool {
 	if !ok || end.Err != nil {
 		return false
 	}
-	at := m.restart(l.topic)
+	at := m.restart(l.topic).Offset
 	if l.fetched {
 		at = l.next
 	}

@@ -58,7 +58,7 @@ func (s *Service) inherit(m *member, t *restoring) error {
 	if j.last != nil {
 		for topic, mark := range j.last.record.Inputs {
 			if mark.ID == s.source.ids[topic].String() {
-				m.committed[topic] = mark.Offset
+				m.committed[topic] = kgo.EpochOffset{Epoch: -1, Offset: mark.Offset}
 			}
 		}
 	}
@@ -193,7 +193,7 @@ func (m *member) clearBatches(overlay *state.Overlay, add adder) {
 // moved reports whether something of the input was read since the last commit.
 func (m *member) moved() bool {
 	for topic, at := range m.positions {
-		if committed, ok := m.committed[topic]; !ok || committed != at {
+		if committed, ok := m.committed[topic]; !ok || committed.Offset != at {
 			return true
 		}
 	}
@@ -314,7 +314,7 @@ func (s *Service) checkpointRecords(c *commit) (records []*kgo.Record, err error
 		}
 		inputs := map[string]inputMark{}
 		for topic, at := range part.inputs {
-			inputs[topic] = inputMark{ID: s.source.ids[topic].String(), Offset: at}
+			inputs[topic] = inputMark{ID: s.source.ids[topic].String(), Offset: at.Offset}
 		}
 		if err := m.batches.end(inputs, s.adder(m.number, &records)); err != nil {
 			return nil, err

@@ -157,9 +157,7 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 		case errors.As(e.Err, &loss): // the client goes on at what there is
 			s.log.Error("records of the input are gone: the broker lost or deleted them",
 				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
-			if m := s.members[e.Partition]; m != nil && loss.ResetTo < loss.ConsumedTo && loss.ResetTo <= m.starts[e.Topic] {
-				// It doesn't know where, and would read all of the log again. A new one begins where it is committed, or at
-				// the end.
+			if m := s.members[e.Partition]; m != nil && !m.lost(loss) {
 				return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		case errors.Is(e.Err, kerr.TopicAuthorizationFailed), errors.Is(e.Err, kerr.GroupAuthorizationFailed):
@@ -352,7 +350,7 @@ func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
 		}
 		at, read := m.positions[topic]
 		if !read {
-			at = m.restart(topic)
+			at = m.restart(topic).Offset
 		}
 		if at < end.Offset {
 			return false

@@ -41,10 +41,19 @@ type commit struct {
 type committing struct {
 	m         *member
 	batch     *pipeline.Sealed
-	inputs    map[string]int64 // by topic: the offsets that are committed with it
-	changelog int64            // from where the changelog has to be read on top of it
-	written   bool             // it has something on the changelog
-	newest    int64            // broker time of its newest record in milliseconds, 0 without one
+	inputs    map[string]kgo.EpochOffset // by topic: the offsets that are committed with it
+	changelog int64                      // from where the changelog has to be read on top of it
+	written   bool                       // it has something on the changelog
+	newest    int64                      // broker time of its newest record in milliseconds, 0 without one
+}
+
+// offsets returns the offsets of inputs.
+func (c *committing) offsets() map[string]int64 {
+	out := make(map[string]int64, len(c.inputs))
+	for topic, at := range c.inputs {
+		out[topic] = at.Offset
+	}
+	return out
 }
 
 // commit begins to publish what the batch made, in one transaction with the offsets, or without one, and then to bring the local store up to it.
@@ -66,7 +75,9 @@ func (s *Service) commit() error {
 	for _, n := range s.sortedMembers() {
 		m := s.members[n]
 		inputs := maps.Clone(m.committed)
-		maps.Copy(inputs, m.positions)
+		for topic := range m.positions {
+			inputs[topic] = m.reached(topic)
+		}
 		c.parts = append(c.parts, &committing{m: m, batch: m.worker.Seal(), inputs: inputs, changelog: m.changelog, newest: m.newest})
 		m.newest = 0
 	}
@@ -105,7 +116,7 @@ func (s *Service) publishAndStore(c *commit) (aborted, err error) {
 	s.deps.at(PointEnded)
 	s.noteWritten(c)
 	err = each(c.parts, func(part *committing) error {
-		cp := s.checkpoint(part.inputs, part.changelog)
+		cp := s.checkpoint(part.offsets(), part.changelog)
 		if b := part.m.batches; b != nil {
 			cp.Epoch = b.floor
 		}
@@ -225,6 +236,7 @@ func (s *Service) committed(c *commit) {
 	for _, part := range c.parts {
 		m := part.m
 		m.committed, m.changelog, m.differs = part.inputs, part.changelog, false
+		m.committedParted()
 		m.rekey.committed()
 		if part.written {
 			s.noteWarm(m)

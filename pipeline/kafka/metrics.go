@@ -246,7 +246,7 @@ func (m *Metrics) committed(c *commit, store *state.Store) {
 		}
 		for topic, end := range mem.ends {
 			if at, ok := mem.committed[topic]; ok {
-				m.lag.WithLabelValues(topic, partition).Set(float64(end - at))
+				m.lag.WithLabelValues(topic, partition).Set(float64(end - at.Offset))
 			}
 			if mem.lastSeen.Sub(m.sized) > 10*time.Second {
 				m.sized = mem.lastSeen

@@ -11,12 +11,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // inputPositions says where the input of partitions goes on.
 type inputPositions struct {
-	committed map[topicPartition]int64
+	committed offsets
+	parts     map[topicPartition]int64 // where the log goes on, where that is before what is committed
 	starts    kadm.ListedOffsets
 	ends      kadm.ListedOffsets
 }
@@ -35,7 +37,34 @@ func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inpu
 	if err != nil {
 		return nil, fmt.Errorf("end offsets of the input: %w", err)
 	}
-	return &inputPositions{committed: committed, starts: starts, ends: ends}, nil
+	return &inputPositions{committed: committed, parts: s.parts(ctx, committed), starts: starts, ends: ends}, nil
+}
+
+// parts asks the leaders whether their logs have all that lies before committed offsets. A leader that was elected though it lacked the last
+// records (unclean.leader.election.enable) gives their offsets anew, and may have come to the committed one again: only the epochs tell. parts
+// returns the offsets at which those logs part from what was read. Where it can't be told, which is no error, there is none.
+func (s *Service) parts(ctx context.Context, committed offsets) map[topicPartition]int64 {
+	var req kadm.OffsetForLeaderEpochRequest
+	for tp, at := range committed {
+		if at.Epoch >= 0 {
+			req.Add(tp.topic, tp.partition, at.Epoch)
+		}
+	}
+	if len(req) == 0 {
+		return nil
+	}
+	answer, err := s.admin.OffsetForLeaderEpoch(ctx, req)
+	if err != nil {
+		s.log.Info("whether records before the committed offsets are gone wasn't told by all brokers", slog.Any("error", err))
+	}
+	out := map[topicPartition]int64{}
+	for tp, at := range committed {
+		end, ok := answer[tp.topic][tp.partition]
+		if ok && at.Epoch >= 0 && end.Err == nil && end.EndOffset >= 0 && end.EndOffset < at.Offset {
+			out[tp] = end.EndOffset
+		}
+	}
+	return out
 }
 
 // checkPositions takes over where the input of a partition goes on, after its state was restored: records may have been
@@ -48,19 +77,21 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 		if hasStart {
 			m.starts[topic] = start.Offset
 		}
-		committed, ok := at.committed[topicPartition{topic, m.number}]
-		if from, has := m.committed[topic]; has { // the checkpoint record's: the state is as old as that
-			if from != committed || !ok {
-				m.seek[topic], m.differs = from, true
-			}
-			committed, ok = from, true
+		tp := topicPartition{topic, m.number}
+		committed, ok := at.committed[tp]
+		parts, parted := at.parts[tp]
+		if from, has := m.committed[topic]; has && (from.Offset != committed.Offset || !ok) { // the checkpoint record's: the state is as old as that
+			m.seek[topic], m.differs = from.Offset, true
+			committed, ok, parted = from, true, false
 		}
 		if !ok {
 			continue
 		}
 		known = known || topic != s.cfg.RekeyTopic
-		if end, hasEnd := at.ends.Lookup(topic, m.number); hasEnd && end.Offset < committed {
-			committed = s.shortened(m, topic, committed, end.Offset)
+		if end, hasEnd := at.ends.Lookup(topic, m.number); parted {
+			committed = s.partedAt(m, topic, committed, parts)
+		} else if hasEnd && end.Offset < committed.Offset {
+			committed = s.shortened(m, topic, committed.Offset, end.Offset)
 		}
 		m.committed[topic] = committed
 		if hasStart {
@@ -75,12 +106,65 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 
 // shortened has a topic read on from its end, where it ends before what was read: the client would begin at its start, and
 // everything on it would count twice.
-func (s *Service) shortened(m *member, topic string, committed, end int64) int64 {
+func (s *Service) shortened(m *member, topic string, committed, end int64) kgo.EpochOffset {
 	s.log.Error("the input ends before what was read: the broker has lost records, or the topic was made anew; it goes on at the end, and "+
 		"records that were written since up to there aren't read",
 		slog.String("topic", topic), slog.Int("partition", int(m.number)), slog.Int64("read_to", committed), slog.Int64("end", end))
 	m.seek[topic], m.differs = end, true
-	return end
+	return kgo.EpochOffset{Epoch: -1, Offset: end}
+}
+
+// partedAt has a topic read on from where its log parts from what was read: what lies there is new, though the group was behind it.
+func (s *Service) partedAt(m *member, topic string, committed kgo.EpochOffset, at int64) kgo.EpochOffset {
+	s.log.Error("records of the input are gone: a leader was elected that lacked the last ones that were read, and new ones have their offsets "+
+		"(unclean.leader.election.enable); it goes on with these",
+		slog.String("topic", topic), slog.Int("partition", int(m.number)), slog.Int64("read_to", committed.Offset),
+		slog.Int("epoch", int(committed.Epoch)), slog.Int64("goes_on_at", at))
+	at = max(at, m.starts[topic])
+	m.parted[topic] = kgo.EpochOffset{Epoch: committed.Epoch, Offset: at}
+	m.seek[topic], m.differs = at, true
+	return kgo.EpochOffset{Epoch: -1, Offset: at}
+}
+
+// lost takes in that the client lacks records that were there. It returns false where the client doesn't know from where on, and would read all of the
+// log again: a new one begins where it is committed, or at the end.
+func (m *member) lost(loss *kgo.ErrDataLoss) bool {
+	known, ok := m.parted[loss.Topic]
+	switch {
+	case loss.ResetTo >= loss.ConsumedTo:
+	case ok && loss.ConsumedToEpoch <= known.Epoch: // it was found out when the partition was taken over
+	case loss.ResetTo <= m.starts[loss.Topic]:
+		return false
+	default:
+		m.part(loss.Topic, kgo.EpochOffset{Epoch: loss.ConsumedToEpoch, Offset: loss.ResetTo})
+	}
+	return true
+}
+
+// part takes in that the client, while it reads a topic, has gone back to where the log parts from what was read. What was read behind that place has
+// no place in the log any more: it counts, and the input goes on there whatever becomes of the batch.
+func (m *member) part(topic string, at kgo.EpochOffset) {
+	m.parted[topic] = at
+	gone := func(offset int64, epoch int32) bool { return epoch <= at.Epoch && offset > at.Offset }
+	if l := m.lane(topic); l != nil && gone(l.next, l.epoch) {
+		l.next, l.epoch = at.Offset, at.Epoch
+	}
+	if p, ok := m.positions[topic]; ok && gone(p, m.epochs[topic]) {
+		m.positions[topic], m.epochs[topic] = at.Offset, at.Epoch
+	}
+	m.committedParted()
+}
+
+// committedParted sets what is committed back to where the log parts, where it is of before: the commit may have begun before that was known.
+func (m *member) committedParted() {
+	for topic, at := range m.parted {
+		switch committed := m.committed[topic]; {
+		case committed.Epoch > at.Epoch:
+			delete(m.parted, topic)
+		case committed.Offset > at.Offset:
+			m.committed[topic], m.differs = at, true
+		}
+	}
 }
 
 // orphaned says that there is state of partitions for which the group has no offsets. To read them from their beginning would
@@ -114,7 +198,7 @@ func (s *Service) noteLost(m *member, topic string, start int64) {
 
 // committedOffsets returns the offsets that the group has committed for partitions of the input topics. It waits for
 // transactions whose outcome isn't known yet.
-func (s *Service) committedOffsets(ctx context.Context, partitions []int32) (map[topicPartition]int64, error) {
+func (s *Service) committedOffsets(ctx context.Context, partitions []int32) (offsets, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	group := kmsg.NewOffsetFetchRequestGroup()
@@ -144,8 +228,8 @@ func (s *Service) committedOffsets(ctx context.Context, partitions []int32) (map
 	}
 }
 
-func offsetsOf(resp *kmsg.OffsetFetchResponse) (map[topicPartition]int64, error) {
-	out := map[topicPartition]int64{}
+func offsetsOf(resp *kmsg.OffsetFetchResponse) (offsets, error) {
+	out := offsets{}
 	for _, g := range resp.Groups {
 		if err := kerr.ErrorForCode(g.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			return nil, err
@@ -156,7 +240,7 @@ func offsetsOf(resp *kmsg.OffsetFetchResponse) (map[topicPartition]int64, error)
 					return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
 				}
 				if p.Offset >= 0 {
-					out[topicPartition{t.Topic, p.Partition}] = p.Offset
+					out[topicPartition{t.Topic, p.Partition}] = kgo.EpochOffset{Epoch: p.LeaderEpoch, Offset: p.Offset}
 				}
 			}
 		}

@@ -146,8 +146,7 @@ func lessDelays(delays, before []rekey.Delay) bool {
 // placeRekeyed has the re-key topic read from where it was committed, for a worker that begins here.
 func (s *Service) placeRekeyed(m *member) {
 	if s.cfg.RekeyTopic != "" {
-		at := kgo.EpochOffset{Epoch: -1, Offset: m.restart(s.cfg.RekeyTopic)}
-		s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.cfg.RekeyTopic: {m.number: at}})
+		s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{s.cfg.RekeyTopic: {m.number: m.restart(s.cfg.RekeyTopic)}})
 	}
 }
 
@@ -162,7 +161,7 @@ func (s *Service) pauseRekeyed(n int32) {
 func (m *member) takeRekeyed(p kgo.FetchTopicPartition) {
 	from, ok := m.positions[p.Topic]
 	if !ok {
-		from = m.restart(p.Topic)
+		from = m.restart(p.Topic).Offset
 	}
 	for _, r := range p.Records {
 		if r.Offset >= from && !r.Attrs.IsControl() {

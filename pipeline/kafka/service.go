@@ -74,29 +74,37 @@ type member struct {
 	number    int32
 	worker    *pipeline.Worker
 	records   []pipeline.Record
-	fetched   []*kgo.Record    // those that records came from, whose memory they share
-	lanes     []*inputLane     // what is held back, by topic; none where there is one input topic
-	positions map[string]int64 // by topic: the next offset to process; none where nothing was read since it was assigned or set back
-	epochs    map[string]int32 // by topic: of the leader that wrote the last record before positions, or what is held there; negative where it isn't known
-	committed map[string]int64 // by topic: the committed offset; none where there is none
-	starts    map[string]int64 // by topic: the start of the log when the partition was taken over
-	ends      map[string]int64 // by topic: the end of the log when it was last fetched
-	lastSeen  time.Time        // when the last record came, or the worker was loaded
-	clockSeen time.Time        // up to when the wall clock moved the record clock
-	jump      int64            // the worker's, see seeRecords
-	jumpSeen  time.Time        // when its record came; zero where that was before the worker was loaded
-	changelog int64            // next offset on the changelog
-	newest    int64            // broker time of the newest record since the last commit in milliseconds, 0 without one
-	produced  bool             // the batch has something to publish
-	output    []*kgo.Record    // of the batch, while it is put together
+	fetched   []*kgo.Record              // those that records came from, whose memory they share
+	lanes     []*inputLane               // what is held back, by topic; none where there is one input topic
+	positions map[string]int64           // by topic: the next offset to process; none where nothing was read since it was assigned or set back
+	epochs    map[string]int32           // by topic: of the leader that wrote the last record before positions, or what is held there; negative where it isn't known
+	committed map[string]kgo.EpochOffset // by topic: what is committed, with the epoch as in epochs; none where nothing is
+	starts    map[string]int64           // by topic: the start of the log when the partition was taken over
+	ends      map[string]int64           // by topic: the end of the log when it was last fetched
+	lastSeen  time.Time                  // when the last record came, or the worker was loaded
+	clockSeen time.Time                  // up to when the wall clock moved the record clock
+	jump      int64                      // the worker's, see seeRecords
+	jumpSeen  time.Time                  // when its record came; zero where that was before the worker was loaded
+	changelog int64                      // next offset on the changelog
+	newest    int64                      // broker time of the newest record since the last commit in milliseconds, 0 without one
+	produced  bool                       // the batch has something to publish
+	output    []*kgo.Record              // of the batch, while it is put together
 	rekey     rekeying
-	differs   bool             // the group's offsets are not those of the checkpoint record
-	seek      map[string]int64 // by topic: where to read first, which is not where the group's offset is
-	batches   *batches         // nil where nothing of at-least-once delivery is on the changelog, and nothing will be
+	differs   bool                       // the group's offsets are not those of the checkpoint record
+	seek      map[string]int64           // by topic: where to read first, which is not where the group's offset is
+	parted    map[string]kgo.EpochOffset // by topic: from where on records of an epoch, and those of earlier ones, are gone; until one of a later epoch is committed
+	batches   *batches                   // nil where nothing of at-least-once delivery is on the changelog, and nothing will be
 }
 
 // restart returns where a topic is read from when it is set back: what was deleted meanwhile isn't there to be read, nor to be waited for.
-func (m *member) restart(topic string) int64 { return max(m.committed[topic], m.starts[topic]) }
+// With the epoch the client sees whether what lies before is still what it was.
+func (m *member) restart(topic string) kgo.EpochOffset {
+	at, ok := m.committed[topic]
+	if start := m.starts[topic]; !ok || at.Offset < start {
+		return kgo.EpochOffset{Epoch: -1, Offset: start}
+	}
+	return at
+}
 
 // New returns a service that does nothing yet.
 func New(cfg Config, deps Deps) *Service {

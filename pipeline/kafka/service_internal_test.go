@@ -214,11 +214,13 @@ func TestConfirmedJumpIsAsOldAsItsRecord(t *testing.T) {
 // again, a new one begins at what is committed.
 func TestDataLoss(t *testing.T) {
 	s := &Service{cfg: Config{Topics: []string{"events"}}, log: slog.New(slog.DiscardHandler)}
-	s.members = map[int32]*member{3: {starts: map[string]int64{"events": 10}}}
 	for _, c := range []struct {
 		resetTo int64
 		again   bool
 	}{{10, true}, {0, true}, {80, false}, {100, false}} {
+		s.members = map[int32]*member{3: {
+			starts: map[string]int64{"events": 10}, committed: map[string]kgo.EpochOffset{}, parted: map[string]kgo.EpochOffset{},
+		}}
 		loss := &kgo.ErrDataLoss{Topic: "events", Partition: 3, ConsumedTo: 100, ResetTo: c.resetTo}
 		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "events", Partitions: []kgo.FetchPartition{{Partition: 3, Err: loss}}}}}}
 		if err := s.pollError(fetches); (err != nil) != c.again {

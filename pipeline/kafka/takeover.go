@@ -306,7 +306,7 @@ func (s *Service) rewind() {
 			if set[topic] == nil {
 				set[topic] = map[int32]kgo.EpochOffset{}
 			}
-			set[topic][n] = kgo.EpochOffset{Epoch: -1, Offset: m.restart(topic)}
+			set[topic][n] = m.restart(topic)
 		}
 		m.forget(s.memory)
 		s.clearLanes(m)
@@ -367,8 +367,8 @@ func (s *Service) reload(w *pipeline.Worker, part *state.Partition) error {
 func (s *Service) newMember(n int32, w *pipeline.Worker, part *state.Partition) *member {
 	now := s.deps.Now()
 	m := &member{
-		number: n, worker: w, positions: map[string]int64{}, epochs: map[string]int32{}, committed: map[string]int64{}, starts: map[string]int64{}, ends: map[string]int64{},
-		lastSeen: now, clockSeen: now, seek: map[string]int64{}, lanes: newLanes(s.cfg.Topics),
+		number: n, worker: w, positions: map[string]int64{}, epochs: map[string]int32{}, committed: map[string]kgo.EpochOffset{}, starts: map[string]int64{}, ends: map[string]int64{},
+		lastSeen: now, clockSeen: now, seek: map[string]int64{}, parted: map[string]kgo.EpochOffset{}, lanes: newLanes(s.cfg.Topics),
 	}
 	if cp, ok, err := part.Checkpoint(); err == nil && ok {
 		m.changelog = cp.Changelog

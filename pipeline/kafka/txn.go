@@ -17,8 +17,14 @@ import (
 // The client's own transaction sessions abort whenever a partition is revoked, hold commits up while a member joins, and commit all
 // that was polled. So transactions are ended here: see docs/adr/0008.
 
-// offsets are input offsets to commit: the next ones to read, by topic and partition.
-type offsets map[topicPartition]int64
+// offsets are input offsets to commit: the next ones to read, by topic and partition, with the epoch of the leader that wrote what lies before
+// them. By the epoch whoever reads on sees that a leader was elected that lacked some of it: the log goes on at lesser offsets then.
+type offsets map[topicPartition]kgo.EpochOffset
+
+// reached returns where a topic was processed to.
+func (m *member) reached(topic string) kgo.EpochOffset {
+	return kgo.EpochOffset{Epoch: m.epochs[topic], Offset: m.positions[topic]}
+}
 
 // progress returns the input offsets that are not committed yet. A partition whose worker has something to publish is in it even
 // where it read nothing: it is the commit of offsets that the broker refuses to a member that was replaced while it slept.
@@ -26,8 +32,8 @@ func (s *Service) progress() offsets {
 	out := offsets{}
 	for n, m := range s.members {
 		for topic, at := range m.positions {
-			if committed, ok := m.committed[topic]; !ok || committed != at {
-				out[topicPartition{topic, n}] = at
+			if committed, ok := m.committed[topic]; !ok || committed.Offset != at {
+				out[topicPartition{topic, n}] = m.reached(topic)
 			}
 		}
 		if !m.produced && !m.differs {
@@ -142,7 +148,8 @@ func (s *Service) txnOffsetCommit(ctx context.Context, id identity, at offsets) 
 		t.Topic, t.TopicID = topic, s.source.ids[topic]
 		for _, n := range partitions {
 			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset, p.LeaderEpoch = n, at[topicPartition{topic, n}], -1
+			reached := at[topicPartition{topic, n}]
+			p.Partition, p.Offset, p.LeaderEpoch = n, reached.Offset, reached.Epoch
 			t.Partitions = append(t.Partitions, p)
 		}
 		req.Topics = append(req.Topics, t)
@@ -170,7 +177,8 @@ func (s *Service) offsetCommit(ctx context.Context, id identity, at offsets) err
 		t.Topic, t.TopicID = topic, s.source.ids[topic]
 		for _, n := range partitions {
 			p := kmsg.NewOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset, p.LeaderEpoch = n, at[topicPartition{topic, n}], -1
+			reached := at[topicPartition{topic, n}]
+			p.Partition, p.Offset, p.LeaderEpoch = n, reached.Offset, reached.Epoch
 			t.Partitions = append(t.Partitions, p)
 		}
 		req.Topics = append(req.Topics, t)
