@@ -29,7 +29,10 @@ type disk struct {
 	mu     sync.Mutex // held by maintain and close
 	closed bool
 	dirty  atomic.Bool           // written to since the last maintain
-	lost   atomic.Pointer[error] // why the folder isn't the store's any more; nil: it is
+	lost   atomic.Pointer[error] // why the folder isn't the store's any more, or can't be written to; nil: it is
+
+	flushes  *flushes
+	patience int
 
 	distrusted atomic.Bool // the next start is to rebuild it
 }
@@ -42,7 +45,8 @@ func openBadger(o Options) (*disk, error) {
 	if err := checkMarker(o.Dir); err != nil {
 		return nil, err
 	}
-	settings, at := badgerOptions(o), folder{dir: o.Dir, id: rand.Text()}
+	at, failed := folder{dir: o.Dir, id: rand.Text()}, newFlushes()
+	settings := badgerOptions(o).WithLogger(bridge{o.Logger, failed})
 	before, err := preflight(settings, at.id)
 	if err != nil {
 		return nil, giveUp(before, &at, err)
@@ -57,7 +61,7 @@ func openBadger(o Options) (*disk, error) {
 		}
 		return nil, errors.Join(err, at.release())
 	}
-	d := &disk{db: db, dir: o.Dir, at: at, log: o.Logger}
+	d := &disk{db: db, dir: o.Dir, at: at, log: o.Logger, flushes: failed, patience: patience}
 	// A margin stays for what Badger adds to each entry, and room for the checkpoint.
 	d.count = int(db.MaxBatchCount() * 9 / 10)
 	d.size = db.MaxBatchSize() * 9 / 10
@@ -114,8 +118,7 @@ func badgerOptions(o Options) badger.Options {
 		WithValueThreshold(o.ValueThreshold).
 		WithValueLogFileSize(o.ValueLogFileSize).
 		WithChecksumVerificationMode(options.OnTableRead).
-		WithVerifyValueChecksum(true).
-		WithLogger(bridge{o.Logger})
+		WithVerifyValueChecksum(true)
 }
 
 // classify tells a lock and a shortage of the machine from damage. Badger's errors wrap nothing, so that only
@@ -181,12 +184,18 @@ func (d *disk) noteLost(look func() error) error {
 	if cause == nil {
 		return nil
 	}
-	d.lost.Store(&cause)
+	d.setLost(cause)
+	return cause
+}
+
+func (d *disk) setLost(cause error) {
+	if !d.lost.CompareAndSwap(nil, &cause) {
+		return
+	}
 	if err := d.at.distrust(cause); err != nil {
 		d.log.Error("what is left of the local state can't be marked as such: delete the folder before the next start",
 			slog.String("folder", d.dir), slog.Any("error", err))
 	}
-	return cause
 }
 
 func (d *disk) sizes() (lsm, vlog int64) { return diskUsage(d.dir) }
@@ -221,7 +230,9 @@ func (d *disk) maintain(ctx context.Context) error {
 			d.dirty.Store(true)
 			return err
 		}
-		err := d.db.RunValueLogGC(discardRatio)
+		collected := make(chan error, 1)
+		go func() { collected <- d.db.RunValueLogGC(discardRatio) }()
+		err := d.awaitWrite(collected)
 		switch {
 		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
 			return nil
@@ -248,12 +259,19 @@ func (d *disk) close() error {
 		return err
 	}
 	if d.distrusted.Load() { // before it is closed: also for one who kills the process meanwhile
-		return errors.Join(distrust(d.dir, "what it held was found to be damaged"), d.db.Close())
+		return errors.Join(distrust(d.dir, "what it held was found to be damaged"), d.closeDatabase())
 	}
-	if err := d.db.Close(); err != nil {
+	if err := d.closeDatabase(); err != nil {
 		return err
 	}
 	return d.at.release()
+}
+
+// closeDatabase leaves a database that can't be written as it is. Its logs of memory tables have it all, as when the process is killed.
+func (d *disk) closeDatabase() error {
+	closed := make(chan error, 1)
+	go func() { closed <- d.db.Close() }()
+	return d.await(closed)
 }
 
 // diskTable is one partition of a disk.
@@ -299,6 +317,9 @@ func (t *diskTable) scan(prefix, from []byte, values bool, fn func(key, value []
 
 func (t *diskTable) commit(changes []change) error {
 	d := t.disk
+	if cause := d.lost.Load(); cause != nil {
+		return *cause
+	}
 	d.dirty.Store(true)
 	txn := d.db.NewTransaction(true)
 	defer txn.Discard()
@@ -317,7 +338,9 @@ func (t *diskTable) commit(changes []change) error {
 			return knownError(err)
 		}
 	}
-	return knownError(txn.Commit())
+	done := make(chan error, 1)
+	txn.CommitWith(func(err error) { done <- err })
+	return knownError(d.awaitWrite(done))
 }
 
 // knownError gives the errors that callers tell apart their names.
@@ -332,9 +355,16 @@ func knownError(err error) error {
 }
 
 // bridge gives Badger's log to slog. What it tells at the level of info is of interest to its developers.
-type bridge struct{ log *slog.Logger }
+type bridge struct {
+	log     *slog.Logger
+	flushes *flushes
+}
 
-func (b bridge) Errorf(format string, args ...any)   { b.write(slog.LevelError, format, args) }
+func (b bridge) Errorf(format string, args ...any) {
+	b.write(slog.LevelError, format, args)
+	b.flushes.note(format)
+}
+
 func (b bridge) Warningf(format string, args ...any) { b.write(slog.LevelWarn, format, args) }
 func (b bridge) Infof(format string, args ...any)    { b.write(slog.LevelDebug, format, args) }
 func (b bridge) Debugf(string, ...any)               {}

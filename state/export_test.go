@@ -12,6 +12,9 @@ func (p *Partition) SetFault(f func(committed int) error) { p.afterChunk = f }
 // SetChunk makes chunks smaller than the engine needs them.
 func (p *Partition) SetChunk(count int) { p.maxCount = count }
 
+// SetPatience changes after how many attempts that fail the store gives up.
+func (s *Store) SetPatience(attempts int) { s.engine.(*disk).patience = attempts }
+
 // BootIDFile is where the id of the boot is read.
 const BootIDFile = bootIDFile
 

@@ -143,7 +143,11 @@ func (f *folder) distrust(cause error) error {
 	if err != nil || !os.SameFile(f.info, info) || errors.Is(cause, errForeign) {
 		return nil //nolint:nilerr // there is nothing of ours that a start could find
 	}
-	return distrust(f.dir, "files of it were deleted while it was open")
+	reason := "files of it were deleted while it was open"
+	if errors.Is(cause, ErrStuck) {
+		reason = "it couldn't be written to"
+	}
+	return distrust(f.dir, reason)
 }
 
 func markerID(text []byte) string {

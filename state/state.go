@@ -25,6 +25,9 @@ var (
 	// ErrLost says that files of an open store, or its folder, were deleted or replaced: what is written goes nowhere. Stop using it, and end the
 	// process; the next one rebuilds it from the changelog.
 	ErrLost = errors.New("the folder of the local state isn't this process's any more: it is left alone, and the next start rebuilds the state")
+	// ErrStuck says that what was written can't be brought to disk, for want of room, file descriptors or whatever. Stop using the store, and end the
+	// process, as with ErrLost.
+	ErrStuck = errors.New("the local state can't be written to disk")
 	// ErrClosed says that the store was used after Close.
 	ErrClosed = errors.New("state store is closed")
 	// ErrTooLarge says that a key or value is above MaxKeyBytes or MaxValueBytes. Overlay.Put never fails, so
@@ -213,7 +216,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 	return nil
 }
 
-// Attached returns ErrLost where the store's folder was deleted or replaced, another process has opened it, or it lacks the files that each store
+// Attached returns ErrStuck where something couldn't be written for long, and ErrLost where the store's folder was deleted or replaced, another process has opened it, or it lacks the files that each store
 // has. It costs some look-ups of files: call it with each batch.
 func (s *Store) Attached() error { return wrapCheck(s.engine.attached()) }
 
