@@ -21,6 +21,9 @@ const BootIDFile = bootIDFile
 // MarkerName is the file that says that a store is open.
 const MarkerName = markerName
 
+// ListName is the file that lists those of the value log.
+const ListName = listName
+
 // EncodeCheckpoint and DecodeCheckpoint are the codec of checkpoints.
 func EncodeCheckpoint(c Checkpoint) []byte { return c.append(nil) }
 

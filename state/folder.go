@@ -34,8 +34,17 @@ func (f *folder) occupy() (err error) {
 	return err
 }
 
-// release removes the marker of a database that was closed.
-func (f *folder) release() error { return f.whileOurs(func() error { return removeMarker(f.dir) }) }
+// release makes the folder that of a database which was closed. A list of its files that can't be written is only missed when some are deleted.
+func (f *folder) release() error {
+	return f.whileOurs(func() error {
+		if writeList(f.dir) != nil {
+			if err := removeList(f.dir); err != nil {
+				return err
+			}
+		}
+		return removeMarker(f.dir)
+	})
+}
 
 // undo makes a store that was closed what it was before an opening that failed. Logs of memory tables, of which it had none, hold nothing yet.
 func (f *folder) undo() error {

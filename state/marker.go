@@ -16,8 +16,8 @@ import (
 // synced, so that after a loss of power any part of them may be missing, also one before a later checkpoint. A
 // marker of another boot is how that shows.
 const (
-	markerName    = "OPEN"
-	newMarkerName = "OPEN.new" // before it is whole
+	markerName = "OPEN"
+	newSuffix  = ".new" // of the name of a file that isn't whole yet
 )
 
 // bootIDFile is where Linux tells which boot this is. Elsewhere there is none, and a store that was not closed is
@@ -54,17 +54,24 @@ func bootID() string {
 // writeMarker returns when the marker is on disk. Nothing may be written to the store before. A marker that is there is replaced by a whole
 // one: of a process that was killed in between, or of a full disk, an empty one would be left, which says that the store can't be trusted.
 func writeMarker(dir, text string) error {
-	name := filepath.Join(dir, newMarkerName)
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err := writeWhole(dir, markerName, text); err != nil {
+		return fmt.Errorf("mark store as open: %w", err)
+	}
+	return nil
+}
+
+// writeWhole writes a file, or leaves the one that is there.
+func writeWhole(dir, name, text string) error {
+	f, err := os.OpenFile(filepath.Join(dir, name+newSuffix), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(name, filepath.Join(dir, markerName))
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}
 	if err != nil {
-		return fmt.Errorf("mark store as open: %w", err)
+		return err
 	}
 	return syncDir(dir)
 }
@@ -154,7 +161,7 @@ func filesOf(dir string) (names []string, err error) {
 // ours reports whether a store makes files of this name.
 func ours(name string) bool {
 	switch name {
-	case markerName, newMarkerName, "MANIFEST", "MANIFEST-REWRITE", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "LOCK":
+	case markerName, markerName + newSuffix, listName, listName + newSuffix, "MANIFEST", "MANIFEST-REWRITE", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "LOCK":
 		return true
 	}
 	switch filepath.Ext(name) {

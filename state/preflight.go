@@ -38,6 +38,9 @@ func preflight(o badger.Options, id string) (before found, err error) {
 	}
 	switch _, err := os.Stat(filepath.Join(o.Dir, markerName)); {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := checkList(o.Dir); err != nil {
+			return foundUnknown, err
+		}
 		before = foundClosed
 	case err != nil:
 		return foundUnknown, err
@@ -46,6 +49,9 @@ func preflight(o badger.Options, id string) (before found, err error) {
 	}
 	// Before there are files of memory tables: without it they are those of a store that somebody deleted files of.
 	if err := writeMarker(o.Dir, bootID()+"\n"+id+"\n"); err != nil {
+		return before, err
+	}
+	if err := removeList(o.Dir); err != nil {
 		return before, err
 	}
 	return before, checkTables(o)

@@ -53,6 +53,7 @@ func TestValueLogDamaged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
 			withDocuments(t, dir)
+			removeAll(t, dir, state.ListName) // as where it couldn't be written
 			harm(t, dir)
 			s := open(t, small(dir))
 			p := s.Partition(0)
@@ -104,4 +105,62 @@ func TestDistrustOnFullDisk(t *testing.T) {
 	if _, err := state.Open(small(dir)); !errors.Is(err, state.ErrCorrupt) {
 		t.Errorf("open: %v, want that it is corrupt", err)
 	}
+}
+
+// TestValueLogDeletedWhileDown: a file of the value log that is gone, or cut, since the store was closed isn't taken for the one that has its name next.
+func TestValueLogDeletedWhileDown(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, dir string){
+		"deleted": func(t *testing.T, dir string) { t.Helper(); removeAll(t, dir, "*.vlog") },
+		"cut": func(t *testing.T, dir string) {
+			t.Helper()
+			overwrite(t, dir, "*.vlog", func(b []byte) []byte { return b[:len(b)-1] })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			withDocuments(t, dir)
+			harm(t, dir)
+			if s, err := state.Open(small(dir)); err == nil {
+				wantDocuments(t, s)
+				t.Error("it opened")
+			} else if !errors.Is(err, state.ErrCorrupt) {
+				t.Errorf("open: %v, want that it is corrupt", err)
+			}
+		})
+	}
+}
+
+// wantDocuments checks that no document is another's when there are new ones.
+func wantDocuments(t *testing.T, s *state.Store) {
+	t.Helper()
+	p := closing(t, s).Partition(0)
+	var o state.Overlay
+	for i := range documents {
+		o.Put(fmt.Appendf(nil, "new %d", i), document(i+documents))
+	}
+	if err := p.Apply(&o, state.Checkpoint{Changelog: 8}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range documents {
+		if value, _, err := p.Get(fmt.Appendf(nil, "key %d", i)); err == nil && !bytes.Equal(value, document(i)) {
+			t.Errorf("key %d: what is of another key, %q…", i, value[:4])
+		}
+	}
+}
+
+// TestListOfTheLog: what a store does by itself with files of its value log, also in openings without a change, is no damage.
+func TestListOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	withDocuments(t, dir)
+	for round := range 4 {
+		s := open(t, small(dir))
+		var o state.Overlay
+		if round%2 == 1 {
+			o.Put([]byte("one more"), document(round))
+		}
+		if err := errors.Join(s.Partition(0).Apply(&o, state.Checkpoint{Changelog: 8}), s.Maintain(t.Context()), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantDocuments(t, open(t, small(dir)))
 }

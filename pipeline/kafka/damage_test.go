@@ -59,6 +59,9 @@ func TestDocumentDamaged(t *testing.T) {
 			c.produce(t, "h", large(doc("h", "1", "process", "curl", 7, 0)), doc("h", "2", "process", "true", 8, 5000))
 			c.awaitRead(t, c.input)
 			m.stop()
+			if err := os.Remove(filepath.Join(dir, "VALUES")); err != nil { // by which the start would know of files
+				t.Fatal(err)
+			}
 			harmDocument(t, dir, harm)
 			c.runDamaged(t, dir, doc("h", "3", "network", "curl", 7, 6000), doc("h", "4", "process", "true", 8, 12_000))
 			if _, err := state.Open(state.Options{Dir: dir, MemTableSize: 8 << 20}); !errors.Is(err, state.ErrCorrupt) {
