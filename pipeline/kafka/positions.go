@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,35 +16,53 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// inputPositions says where the input of partitions goes on.
-type inputPositions struct {
-	committed offsets
-	parts     map[topicPartition]int64 // where the log goes on, where that is before what is committed
-	starts    kadm.ListedOffsets
-	ends      kadm.ListedOffsets
+// located says where the input of partitions goes on, and where their changelog begins and ends.
+type located struct {
+	committed    offsets
+	parts        map[topicPartition]int64 // where the log goes on, where that is before what is committed
+	unsure       map[topicPartition]error // why it can't be told just now whether it does
+	starts, ends listing
 }
 
-// inputPositions asks where the input of partitions goes on. It waits for transactions of predecessors to end.
-func (s *Service) inputPositions(ctx context.Context, partitions []int32) (*inputPositions, error) {
-	committed, err := s.committedOffsets(ctx, partitions)
+// locate asks where the input of partitions goes on, and where their changelog is. It waits for transactions of predecessors to end. Brokers have
+// patience to answer, for each of three questions: of partitions without an answer failure says what is wrong.
+func (s *Service) locate(ctx context.Context, partitions []int32, patience time.Duration) (*located, error) {
+	committed, err := s.committedOffsets(ctx, partitions) // first: what it waits for is on the changelog then
 	if err != nil {
 		return nil, fmt.Errorf("committed offsets: %w", err)
 	}
-	starts, err := listed(s.admin.ListStartOffsets(ctx, s.cfg.consumed()...))
-	if err != nil {
-		return nil, fmt.Errorf("start offsets of the input: %w", err)
+	var wanted []topicPartition
+	for _, n := range partitions {
+		wanted = append(wanted, s.sources(n)...)
 	}
-	ends, err := listed(s.admin.ListEndOffsets(ctx, s.cfg.consumed()...))
-	if err != nil {
-		return nil, fmt.Errorf("end offsets of the input: %w", err)
+	at := &located{
+		committed: committed,
+		ends:      s.listWithin(ctx, patience, endOffsets, wanted),
+		starts:    s.listWithin(ctx, patience, startOffsets, wanted),
 	}
-	return &inputPositions{committed: committed, parts: s.parts(ctx, committed), starts: starts, ends: ends}, nil
+	there := maps.Clone(committed)
+	maps.DeleteFunc(there, func(tp topicPartition, _ kgo.EpochOffset) bool { _, err := at.ends.of(tp); return err != nil })
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	at.parts, at.unsure = s.parts(ctx, there)
+	return at, nil
+}
+
+// sources are the logs that a partition's worker is made from.
+func (s *Service) sources(n int32) []topicPartition {
+	out := []topicPartition{{s.cfg.ChangelogTopic, n}}
+	for _, topic := range s.cfg.consumed() {
+		out = append(out, topicPartition{topic, n})
+	}
+	return out
 }
 
 // parts asks the leaders whether their logs have all that lies before committed offsets. A leader that was elected though it lacked the last
 // records (unclean.leader.election.enable) gives their offsets anew, and may have come to the committed one again: only the epochs tell. parts
-// returns the offsets at which those logs part from what was read. Where it can't be told, which is no error, there is none.
-func (s *Service) parts(ctx context.Context, committed offsets) map[topicPartition]int64 {
+// returns the offsets at which those logs part from what was read. Where it can't be told, which is no error, there is none; where it can't be told because
+// the leader is missing just now, unsure has it.
+func (s *Service) parts(ctx context.Context, committed offsets) (out map[topicPartition]int64, unsure map[topicPartition]error) {
+	out, unsure = map[topicPartition]int64{}, map[topicPartition]error{}
 	var req kadm.OffsetForLeaderEpochRequest
 	for tp, at := range committed {
 		if at.Epoch >= 0 {
@@ -51,33 +70,59 @@ func (s *Service) parts(ctx context.Context, committed offsets) map[topicPartiti
 		}
 	}
 	if len(req) == 0 {
-		return nil
+		return out, unsure
 	}
 	answer, err := s.admin.OffsetForLeaderEpoch(ctx, req)
 	if err != nil {
 		s.log.Info("whether records before the committed offsets are gone wasn't told by all brokers", slog.Any("error", err))
 	}
-	out := map[topicPartition]int64{}
 	for tp, at := range committed {
 		end, ok := answer[tp.topic][tp.partition]
-		if ok && at.Epoch >= 0 && end.Err == nil && end.EndOffset >= 0 && end.EndOffset < at.Offset {
+		cause := err
+		if ok {
+			cause = end.Err
+		}
+		switch {
+		case at.Epoch < 0:
+		case cause != nil && momentary(cause):
+			unsure[tp] = fmt.Errorf("end of the last epoch that was read of %s/%d: %w", tp.topic, tp.partition, cause)
+		case ok && cause == nil && end.EndOffset >= 0 && end.EndOffset < at.Offset:
 			out[tp] = end.EndOffset
 		}
 	}
-	return out
+	return out, unsure
+}
+
+// momentary reports whether a broker says that trying again helps, or doesn't answer in time.
+func momentary(err error) bool {
+	said, ok := errors.AsType[*kerr.Error](err)
+	return ok && said.Retriable || errors.Is(err, context.DeadlineExceeded)
+}
+
+// failure returns why it isn't known where the sources of a partition are, nil where it is.
+func (at *located) failure(sources []topicPartition) error {
+	for _, tp := range sources {
+		if _, err := at.ends.of(tp); err != nil {
+			return err
+		}
+		if _, err := at.starts.of(tp); err != nil {
+			return err
+		}
+		if err := at.unsure[tp]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkPositions takes over where the input of a partition goes on, after its state was restored: records may have been
 // deleted before they were read, and the group's offsets may have gone while the state is there.
-func (s *Service) checkPositions(m *member, at *inputPositions) error {
+func (s *Service) checkPositions(m *member, at *located) error {
 	known := false
 	for _, topic := range s.cfg.consumed() {
 		s.deps.Metrics.inputLost(topic, m.number, 0) // so that the first loss is an increase
-		start, hasStart := at.starts.Lookup(topic, m.number)
-		if hasStart {
-			m.starts[topic] = start.Offset
-		}
 		tp := topicPartition{topic, m.number}
+		m.starts[topic] = at.starts.offsets[tp]
 		committed, ok := at.committed[tp]
 		parts, parted := at.parts[tp]
 		if from, has := m.committed[topic]; has && (from.Offset != committed.Offset || !ok) { // the checkpoint record's: the state is as old as that
@@ -88,15 +133,13 @@ func (s *Service) checkPositions(m *member, at *inputPositions) error {
 			continue
 		}
 		known = known || topic != s.cfg.RekeyTopic
-		if end, hasEnd := at.ends.Lookup(topic, m.number); parted {
+		if end := at.ends.offsets[tp]; parted {
 			committed = s.partedAt(m, topic, committed, parts)
-		} else if hasEnd && end.Offset < committed.Offset {
-			committed = s.shortened(m, topic, committed.Offset, end.Offset)
+		} else if end < committed.Offset {
+			committed = s.shortened(m, topic, committed.Offset, end)
 		}
 		m.committed[topic] = committed
-		if hasStart {
-			s.noteLost(m, topic, start.Offset)
-		}
+		s.noteLost(m, topic, m.starts[topic])
 	}
 	if clock := m.worker.RecordClock(); !known && clock > 0 {
 		return s.orphaned([]int32{m.number}, time.UnixMilli(clock).UTC())

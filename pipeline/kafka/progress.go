@@ -19,6 +19,8 @@ type RestoreProgress struct {
 	Rate float64 `json:"records_per_second"`
 	// Seconds is how long the rest takes at this rate, -1 where that isn't known.
 	Seconds float64 `json:"estimated_seconds"`
+	// Waits is why the partition can't be taken over yet, empty where it can.
+	Waits string `json:"waits_for,omitempty"`
 }
 
 // progressPause is the time between two lines of the log on the progress of a restore.
@@ -35,6 +37,7 @@ type restoreOf struct {
 	began     time.Time
 	total     int64
 	remaining int64
+	waits     string
 }
 
 func newProgress() *progress { return &progress{by: map[int32]*restoreOf{}} }
@@ -45,7 +48,7 @@ func (p *progress) note(n int32, remaining int64, now time.Time) (due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.by[n]
-	if r == nil {
+	if r == nil || r.waits != "" {
 		if len(p.by) == 0 {
 			p.logged = now
 		}
@@ -58,6 +61,21 @@ func (p *progress) note(n int32, remaining int64, now time.Time) (due bool) {
 	}
 	p.logged = now
 	return true
+}
+
+// wait takes in why a partition can't be taken over yet.
+func (p *progress) wait(n int32, why string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.by[n]
+	if r == nil {
+		if len(p.by) == 0 {
+			p.logged = now
+		}
+		r = &restoreOf{began: now}
+		p.by[n] = r
+	}
+	r.waits = why
 }
 
 // end forgets a partition: its worker is there, or it was given up.
@@ -80,11 +98,12 @@ func (p *progress) at(now time.Time) []RestoreProgress {
 	defer p.mu.Unlock()
 	out := make([]RestoreProgress, 0, len(p.by))
 	for n, r := range p.by {
-		of := RestoreProgress{Partition: n, Restored: r.total - r.remaining, Total: r.total, Seconds: -1}
+		of := RestoreProgress{Partition: n, Restored: r.total - r.remaining, Total: r.total, Seconds: -1, Waits: r.waits}
 		if took := now.Sub(r.began).Seconds(); took > 0 {
 			of.Rate = float64(of.Restored) / took
 		}
 		switch {
+		case r.waits != "":
 		case r.remaining == 0:
 			of.Seconds = 0
 		case of.Rate > 0:
@@ -100,6 +119,8 @@ func (p *progress) at(now time.Time) []RestoreProgress {
 func (r RestoreProgress) String() string {
 	text := fmt.Sprintf("partition %d: %d of %d changelog records restored", r.Partition, r.Restored, r.Total)
 	switch {
+	case r.Waits != "":
+		return fmt.Sprintf("partition %d waits: %s", r.Partition, r.Waits)
 	case r.Restored == r.Total:
 		return text + ", its state is being read"
 	case r.Seconds < 0:

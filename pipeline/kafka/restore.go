@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -39,14 +37,10 @@ const restorePatience = 10 * time.Second
 // it, and reading committed waits until its outcome is known. Its offsets are decided with it.
 //
 // complete is called for each partition whose local state is up to that end.
-func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, complete func(t *restoring)) error {
-	starts, ends, err := s.changelogBounds(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, at *located, complete func(t *restoring)) error {
 	r := &restorer{service: s, loader: l, todo: map[int32]*restoring{}, complete: complete}
 	for _, n := range partitions {
-		if err := l.use(n, func() error { return r.plan(n, starts, ends) }); err != nil {
+		if err := l.use(n, func() error { return r.plan(n, at.starts, at.ends) }); err != nil {
 			return err
 		}
 	}
@@ -54,35 +48,6 @@ func (s *Service) restore(ctx context.Context, l *loader, partitions []int32, co
 		return fmt.Errorf("restore state from the changelog: %w", err)
 	}
 	return nil
-}
-
-// changelogBounds returns where the changelog's partitions begin and end.
-func (s *Service) changelogBounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {
-	if ends, err = s.changelogOffsets(ctx, s.admin.ListEndOffsets); err != nil {
-		return nil, nil, fmt.Errorf("end offsets of the changelog: %w", err)
-	}
-	if starts, err = s.changelogOffsets(ctx, s.admin.ListStartOffsets); err != nil {
-		return nil, nil, fmt.Errorf("start offsets of the changelog: %w", err)
-	}
-	return starts, ends, nil
-}
-
-// changelogOffsets lists offsets of the changelog. A topic that was created a moment ago may not be known to every
-// broker yet.
-func (s *Service) changelogOffsets(
-	ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error),
-) (kadm.ListedOffsets, error) {
-	for attempt := 0; ; attempt++ {
-		offsets, err := listed(list(ctx, s.cfg.ChangelogTopic))
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) || attempt == 50 {
-			return offsets, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // restorer reads the changelog of some partitions into the local store. Each has a goroutine of its own, which takes what was fetched for it.
@@ -110,31 +75,34 @@ type restoring struct {
 }
 
 // plan decides from where a partition has to be read.
-func (r *restorer) plan(n int32, starts, ends kadm.ListedOffsets) (err error) {
+func (r *restorer) plan(n int32, starts, ends listing) (err error) {
 	r.todo[n], err = r.service.planRestore(n, starts, ends)
 	return err
 }
 
 // planRestore decides from where the changelog of a partition has to be read, and deletes local state that can't be trusted.
-func (s *Service) planRestore(n int32, starts, ends kadm.ListedOffsets) (*restoring, error) {
+func (s *Service) planRestore(n int32, starts, ends listing) (*restoring, error) {
 	part := s.deps.Store.Partition(n)
-	end, ok := ends.Lookup(s.cfg.ChangelogTopic, n)
-	if !ok {
-		return nil, fmt.Errorf("changelog %s has no partition %d", s.cfg.ChangelogTopic, n)
+	end, err := ends.of(topicPartition{s.cfg.ChangelogTopic, n})
+	if err != nil {
+		return nil, err
 	}
-	start, _ := starts.Lookup(s.cfg.ChangelogTopic, n)
+	start, err := starts.of(topicPartition{s.cfg.ChangelogTopic, n})
+	if err != nil {
+		return nil, err
+	}
 	now := s.deps.Now()
-	from, asOf, reason := s.trusted(part, end.Offset)
+	from, asOf, reason := s.trusted(part, end)
 	floor := epochOf(part)
 	if reason != "" {
 		s.log.Info("local state is rebuilt from the changelog", slog.Int("partition", int(n)), slog.String("reason", reason))
 		if err := part.Wipe(); err != nil {
 			return nil, fmt.Errorf("%w: wipe partition %d: %w", errStore, n, err)
 		}
-		from, asOf, floor = start.Offset, now, 0
+		from, asOf, floor = start, now, 0
 	}
-	from = max(from, start.Offset)
-	return &restoring{part: part, next: from, end: end.Offset, journal: newJournal(floor), began: now, asOf: asOf, read: from, moved: now}, nil
+	from = max(from, start)
+	return &restoring{part: part, next: from, end: end, journal: newJournal(floor), began: now, asOf: asOf, read: from, moved: now}, nil
 }
 
 // epochOf returns the epoch that the checkpoint of a partition's local state has.

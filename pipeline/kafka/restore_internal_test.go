@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/weir-eql/weir/state"
 )
 
@@ -19,8 +17,8 @@ func TestCheckpointOfACopyThatIsBehind(t *testing.T) {
 	defer func() { _ = store.Close() }()
 	now := time.UnixMilli(1_000_000_000_000)
 	s := &Service{cfg: Config{ChangelogTopic: "changelog"}, deps: Deps{Store: store, Now: func() time.Time { return now }}}
-	ends := func(at int64) kadm.ListedOffsets {
-		return kadm.ListedOffsets{"changelog": {0: {Topic: "changelog", Offset: at}}}
+	ends := func(at int64) listing {
+		return listing{offsets: map[topicPartition]int64{{"changelog", 0}: at}}
 	}
 	r := &restoring{part: store.Partition(0), next: 10, end: 100, journal: newJournal(0), began: now, asOf: now}
 	k := &standby{service: s, parts: map[int32]*restoring{0: r}, stamped: map[int32]time.Time{}}

@@ -3,13 +3,11 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -103,7 +101,7 @@ func (k *standby) run(ctx context.Context, partitions []int32) {
 		if len(partitions) > 0 {
 			pause = standbyPause
 			err := k.follow(ctx, partitions)
-			if ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil {
 				s.log.Warn("standing by is interrupted", slog.Any("error", err))
 			}
 			if err := k.apply(1); err != nil {
@@ -135,23 +133,41 @@ func (k *standby) dropDue() {
 	}
 }
 
-// follow reads the changelog until ctx ends or there is an error.
-func (k *standby) follow(ctx context.Context, partitions []int32) error {
+// plan begins the copies of partitions whose changelog is there. It returns from where that is read, and the other partitions.
+func (k *standby) plan(ctx context.Context, partitions []int32) (offsets map[int32]kgo.Offset, missing []topicPartition, err error) {
 	s := k.service
 	clear(k.parts)
-	starts, ends, err := s.changelogBounds(ctx)
-	if err != nil {
-		return err
-	}
-	offsets := map[int32]kgo.Offset{}
-	for _, n := range partitions {
+	changelog := s.changelog(partitions)
+	ends := s.listWithin(ctx, firstPatience, endOffsets, changelog)
+	starts := s.listWithin(ctx, firstPatience, startOffsets, changelog)
+	offsets = map[int32]kgo.Offset{}
+	for _, tp := range changelog {
+		n := tp.partition
+		if cause := (&located{starts: starts, ends: ends}).failure([]topicPartition{tp}); cause != nil {
+			missing, err = append(missing, tp), cause
+			continue
+		}
 		t, err := s.planRestore(n, starts, ends)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		k.parts[n] = t
 		offsets[n] = kgo.NewOffset().At(t.next)
 		s.noteCopy(n, t.next)
+	}
+	if len(missing) > 0 && len(offsets) > 0 && ctx.Err() == nil {
+		s.log.Warn("no copies are kept for now of partitions whose changelog isn't there", slog.Int("partitions", len(missing)), slog.Any("error", err))
+		err = nil
+	}
+	return offsets, missing, err
+}
+
+// follow reads the changelog until ctx ends, there is an error, or a partition's that wasn't there is.
+func (k *standby) follow(ctx context.Context, partitions []int32) error {
+	s := k.service
+	offsets, missing, err := k.plan(ctx, partitions)
+	if err != nil {
+		return err
 	}
 	cl, err := s.changelogClient(offsets)
 	if err != nil {
@@ -177,11 +193,12 @@ func (k *standby) follow(ctx context.Context, partitions []int32) error {
 		least := standbyChunk
 		if now := s.deps.Now(); now.Sub(looked) > standbyLook {
 			looked, least = now, 1
-			if ends, err = s.changelogOffsets(ctx, s.admin.ListEndOffsets); err != nil {
-				return fmt.Errorf("end offsets of the changelog: %w", err)
-			}
+			ends := s.listWithin(ctx, firstPatience, endOffsets, s.changelog(partitions))
 			k.look(ends)
 			k.dropDue()
+			if slices.ContainsFunc(missing, func(tp topicPartition) bool { _, err := ends.of(tp); return err == nil }) {
+				return nil
+			}
 		}
 		if err := k.apply(least); err != nil {
 			return err
@@ -208,15 +225,15 @@ func (k *standby) apply(least int) error {
 }
 
 // look measures how far copies are behind, and stamps those that aren't.
-func (k *standby) look(ends kadm.ListedOffsets) {
+func (k *standby) look(ends listing) {
 	s := k.service
 	now := s.deps.Now()
 	for n, t := range k.parts {
-		end, ok := ends.Lookup(s.cfg.ChangelogTopic, n)
-		if !ok {
+		end, err := ends.of(topicPartition{s.cfg.ChangelogTopic, n})
+		if err != nil {
 			continue
 		}
-		lag := max(0, end.Offset-t.next)
+		lag := max(0, end-t.next)
 		s.deps.Metrics.standbyLag(n, lag)
 		if lag > 0 {
 			continue
@@ -229,6 +246,14 @@ func (k *standby) look(ends kadm.ListedOffsets) {
 			}
 		}
 	}
+}
+
+// changelog returns partitions of the changelog.
+func (s *Service) changelog(partitions []int32) (out []topicPartition) {
+	for _, n := range partitions {
+		out = append(out, topicPartition{s.cfg.ChangelogTopic, n})
+	}
+	return out
 }
 
 // noteCopy notes how far the copy of a partition is, -1 for none.

@@ -1,12 +1,15 @@
 package kafka_test
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-eql/weir/pipeline/kafka"
 )
@@ -94,4 +97,28 @@ func TestCopyIsDropped(t *testing.T) {
 		c.startStandby(t, c.config(), name).awaitReady(t)
 	}
 	until(t, "two copies are deleted", func() bool { return len(log.find("the copy of a partition's state is deleted")) == 2 })
+}
+
+// TestCopiesBesideALeaderless: copies are kept of partitions whose changelog is there, and of the others when theirs is.
+func TestCopiesBesideALeaderless(t *testing.T) {
+	c := fakeCluster(t, 4)
+	fault := c.leaderless(c.prefix+"-changelog", kmsg.ListOffsets)
+	a, b := c.startStandby(t, c.config(), "a"), c.startStandby(t, c.config(), "b")
+	kept := func(partitions ...string) func() bool {
+		return func() bool {
+			n := 0
+			for _, p := range partitions {
+				if lag := fmt.Sprintf("weir_standby_lag_records{partition=%q}", p); strings.Contains(a.text(), lag) || strings.Contains(b.text(), lag) {
+					n++
+				}
+			}
+			return n == len(partitions)
+		}
+	}
+	until(t, "copies are kept of those that are there", kept("0", "2", "3"))
+	if kept("1")() {
+		t.Error("a copy is kept of a partition that isn't there")
+	}
+	fault.Remove()
+	until(t, "copies are kept of all", kept("0", "1", "2", "3"))
 }

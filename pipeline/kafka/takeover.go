@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,16 +127,18 @@ type loader struct {
 	cancel  context.CancelFunc
 	done    chan struct{}         // closed when the goroutines have ended
 	busy    map[int32]*sync.Mutex // held by whoever uses the state of a partition
+	turns   chan struct{}         // of those who read states from disk
 
-	mu   sync.Mutex // guards gone
+	mu   sync.Mutex // guards the rest
 	gone map[int32]bool
+	told map[int32]bool // the log says that the partition waits
 }
 
 // arrival is a partition whose state was restored, or why it couldn't be.
 type arrival struct {
 	member *member
 	pipe   *pipeline.Config // with which its worker was made
-	at     *inputPositions
+	at     *located
 	err    error
 }
 
@@ -164,7 +165,7 @@ func (s *Service) startTakeOver(ctx context.Context, partitions []int32) {
 func newLoader(s *Service, cancel context.CancelFunc, partitions []int32) *loader {
 	l := &loader{
 		service: s, pipe: s.deps.Pipeline, cancel: cancel, done: make(chan struct{}),
-		gone: map[int32]bool{}, busy: map[int32]*sync.Mutex{},
+		gone: map[int32]bool{}, told: map[int32]bool{}, busy: map[int32]*sync.Mutex{}, turns: make(chan struct{}, loaders),
 	}
 	for _, n := range partitions {
 		l.busy[n] = &sync.Mutex{}
@@ -220,42 +221,51 @@ func (l *loader) arrive(a arrival) {
 // loaders is how many partitions' states are read from disk at once.
 const loaders = 4
 
-// takeOver restores the state of partitions and makes their workers.
-func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
-	s := l.service
-	at, err := s.inputPositions(ctx, partitions)
-	if err != nil {
-		return err
+// turn runs fn when it is its turn.
+func (l *loader) turn(ctx context.Context, fn func() error) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case l.turns <- struct{}{}:
 	}
+	defer func() { <-l.turns }()
+	return fn()
+}
+
+// takeOver restores the state of partitions and makes their workers. Partitions whose logs aren't there wait, each for its own.
+func (l *loader) takeOver(ctx context.Context, partitions []int32) error {
 	g, ctx := errgroup.WithContext(ctx)
-	turns := make(chan struct{}, loaders)
-	// The callback must not wait: what is still to be fetched of other partitions would, too.
-	err = s.restore(ctx, l, partitions, func(t *restoring) {
-		g.Go(func() error {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case turns <- struct{}{}:
-			}
-			defer func() { <-turns }()
-			return l.load(ctx, t, at)
+	g.Go(func() error {
+		return l.locate(ctx, partitions, func(found []int32, at *located) {
+			g.Go(func() error {
+				// The callback must not wait: what is still to be fetched of other partitions would, too.
+				return l.service.restore(ctx, l, found, at, func(t *restoring) {
+					g.Go(func() error { return l.load(ctx, t, at) })
+				})
+			})
 		})
 	})
-	return cmp.Or(g.Wait(), err) // the first may be the cause of the second
+	return g.Wait()
 }
 
 // load makes the worker of a partition whose local state is complete.
-func (l *loader) load(ctx context.Context, t *restoring, at *inputPositions) error {
+func (l *loader) load(ctx context.Context, t *restoring, at *located) error {
 	s, part := l.service, t.part
 	n := part.Number()
 	w, err := pipeline.NewWorker(l.pipe, part, n)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	if err := l.use(n, func() error { return s.reload(w, part) }); err != nil {
+	if err := l.turn(ctx, func() error {
+		return l.use(n, func() error { return s.reload(w, part) })
+	}); err != nil {
 		return err
 	}
-	if err := s.reread(ctx, w); err != nil { // uses no state, and may take a while
+	waited, err := l.reread(ctx, n, w) // uses no state, and may take a while
+	if err == nil && waited {          // the log may be another than it was
+		err = l.locate(ctx, []int32{n}, func(_ []int32, now *located) { at = now })
+	}
+	if err != nil {
 		return err
 	}
 	return l.use(n, func() error {

@@ -1,0 +1,163 @@
+package kafka_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-eql/weir/state"
+)
+
+// leaderless takes the leader of partition 1 of a topic away, as requests of some kinds see it.
+func (c *cluster) leaderless(topic string, kinds ...kmsg.Key) *kfake.FaultHandle {
+	return c.fake.Fault(kfake.Fault{Keys: kinds, Topic: topic, Partitions: []int32{1}, Err: kerr.LeaderNotAvailable, Count: -1})
+}
+
+// sendTo puts events of a host on a partition of the input.
+func (c *cluster) sendTo(t *testing.T, partition int32, docs ...string) {
+	t.Helper()
+	for _, d := range docs {
+		c.send(t, &kgo.Record{Topic: c.input, Partition: partition, Value: []byte(d)})
+	}
+}
+
+// TestLeaderlessPartition: a member works on the partitions whose logs have leaders, and on the others when theirs have one again. It says
+// what it waits for, stays with its client, and gives up what it waits for like anything else.
+func TestLeaderlessPartition(t *testing.T) {
+	for name, tt := range map[string]struct {
+		topic string
+		kinds []kmsg.Key
+	}{
+		"input":                 {"t-events", []kmsg.Key{kmsg.ListOffsets}},
+		"changelog":             {"t-changelog", []kmsg.Key{kmsg.ListOffsets}},
+		"input by metadata":     {"t-events", []kmsg.Key{kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch}},
+		"changelog by metadata": {"t-changelog", []kmsg.Key{kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeCluster(t, 2)
+			c.createChangelog(t, c.prefix+"-changelog", 2)
+			c.sendTo(t, 1, story("p1")[:3]...)
+			fault := c.leaderless(tt.topic, tt.kinds...)
+			log := &logLines{t: t}
+			a := c.startDeps(t, c.config(), t.TempDir(), log.deps(time.Now))
+			c.sendTo(t, 0, story("p0")...)
+			if diff := cmp.Diff(expected("p0"), c.awaitAlerts(t, 3)); diff != "" {
+				t.Errorf("alerts while a partition has no leader (-want +got):\n%s", diff)
+			}
+			ready, status := a.Ready()
+			if want := "restoring the state of 1 of 2 partitions\npartition 1 waits: offsets of " + tt.topic + "/1: LEADER_NOT_AVAILABLE"; ready || !strings.Contains(status, want) {
+				t.Errorf("ready %v, status %q, want %q", ready, status, want)
+			}
+			if got := a.Restores(); len(got) != 1 || got[0].Partition != 1 || !strings.Contains(got[0].Waits, tt.topic+"/1") {
+				t.Errorf("restores %+v", got)
+			}
+			other := c.config()
+			other.Instance = "b"
+			b := c.startDeps(t, other, t.TempDir(), log.deps(time.Now))
+			until(t, "the partitions are shared out", func() bool { return len(log.find("partitions given up")) > 0 })
+			fault.Remove()
+			c.sendTo(t, 1, story("p1")[3:]...)
+			a.awaitReady(t)
+			b.awaitReady(t)
+			if diff := cmp.Diff(expected("p0", "p1"), c.awaitAlerts(t, 6)); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+			if lines := log.find("starting again with a new client"); len(lines) > 0 {
+				t.Errorf("a member gave up its client: %q", lines)
+			}
+			if lines := log.find("a partition waits for one of its logs", "partition=1", "LEADER_NOT_AVAILABLE"); len(lines) == 0 || len(lines) > 2 {
+				t.Errorf("the log says %d times what is waited for, want once for each member: %q", len(lines), lines)
+			}
+		})
+	}
+}
+
+// TestEpochsOfALeaderless: a partition whose leader is missing just when it is asked whether its log is still the one that was read waits for
+// it too: to go on without the answer might be to miss what another leader has in place of that.
+func TestEpochsOfALeaderless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		m := c.runIn(t, c.config(), state.OpenMemory())
+		for p, host := range []string{"p0", "p1"} {
+			c.sendTo(t, int32(p), story(host)[:3]...)
+		}
+		c.awaitRead(t, c.input)
+		m.stop()
+		fault := c.leaderless(c.input, kmsg.OffsetForLeaderEpoch)
+		m = c.runIn(t, c.config(), state.OpenMemory())
+		for p, host := range []string{"p0", "p1"} {
+			c.sendTo(t, int32(p), story(host)[3:]...)
+		}
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(append(expected("p0"), "single p1"), c.alerts(t)); diff != "" {
+			t.Errorf("alerts while it isn't there (-want +got):\n%s", diff)
+		}
+		if _, status := m.Ready(); !strings.Contains(status, "partition 1 waits: end of the last epoch that was read of t-events/1: LEADER_NOT_AVAILABLE") {
+			t.Errorf("status %q", status)
+		}
+		fault.Remove()
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(expected("p0", "p1"), c.alerts(t)); diff != "" {
+			t.Errorf("alerts in the end (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestStopWhileLeaderless: who waits for a partition's log stops at once.
+func TestStopWhileLeaderless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		c.leaderless(c.input, kmsg.ListOffsets)
+		m := c.runIn(t, c.config(), state.OpenMemory())
+		time.Sleep(time.Minute)
+		began := time.Now()
+		m.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+// TestChangelogLosesItsLeader: when the changelog of a partition that is worked on loses its leader for a while, nothing is missed, and with transactions
+// nothing doubled. Without them the member works on its others meanwhile; with them a real broker, unlike this one, can't end the one that is open.
+func TestChangelogLosesItsLeader(t *testing.T) {
+	for _, atLeastOnce := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := bubble(t, 2)
+			cfg := c.config()
+			cfg.AtLeastOnce = atLeastOnce
+			m := c.runIn(t, cfg, state.OpenMemory())
+			m.awaitReady(t)
+			for p, host := range []string{"p0", "p1"} {
+				c.sendTo(t, int32(p), story(host)[:3]...)
+			}
+			c.awaitRead(t, c.input)
+			fault := c.leaderless(cfg.ChangelogTopic, kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch, kmsg.Produce)
+			for p, host := range []string{"p0", "p1"} {
+				c.sendTo(t, int32(p), story(host)[3:]...)
+			}
+			time.Sleep(5 * time.Minute)
+			meanwhile := slices.DeleteFunc(slices.Compact(c.alerts(t)), func(a string) bool { return strings.HasSuffix(a, "p1") })
+			if diff := cmp.Diff(expected("p0"), meanwhile); diff != "" && atLeastOnce {
+				t.Errorf("alerts of the other partition while it has none (-want +got):\n%s", diff)
+			}
+			fault.Remove()
+			time.Sleep(time.Minute)
+			got := c.alerts(t)
+			if atLeastOnce {
+				got = slices.Compact(got)
+			}
+			if diff := cmp.Diff(expected("p0", "p1"), got); diff != "" {
+				t.Errorf("at least once %v: alerts in the end (-want +got):\n%s", atLeastOnce, diff)
+			}
+		})
+	}
+}
