@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-eql/weir/pipeline"
+	"github.com/weir-eql/weir/pipeline/kafka"
 	"github.com/weir-eql/weir/state"
 )
 
@@ -125,6 +128,71 @@ func TestStopWhileLeaderless(t *testing.T) {
 		}
 	})
 }
+
+// noteLate is a configuration in which events wait for a minute, so that an event may begin what later ones that are there already go on with.
+func noteLate(t *testing.T) func() *pipeline.Config {
+	t.Helper()
+	return func() *pipeline.Config {
+		p := pipelineConfig(t)
+		p.Order.Lateness = time.Minute
+		return p
+	}
+}
+
+// TestReadAgainBesideALeaderless: an event that waits is read again from the input, whatever is with another partition of it.
+func TestReadAgainBesideALeaderless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		c.pipeline = noteLate(t)
+		log := &logLines{t: t}
+		deps := log.deps(time.Now)
+		deps.Store = state.OpenMemory()
+		m := c.startDeps(t, c.config(), "", deps)
+		m.awaitReady(t)
+		told := story("h")
+		c.sendTo(t, 0, told[3], doc("h", "h-x", "network", "x", 3, 700))
+		c.awaitRead(t, c.input)
+		c.leaderless(c.input, kmsg.ListOffsets)
+		c.sendTo(t, 0, told[0], told[1], told[2], told[4], told[5], doc("h", "h-y", "process", "true", 8, 100_000))
+		if diff := cmp.Diff(expected("h"), c.awaitAlerts(t, 3)); diff != "" {
+			t.Errorf("alerts (-want +got):\n%s", diff)
+		}
+		if lines := log.find("can't be read again"); len(lines) > 0 {
+			t.Errorf("the log says %q", lines)
+		}
+	})
+}
+
+// TestReadAgainFromALeaderless: where the partition itself isn't there from which an event is to be read again, the member works on its others before
+// long, also after an abort, and nothing is missed when it is back.
+func TestReadAgainFromALeaderless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		c.pipeline = noteLate(t)
+		m := c.startDeps(t, c.config(), "", kafka.Deps{Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: state.OpenMemory()})
+		m.awaitReady(t)
+		told := story("p1")
+		c.sendTo(t, 1, told[3], doc("p1", "p1-x", "network", "x", 3, 700))
+		c.awaitRead(t, c.input)
+		fault := c.leaderless(c.input, kmsg.ListOffsets)
+		c.sendTo(t, 1, told[0], told[1], told[2], told[4], told[5], doc("p1", "p1-y", "process", "true", 8, 100_000))
+		time.Sleep(time.Second)
+		c.sendTo(t, 0, slices.Concat(story("p0"), []string{doc("p0", "p0-y", "process", "true", 8, 100_000)})...)
+		time.Sleep(readAgainWithin)
+		if diff := cmp.Diff(expected("p0"), c.alerts(t)); diff != "" {
+			t.Errorf("alerts of the other partition (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		fault.Remove()
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(expected("p0", "p1"), c.alerts(t)); diff != "" {
+			t.Errorf("alerts in the end (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// readAgainWithin is how long a member may do nothing because an event can't be read again.
+const readAgainWithin = 20 * time.Second
 
 // TestChangelogLosesItsLeader: when the changelog of a partition that is worked on loses its leader for a while, nothing is missed, and with transactions
 // nothing doubled. Without them the member works on its others meanwhile; with them a real broker, unlike this one, can't end the one that is open.

@@ -37,17 +37,23 @@ func (s *Service) reread(ctx context.Context, workers ...*pipeline.Worker) error
 // input reads records again while they are being worked on.
 type input struct{ service *Service }
 
-// Read is pipeline.Input's. It tries again until the client that the records came from ends.
+// readPatience is how long the input is tried again where it brings nothing, before the client is given up.
+const readPatience = 10 * time.Second
+
+// Read is pipeline.Input's. Where the partition isn't there it tries again for readPatience only: until it returns the member commits nothing of its
+// other partitions, and gives none up. Then the client is given up, as for any other trouble: the next one has this partition wait for its input,
+// so that nothing is missed, and works on the others.
 func (in input) Read(span pipeline.Span, take func([]pipeline.Record)) error {
 	s := in.service
 	s.mu.Lock()
 	ctx := s.reading
 	s.mu.Unlock()
 	at, next := topicPartition{span.Topic, span.Partition}, span.From
-	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
+	var failing time.Time // since when nothing came; zero where something did
+	for backoff := firstBackoff; ; backoff = min(2*backoff, readPatience/4) {
 		r := refiller{service: s, todo: map[topicPartition]*refilling{at: {take: func(records []pipeline.Record) {
 			if len(records) > 0 { // control records aren't among them
-				next = records[len(records)-1].Offset + 1
+				next, failing = records[len(records)-1].Offset+1, time.Time{}
 				take(records)
 			}
 		}, next: next, end: span.To}}}
@@ -55,14 +61,19 @@ func (in input) Read(span pipeline.Span, take func([]pipeline.Record)) error {
 		if err == nil {
 			return nil
 		}
+		now := s.deps.Now()
+		if failing.IsZero() {
+			failing = now
+		}
 		if ctx.Err() == nil {
 			s.log.Warn("events that wait can't be read again from the input", slog.String("topic", span.Topic), slog.Int("partition", int(span.Partition)),
 				slog.Int64("offset", next), slog.Any("error", err), slog.Duration("pause", backoff))
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", errInput, ctx.Err())
-		case <-time.After(backoff):
+		if now.Sub(failing) >= readPatience {
+			return fmt.Errorf("%w: %w", errInput, err)
+		}
+		if err := pause(ctx, backoff); err != nil {
+			return fmt.Errorf("%w: %w", errInput, err)
 		}
 	}
 }
@@ -112,33 +123,25 @@ type refilling struct {
 // clamp cuts the spans to what the input has.
 func (r *refiller) clamp(ctx context.Context) error {
 	s := r.service
-	topics := map[string]bool{}
-	for tp := range r.todo {
-		topics[tp.topic] = true
-	}
-	for topic := range topics {
-		starts, err := listed(s.admin.ListStartOffsets(ctx, topic))
-		if errors.Is(err, kerr.UnknownTopicOrPartition) && !slices.Contains(s.cfg.Topics, topic) { // it was taken out, and deleted
-			maps.DeleteFunc(r.todo, func(tp topicPartition, _ *refilling) bool { return tp.topic == topic })
+	partitions := slices.Collect(maps.Keys(r.todo))
+	starts := s.listWithin(ctx, firstPatience, startOffsets, partitions)
+	ends := s.listWithin(ctx, firstPatience, decidedOffsets, partitions)
+	for tp, t := range r.todo {
+		start, err := starts.of(tp)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && !slices.Contains(s.cfg.Topics, tp.topic) { // it was taken out, and deleted
+			delete(r.todo, tp)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		ends, err := listed(s.admin.ListCommittedOffsets(ctx, topic))
+		end, err := ends.of(tp)
 		if err != nil {
 			return err
 		}
-		for tp, t := range r.todo {
-			if tp.topic != topic {
-				continue
-			}
-			start, _ := starts.Lookup(topic, tp.partition)
-			end, _ := ends.Lookup(topic, tp.partition)
-			t.next, t.end = max(t.next, start.Offset), min(t.end, end.Offset)
-			if t.next >= t.end {
-				delete(r.todo, tp)
-			}
+		t.next, t.end = max(t.next, start), min(t.end, end)
+		if t.next >= t.end {
+			delete(r.todo, tp)
 		}
 	}
 	return nil
