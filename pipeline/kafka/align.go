@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/pipeline"
@@ -181,16 +180,16 @@ func (l *inputLane) waitFor(now time.Time, longest time.Duration) {
 // awaitSlower finds out which of the topics that hold others up are at their ends, and which bring nothing though they aren't.
 func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.Time) {
 	s.askedAt = now
-	var topics []string
+	var slower []topicPartition
 	for _, m := range blocked {
 		for _, l := range m.lanes {
-			if l.len() == 0 && !l.givenUp && !slices.Contains(topics, l.topic) {
-				topics = append(topics, l.topic)
+			if l.len() == 0 && !l.givenUp {
+				slower = append(slower, topicPartition{l.topic, m.number})
 			}
 		}
 	}
 	gap := max(s.asking.longestGap(), 2*s.cfg.CommitInterval)
-	ends, err := s.ends(ctx, topics...)
+	ends, err := s.ends(ctx, slower)
 	if err != nil {
 		s.log.Debug("the ends of input topics are not known", slog.Any("error", err))
 	}
@@ -215,16 +214,16 @@ func (s *Service) awaitSlower(ctx context.Context, blocked []*member, now time.T
 
 // isAtEnd reports whether all of a topic's partition was fetched. What was not read since the assignment stands where it is
 // committed.
-func (m *member) isAtEnd(l *inputLane, ends kadm.ListedOffsets) bool {
-	end, ok := ends.Lookup(l.topic, m.number)
-	if !ok || end.Err != nil {
+func (m *member) isAtEnd(l *inputLane, ends listing) bool {
+	end, err := ends.of(topicPartition{l.topic, m.number})
+	if err != nil {
 		return false
 	}
 	at := m.restart(l.topic).Offset
 	if l.fetched {
 		at = l.next
 	}
-	return at >= end.Offset
+	return at >= end
 }
 
 // goOnWithout lets others go on without a topic that has records and brings none.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -266,12 +265,8 @@ func (s *Service) idle(ctx context.Context) error {
 	}
 	s.endsAt = now
 	// A partition may also be silent because fetching it is slow: only the broker knows.
-	ends, err := s.ends(ctx, s.cfg.Topics...)
-	switch {
-	case err != nil && (ctx.Err() != nil || errors.Is(err, errNotAsked)):
-		return nil //nolint:nilerr // the end was asked for, or the log says it already
-	case err != nil:
-		s.log.Warn("the ends of the input topics are not known: the wall clock moves nothing", slog.Any("error", err))
+	ends, ok := s.inputEnds(ctx, silent)
+	if !ok {
 		return nil
 	}
 	for _, m := range silent {
@@ -292,6 +287,32 @@ func (s *Service) idle(ctx context.Context) error {
 	}
 	return nil
 }
+
+// inputEnds asks for the ends of the input on the partitions of members. ok is false where nothing is asked, or the end is asked for. Partitions
+// whose ends aren't known are left out: the others don't wait for them.
+func (s *Service) inputEnds(ctx context.Context, members []*member) (ends listing, ok bool) {
+	var partitions []topicPartition
+	for _, m := range members {
+		for _, topic := range s.cfg.Topics {
+			partitions = append(partitions, topicPartition{topic, m.number})
+		}
+	}
+	ends, err := s.ends(ctx, partitions)
+	if err != nil || ctx.Err() != nil {
+		return ends, false
+	}
+	now := s.deps.Now()
+	for _, tp := range partitions {
+		if _, err := ends.of(tp); err != nil && now.Sub(s.toldEnds) >= toldEndsPause {
+			s.toldEnds = now
+			s.log.Warn("the ends of the input topics are not known everywhere: where they aren't the wall clock moves nothing", slog.Any("error", err))
+		}
+	}
+	return ends, true
+}
+
+// toldEndsPause is how often the log says that ends of the input aren't known.
+const toldEndsPause = time.Minute
 
 // seeRecords notes when the time was what the record clock says, after records were processed; before is what it said before them.
 // Where it is the time of an earlier record, which the last ones confirmed, it is as old as that record: else all silence that follows would
@@ -342,17 +363,17 @@ func (m *member) idleClock(now time.Time) (clock int64, due bool) {
 
 // caughtUp reports whether everything on the member's partition of all topics was read. What was not read since
 // the assignment stands where it is committed.
-func (m *member) caughtUp(topics []string, ends kadm.ListedOffsets) bool {
+func (m *member) caughtUp(topics []string, ends listing) bool {
 	for _, topic := range topics {
-		end, ok := ends.Lookup(topic, m.number)
-		if !ok {
+		end, err := ends.of(topicPartition{topic, m.number})
+		if err != nil {
 			return false
 		}
 		at, read := m.positions[topic]
 		if !read {
 			at = m.restart(topic).Offset
 		}
-		if at < end.Offset {
+		if at < end {
 			return false
 		}
 	}

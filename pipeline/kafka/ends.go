@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // asking bounds the time in which nothing else is done because brokers are asked for the ends of topics. One that is down answers nothing, and
@@ -47,18 +45,18 @@ func (a *asking) limit() time.Duration { return max(a.deadline, shortestAsk) }
 // errNotAsked says that the ends of topics aren't asked for, because a broker didn't answer a moment ago.
 var errNotAsked = errors.New("the ends of topics aren't asked for: a broker didn't answer a moment ago")
 
-// ends asks for the ends of topics. What was answered is returned also with an error, which says that something wasn't.
-func (s *Service) ends(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+// ends asks for the ends of partitions of topics.
+func (s *Service) ends(ctx context.Context, partitions []topicPartition) (listing, error) {
 	began := s.deps.Now()
 	if !s.asking.due(began) {
-		return nil, errNotAsked
+		return listing{}, errNotAsked
 	}
 	limited, cancel := context.WithTimeout(ctx, s.asking.limit())
 	defer cancel()
-	ends, err := listed(s.admin.ListEndOffsets(limited, topics...))
+	ends := s.list(limited, endOffsets, partitions)
 	if ctx.Err() == nil {
 		now := s.deps.Now()
 		s.asking.answered(now, now.Sub(began), limited.Err() == nil)
 	}
-	return ends, err
+	return ends, nil
 }

@@ -129,6 +129,28 @@ func TestStopWhileLeaderless(t *testing.T) {
 	})
 }
 
+// TestTimeGoesOnBesideALeaderless: absences are decided by the wall clock on partitions that are silent, whatever is with others.
+func TestTimeGoesOnBesideALeaderless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		m := c.runIn(t, c.config(), state.OpenMemory())
+		m.awaitReady(t)
+		c.sendTo(t, 1, doc("p1", "0", "process", "slow", 1, 0)) // its time doesn't go on, since nobody knows whether it is at its end
+		c.awaitRead(t, c.input)
+		fault := c.leaderless(c.input, kmsg.ListOffsets)
+		c.sendTo(t, 0, doc("p0", "1", "process", "slow", 1, 0))
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff([]string{"slow p0"}, c.alerts(t)); diff != "" {
+			t.Errorf("alerts (-want +got):\n%s", diff)
+		}
+		fault.Remove()
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff([]string{"slow p0", "slow p1"}, c.alerts(t)); diff != "" {
+			t.Errorf("alerts when the partition is there again (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // noteLate is a configuration in which events wait for a minute, so that an event may begin what later ones that are there already go on with.
 func noteLate(t *testing.T) func() *pipeline.Config {
 	t.Helper()

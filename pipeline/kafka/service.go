@@ -32,13 +32,15 @@ type Service struct {
 	seen    *hostTable
 	dead    deadLetterLog
 	endsAt  time.Time // when the ends of the input topics were last asked for
-	began   time.Time // when the last commit began
-	asking  asking    // for the ends of topics
-	remarks remarks   // on settings of topics, that the log has
-	askedAt time.Time // when it was last asked which topics that hold others up are at their ends
-	served  bool      // something was committed since the start of the process
-	leave   bool      // the group is to be left with the client
-	claimed bool      // the client has its producer id
+	// toldEnds is when the log said last that some of them aren't known.
+	toldEnds time.Time
+	began    time.Time // when the last commit began
+	asking   asking    // for the ends of topics
+	remarks  remarks   // on settings of topics, that the log has
+	askedAt  time.Time // when it was last asked which topics that hold others up are at their ends
+	served   bool      // something was committed since the start of the process
+	leave    bool      // the group is to be left with the client
+	claimed  bool      // the client has its producer id
 	// Records to these topics are flushed one by one until then: a batch of them was too large.
 	oneByOne map[string]time.Time
 	// toldReports is when the log said last that reports to the targets of the re-key topic aren't written. The goroutine of a commit has it.
