@@ -65,6 +65,9 @@ func (s *Service) awaitName(ctx context.Context, cause error) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return
+		case err != nil && !told && waited >= fenceUnsure: // such as where we may not describe the group: to join it takes no more than we had
+			s.log.Warn("whether another process runs under this instance name can't be found out: this one goes on", slog.Any("error", err))
+			return
 		case err != nil:
 			s.log.Warn("whether another process runs under this instance name is not known", slog.Any("error", err))
 		case !taken && (told || settled && waited >= fenceGrace || waited >= fenceUnsure):

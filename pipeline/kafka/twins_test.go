@@ -7,13 +7,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-eql/weir/internal/brokertest"
+	"github.com/weir-eql/weir/state"
 )
 
 // TestTwins: of two processes under one name the one that joined last works, also where that takes it a while, and the other says that it stands back; when
@@ -174,4 +177,30 @@ func TestFencedWhileSharedOut(t *testing.T) {
 	if lines := log.find("this one does nothing"); len(lines) > 0 {
 		t.Errorf("a member took itself for another process: %v", lines)
 	}
+}
+
+// TestFencedWithoutAnswer: a member that was fenced and may not ask the group who else is in it works again before long.
+func TestFencedWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, 2)
+		cfg := c.config()
+		cfg.GroupInstance, cfg.SessionTimeout = "one", 20*time.Second
+		log := &logLines{t: t}
+		deps := log.deps(time.Now)
+		deps.Store = state.OpenMemory()
+		m := c.startDeps(t, cfg, "", deps)
+		m.awaitReady(t)
+		c.fake.Fault(
+			kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeGroups}, Group: cfg.Group, Err: kerr.GroupAuthorizationFailed, Count: -1},
+			kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ProducerFenced},
+		)
+		c.produce(t, "h", story("h")...)
+		time.Sleep(2 * time.Minute)
+		if len(log.find("fenced: another process")) != 1 || len(log.find("is not known", "GROUP_AUTHORIZATION_FAILED")) == 0 {
+			t.Error("it wasn't fenced, or the group answered")
+		}
+		if diff := cmp.Diff(expected("h"), c.alerts(t)); diff != "" {
+			t.Errorf("alerts (-want +got):\n%s", diff)
+		}
+	})
 }
