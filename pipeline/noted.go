@@ -112,7 +112,12 @@ func (w *Worker) wakeNotes(b *buffered, h *host) {
 // waitsNoted reports whether the watermark of a note's host hasn't reached it.
 func (w *Worker) waitsNoted(nt *note) bool {
 	h := w.notes.hosts[nt.host]
-	return nt.kind != 0 && h != nil && nt.at > max(h.mark, h.newest+(w.clock.now-h.clockAt)-w.lateness-1)
+	return nt.kind != 0 && h != nil && w.waitsFor(h, nt.at)
+}
+
+// waitsFor reports whether what happened on a host at a time waits for its watermark.
+func (w *Worker) waitsFor(h *host, at int64) bool {
+	return at > max(h.mark, h.newest+(w.clock.now-h.clockAt)-w.lateness-1)
 }
 
 // readNoted makes the notes of w.woken waiting events again.

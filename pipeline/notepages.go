@@ -189,6 +189,9 @@ func (w *Worker) loadBlock(b *noteBlock, value []byte, byHash map[uint64]*host) 
 		}
 		h := hosts[from]
 		if h == nil || at <= h.mark || kinds[kind] == 0 {
+			if h != nil && w.waitsFor(h, at) { // as swapNotes counts it
+				w.counts.buffersDiscarded++
+			}
 			b.dirty = true
 			continue
 		}

@@ -434,3 +434,38 @@ func TestNotesOfAHostThatBeginsAnewTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestDroppedNotesAreCounted: notes that wait for removed rules only are counted when they are dropped, by a reload and by a restart alike; those that
+// wait no more, or for another rule as well, are not.
+func TestDroppedNotesAreCounted(t *testing.T) {
+	both := map[string]string{
+		"kept":    `sequence by host.id with maxspan=1h [any where tag == "A"] [any where tag in ("B", "F")]`,
+		"removed": `sequence by host.id with maxspan=1h [any where tag == "D"] [any where tag in ("E", "F")]`,
+	}
+	for name, again := range map[string]bool{"reload": false, "restart": true} {
+		t.Run(name, func(t *testing.T) {
+			records := []pipeline.Record{
+				of("h", "E", 0, 0), of("h", "X", 1, 60_000), // which passes it
+				of("h", "E", 2, 60_500), of("h", "E", 3, 60_600), of("h", "F", 4, 60_700), of("h", "B", 5, 60_800),
+			}
+			reg := prometheus.NewRegistry()
+			cfg := config(compileQueries(t, rules.SetOptions{}, both, nil))
+			cfg.Metrics, cfg.Input = pipeline.NewMetrics(reg), &logInput{records: records}
+			d := &driver{t: t, cfg: cfg, store: state.OpenMemory(), out: map[string]string{}, log: records}
+			w := d.worker()
+			process(t, w, records...)
+			d.commit(w)
+			d.cfg = withSet(t, cfg, compileQueries(t, rules.SetOptions{}, map[string]string{"kept": both["kept"]}, nil))
+			if again {
+				w = d.worker()
+			} else if err := w.Swap(d.cfg); err != nil {
+				t.Fatal(err)
+			}
+			d.commit(w)
+			expectMetric(t, reg, "weir_reorder_buffer_discarded_total", 2)
+			d.cfg = cfg
+			d.commit(d.worker()) // what was dropped is not there to be dropped again
+			expectMetric(t, reg, "weir_reorder_buffer_discarded_total", 2)
+		})
+	}
+}
