@@ -277,12 +277,12 @@ func (v *views) shape(ev *event.Event, of *view, key viewKey) *shape {
 	k := shapeKey{key, v.spelling(ev, key)}
 	sh, ok := v.shaped[k]
 	if !ok {
-		if len(v.shaped) >= maxViews || v.keys >= maxViewKeys {
+		if len(v.shaped) >= maxViews || v.shapeKeys >= maxViewKeys {
 			v.forgetShapes()
 		}
 		sh = v.set.newShape(of, k.spelled, ev)
 		v.shaped[k] = sh
-		v.keys += sh.size()
+		v.shapeKeys += sh.size()
 	}
 	return sh
 }
@@ -294,7 +294,7 @@ func (v *views) forgetShapes() {
 	for i := range v.shapes {
 		v.shapes[i].shape = nil
 	}
-	v.keys = 0
+	v.shapeKeys = 0
 }
 
 // count adds the events of all shapes to the counts of their residual units.

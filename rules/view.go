@@ -72,15 +72,16 @@ func (v *view) only(units []int32) []int32 {
 type views struct {
 	set    *Set
 	made   map[viewKey]*view
-	keys   int            // of all of them
+	keys   int            // of all of made
 	recent [64]recentView // by hash: asks the map less often
 	gates  []gateListsOf  // by gate
 	probes uint64         // made so far
 	full   bool           // there are more lists of values of a gate than are kept
 
-	shaped map[shapeKey]*shape
-	shapes []recentShape // by hash of the values
-	visits []visits      // of the matcher
+	shaped    map[shapeKey]*shape
+	shapeKeys int           // of all of shaped
+	shapes    []recentShape // by hash of the values
+	visits    []visits      // of the matcher
 
 	visible [][]uint64              // a bit for each rule that sees a data stream, by number; the first for unknown data streams
 	numbers map[string]int32        // by the bits of visible
@@ -185,6 +186,7 @@ func (v *views) of(key viewKey) *view {
 	if !ok {
 		if len(v.made) >= maxViews || v.keys >= maxViewKeys {
 			clear(v.made)
+			v.keys = 0
 			v.forgetShapes()
 		}
 		ids := make([][]uint16, len(v.gates))
