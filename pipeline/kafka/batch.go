@@ -153,10 +153,12 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 		case session && (isExpelled(e.Err) || isRebalance(e.Err)): // the client joins again by itself
 			s.log.Warn("the group took this member for dead", slog.Any("error", e.Err))
 		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled):
-		case errors.As(e.Err, &loss): // the client goes on at what there is
+		case errors.As(e.Err, &loss):
 			s.log.Error("records of the input are gone: the broker lost or deleted them",
 				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
-			if m := s.members[e.Partition]; m != nil && !m.lost(loss) {
+			if m := s.members[e.Partition]; m != nil && loss.ResetTo < loss.ConsumedTo && !m.knows(loss) {
+				// It goes on where its log parts from what was read, or, where it doesn't know that, reads all of the log again; and a commit may be
+				// under way that says otherwise. A new one asks where what is committed goes on.
 				return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		case errors.Is(e.Err, kerr.TopicAuthorizationFailed), errors.Is(e.Err, kerr.GroupAuthorizationFailed):

@@ -236,7 +236,6 @@ func (s *Service) committed(c *commit) {
 	for _, part := range c.parts {
 		m := part.m
 		m.committed, m.changelog, m.differs = part.inputs, part.changelog, false
-		m.committedParted()
 		m.rekey.committed()
 		if part.written {
 			s.noteWarm(m)

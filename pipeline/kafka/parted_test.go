@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -118,4 +119,56 @@ func TestOffsetsGivenAnewBehindAnAbort(t *testing.T) {
 	if got := len(c.alerts(t)); got != 4+4 {
 		t.Errorf("%d alerts, want 8: of 4 events, and of 4 from offset 1 on", got)
 	}
+}
+
+// TestOffsetOutOfRange: a broker that says of the offset after the last record that its log doesn't have it, though it does, has nothing read again, also
+// where records at the log's start were deleted while the service runs.
+func TestOffsetOutOfRange(t *testing.T) {
+	c := fakeCluster(t, 1)
+	m := c.start(t, c.config(), t.TempDir())
+	c.produce(t, "h", events(0, 10)...)
+	c.awaitRead(t, c.input)
+	c.deleteBefore(t, 5)
+	topics, err := c.admin.ListTopics(t.Context(), c.input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told atomic.Bool
+	c.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req, ok := r.(*kmsg.FetchRequest)
+		if !ok || told.Load() {
+			return nil, nil, false
+		}
+		for _, topic := range req.Topics {
+			for _, p := range topic.Partitions {
+				if topic.TopicID == topics[c.input].ID && p.FetchOffset >= 10 {
+					told.Store(true)
+					return outOfRange(req, topic.TopicID, p.Partition), nil, true
+				}
+			}
+		}
+		return nil, nil, false
+	})
+	c.produce(t, "h", events(10, 2)...) // ends the fetch that waits
+	until(t, "the broker has said so", func() bool {
+		c.produce(t, "h", `{"@timestamp":1790000000000,"event":{"category":"none"},"host":{"id":"h"}}`)
+		return told.Load()
+	})
+	c.produce(t, "h", events(12, 1)...)
+	c.awaitRead(t, c.input)
+	m.stop()
+	if got := len(c.alerts(t)); got != 13 {
+		t.Errorf("%d alerts of 13 events", got)
+	}
+}
+
+func outOfRange(req *kmsg.FetchRequest, topic [16]byte, partition int32) *kmsg.FetchResponse {
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Version = req.Version
+	t, p := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+	t.TopicID, p.Partition, p.ErrorCode = topic, partition, kerr.OffsetOutOfRange.Code
+	t.Partitions = append(t.Partitions, p)
+	resp.Topics = append(resp.Topics, t)
+	return resp
 }

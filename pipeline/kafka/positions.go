@@ -164,50 +164,15 @@ func (s *Service) partedAt(m *member, topic string, committed kgo.EpochOffset, a
 		slog.String("topic", topic), slog.Int("partition", int(m.number)), slog.Int64("read_to", committed.Offset),
 		slog.Int("epoch", int(committed.Epoch)), slog.Int64("goes_on_at", at))
 	at = max(at, m.starts[topic])
-	m.parted[topic] = kgo.EpochOffset{Epoch: committed.Epoch, Offset: at}
+	m.parted[topic] = committed
 	m.seek[topic], m.differs = at, true
 	return kgo.EpochOffset{Epoch: -1, Offset: at}
 }
 
-// lost takes in that the client lacks records that were there. It returns false where the client doesn't know from where on, and would read all of the
-// log again: a new one begins where it is committed, or at the end.
-func (m *member) lost(loss *kgo.ErrDataLoss) bool {
+// knows reports whether it was found out when the partition was taken over what the client tells of the group's offset.
+func (m *member) knows(loss *kgo.ErrDataLoss) bool {
 	known, ok := m.parted[loss.Topic]
-	switch {
-	case loss.ResetTo >= loss.ConsumedTo:
-	case ok && loss.ConsumedToEpoch <= known.Epoch: // it was found out when the partition was taken over
-	case loss.ResetTo <= m.starts[loss.Topic]:
-		return false
-	default:
-		m.part(loss.Topic, kgo.EpochOffset{Epoch: loss.ConsumedToEpoch, Offset: loss.ResetTo})
-	}
-	return true
-}
-
-// part takes in that the client, while it reads a topic, has gone back to where the log parts from what was read. What was read behind that place has
-// no place in the log any more: it counts, and the input goes on there whatever becomes of the batch.
-func (m *member) part(topic string, at kgo.EpochOffset) {
-	m.parted[topic] = at
-	gone := func(offset int64, epoch int32) bool { return epoch <= at.Epoch && offset > at.Offset }
-	if l := m.lane(topic); l != nil && gone(l.next, l.epoch) {
-		l.next, l.epoch = at.Offset, at.Epoch
-	}
-	if p, ok := m.positions[topic]; ok && gone(p, m.epochs[topic]) {
-		m.positions[topic], m.epochs[topic] = at.Offset, at.Epoch
-	}
-	m.committedParted()
-}
-
-// committedParted sets what is committed back to where the log parts, where it is of before: the commit may have begun before that was known.
-func (m *member) committedParted() {
-	for topic, at := range m.parted {
-		switch committed := m.committed[topic]; {
-		case committed.Epoch > at.Epoch:
-			delete(m.parted, topic)
-		case committed.Offset > at.Offset:
-			m.committed[topic], m.differs = at, true
-		}
-	}
+	return ok && known == kgo.EpochOffset{Epoch: loss.ConsumedToEpoch, Offset: loss.ConsumedTo}
 }
 
 // orphaned says that there is state of partitions for which the group has no offsets. To read them from their beginning would

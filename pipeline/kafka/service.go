@@ -94,7 +94,7 @@ type member struct {
 	rekey     rekeying
 	differs   bool                       // the group's offsets are not those of the checkpoint record
 	seek      map[string]int64           // by topic: where to read first, which is not where the group's offset is
-	parted    map[string]kgo.EpochOffset // by topic: from where on records of an epoch, and those of earlier ones, are gone; until one of a later epoch is committed
+	parted    map[string]kgo.EpochOffset // by topic: the group's offset, where it is known that records before it are gone
 	batches   *batches                   // nil where nothing of at-least-once delivery is on the changelog, and nothing will be
 }
 

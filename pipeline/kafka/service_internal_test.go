@@ -210,18 +210,22 @@ func TestConfirmedJumpIsAsOldAsItsRecord(t *testing.T) {
 	}
 }
 
-// TestDataLoss: where the client knows from where on records were lost, it goes on there. Where it would read everything
-// again, a new one begins at what is committed.
+// TestDataLoss: where the client has gone back, a new one begins at what is committed, or where the log parts from that; but not again for what
+// was found out when the partition was taken over.
 func TestDataLoss(t *testing.T) {
 	s := &Service{cfg: Config{Topics: []string{"events"}}, log: slog.New(slog.DiscardHandler)}
 	for _, c := range []struct {
 		resetTo int64
 		again   bool
-	}{{10, true}, {0, true}, {80, false}, {100, false}} {
+	}{{10, true}, {0, true}, {80, true}, {100, false}} {
 		s.members = map[int32]*member{3: {
-			starts: map[string]int64{"events": 10}, committed: map[string]kgo.EpochOffset{}, parted: map[string]kgo.EpochOffset{},
+			starts: map[string]int64{"events": 10}, parted: map[string]kgo.EpochOffset{"events": {Epoch: 3, Offset: 90}},
 		}}
-		loss := &kgo.ErrDataLoss{Topic: "events", Partition: 3, ConsumedTo: 100, ResetTo: c.resetTo}
+		known := &kgo.ErrDataLoss{Topic: "events", Partition: 3, ConsumedTo: 90, ConsumedToEpoch: 3, ResetTo: 5}
+		if err := s.pollError(kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "events", Partitions: []kgo.FetchPartition{{Partition: 3, Err: known}}}}}}); err != nil {
+			t.Errorf("what is known already: %v", err)
+		}
+		loss := &kgo.ErrDataLoss{Topic: "events", Partition: 3, ConsumedTo: 100, ConsumedToEpoch: 3, ResetTo: c.resetTo}
 		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "events", Partitions: []kgo.FetchPartition{{Partition: 3, Err: loss}}}}}}
 		if err := s.pollError(fetches); (err != nil) != c.again {
 			t.Errorf("reset to %d: %v", c.resetTo, err)
