@@ -51,6 +51,9 @@ a range of a Kafka topic, of which no group offsets are touched. Nothing is publ
 
 ` + eventsHelp + `
 
+The file of --alerts gets its name, and replaces one that is there, when the replay has ended. Where it fails or is interrupted, the old
+file stays, and the alerts up to there are in FILE.partial; a pipe or device is written as they come.
+
 --from and --to are times (2026-01-31T08:00:00Z), a time back from now (-24h), or offsets that hold for every partition.
 A replay from a time first warms up for as long as the longest sequence takes; what completes meanwhile is not reported.
 
@@ -111,6 +114,9 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err != nil {
 		return err
 	}
+	if err := notAnInput("--alerts", f.alerts, rulePaths(collection), *f.rules.fields); err != nil {
+		return err
+	}
 	src, err := a.openBacktest(ctx, f, more, c, set)
 	if err != nil {
 		return err
@@ -146,6 +152,9 @@ func (a *app) openBacktest(
 		return a.openTopic(ctx, f.kafka, c, set)
 	}
 	files, err := eventFiles(*f.events, more)
+	if err == nil {
+		err = notAnInput("--alerts", f.alerts, files)
+	}
 	if err != nil {
 		return backtestSource{}, err
 	}
@@ -174,7 +183,7 @@ func (a *app) replay(
 ) error {
 	sink, err := a.openAlerts(alerts)
 	if err != nil {
-		return err
+		return fmt.Errorf("alerts: %w", err)
 	}
 	limits := replay.NoCaps()
 	limits.EventBytes = c.Limits.EventBytes
@@ -200,7 +209,7 @@ func (a *app) replay(
 	if src.done != nil {
 		src.done()
 	}
-	return errors.Join(err, sink.close())
+	return errors.Join(err, a.closeAlerts(sink, err != nil))
 }
 
 // sampleMode reads the value of --samples.
@@ -241,24 +250,45 @@ func lessCollection() func() {
 
 // alertSink writes alerts as lines; without a file it drops them.
 type alertSink struct {
-	w     *bufio.Writer
-	close func() error
+	w    *bufio.Writer // nil: to nowhere
+	file *outFile      // nil: not to a file
 }
 
 func (a *app) openAlerts(path string) (alertSink, error) {
 	switch path {
 	case "":
-		return alertSink{close: func() error { return nil }}, nil
+		return alertSink{}, nil
 	case "-":
-		w := bufio.NewWriter(a.stdout)
-		return alertSink{w: w, close: w.Flush}, nil
+		return alertSink{w: bufio.NewWriter(a.stdout)}, nil
 	}
-	file, err := os.Create(path)
+	file, err := createOut(path)
 	if err != nil {
-		return alertSink{}, fmt.Errorf("alerts: %w", err)
+		return alertSink{}, err
 	}
-	w := bufio.NewWriter(file)
-	return alertSink{w: w, close: func() error { return errors.Join(w.Flush(), file.Close()) }}, nil
+	return alertSink{w: bufio.NewWriter(file), file: file}, nil
+}
+
+// closeAlerts gives a file of alerts its name, or says where those are that there were until the replay failed.
+func (a *app) closeAlerts(s alertSink, failed bool) error {
+	if s.w == nil {
+		return nil
+	}
+	err := s.w.Flush()
+	switch {
+	case s.file == nil:
+	case failed || err != nil:
+		name, closing := s.file.keep()
+		if name != "" && name != s.file.path {
+			a.warn("the alerts up to there are in %s", name)
+		}
+		err = errors.Join(err, closing)
+	default:
+		err = s.file.finish()
+	}
+	if err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
+	return nil
 }
 
 func (s alertSink) write(body []byte) error {

@@ -156,6 +156,9 @@ func (t *benchTopic) fill(ctx context.Context) error {
 
 // writeEvents writes generated events to a file.
 func (a *app) writeEvents(f *benchFlags) error {
+	if err := notAnInput("--write", f.write, []string{f.events}, f.rules.paths, *f.rules.fields); err != nil {
+		return err
+	}
 	out, err := os.Create(f.write)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)

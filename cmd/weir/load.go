@@ -131,6 +131,15 @@ func tallyFiles(files []*rules.File) tally {
 	return t
 }
 
+// rulePaths returns the names of the rule files of a collection.
+func rulePaths(c *rules.Collection) []string {
+	paths := make([]string, len(c.Files))
+	for i, f := range c.Files {
+		paths[i] = f.Path
+	}
+	return paths
+}
+
 // renderErrors shows what keeps rules from running; warnings are for weir rules lint.
 func (a *app) renderErrors(files []*rules.File) error {
 	for _, f := range files {
