@@ -37,9 +37,9 @@ func (w *Worker) alert(c *rules.Compiled, join []byte, h *host, match sequence.M
 		w.fail(err)
 		return
 	}
-	host := h.displayName()
-	if h.shared {
-		host = w.completingHost(match.Completed())
+	host := w.completingHost(match.Completed())
+	if host == "" && !h.shared {
+		host = h.displayName()
 	}
 	m := alert.Match{Rule: w.cfg.alertRules[c.Number], Host: host, JoinKeys: keys, JoinFields: joinFields(c), OpenEnd: match.OpenEnd}
 	var hosts []string

@@ -399,7 +399,7 @@ func (w *Worker) swapShared(next map[uint64]*rules.Compiled) {
 	w.swapOrders()
 }
 
-// completingHost returns the host of the event that completed a match of a rule that joins events of any host.
+// completingHost returns the host of the event that completed a match, "" where its document isn't kept.
 func (w *Worker) completingHost(completed sequence.Ref) string {
 	if name := w.hostOfEvidence(completed); name != "" {
 		return name

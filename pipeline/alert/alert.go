@@ -91,7 +91,7 @@ type Match struct {
 	JoinFields []string
 	// Events are the stages in order after runs were expanded, missing stages included.
 	Events []Event
-	// Host is the host of the completing event as the pipeline names it: the key of last resort.
+	// Host is the host of the completing event as the pipeline names it: the key where the event has no host.id, or several.
 	Host string
 	// OpenEnd marks a match that only the end of the input decided.
 	OpenEnd bool
@@ -101,7 +101,8 @@ type Match struct {
 type Document struct {
 	// ID is the alert id, lower-case hex SHA-256.
 	ID string
-	// Key is the host.id of the completing event, else the host as the pipeline names it; nil where there is neither.
+	// Key is the host.id of the completing event, or the host as the pipeline names it where it has none or several; nil where
+	// there is neither.
 	Key      []byte
 	RuleID   string
 	Severity string

@@ -158,6 +158,9 @@ func formatMillis(t time.Time) string { return t.Format("2006-01-02T15:04:05.000
 
 func (d *draft) host() string {
 	tree := d.stages[d.completed].tree
+	if several := len(list(lookup(tree, "host", "id"))) > 1; several && d.m.Host != "" { // the pipeline says which it takes
+		return d.m.Host
+	}
 	if id := text(tree, "host", "id"); id != "" {
 		return id
 	}

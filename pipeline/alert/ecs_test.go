@@ -295,6 +295,10 @@ func TestSeverity(t *testing.T) {
 func TestKey(t *testing.T) {
 	cases := []struct{ source, host, want string }{
 		{`{"host.id":"h","agent":{"id":"a"}}`, "p", "h"},
+		{`{"host.id":"h","host":{"id":"p"}}`, "p", "p"},
+		{`{"host":{"id":"h"},"host":{"id":"p"}}`, "p", "p"},
+		{`{"host":{"id":"h"},"host":{"id":"p"}}`, "", "h"},
+		{`{"host":[{"id":"h"}],"host":{"id":"p"}}`, "p", "p"},
 		{`{"agent":{"id":"a"}}`, "p", "p"},
 		{`{"agent":{"id":"a"},"host":{"name":"n"}}`, "", "a"},
 		{`{"host":{"name":"n"}}`, "", "n"},

@@ -9,8 +9,9 @@ import (
 	json "github.com/goccy/go-json"
 )
 
-// readSource returns the source without blanks and decoded; both may point into it. ok is false where it is not a JSON
-// object that an alert can hold; the caller then treats it as lost.
+// readSource returns the source without blanks and decoded; both may point into it. Where an object in it has a key twice, both
+// have the values of both, as rules see them. ok is false where it is not a JSON object that an alert can hold; the caller then
+// treats it as lost.
 func readSource(source []byte) (raw []byte, tree object, ok bool) {
 	if !utf8.Valid(source) {
 		source = bytes.ToValidUTF8(source, []byte("\uFFFD"))
@@ -25,6 +26,9 @@ func readSource(source []byte) (raw []byte, tree object, ok bool) {
 	if !ok || r.at != len(r.src) {
 		return nil, nil, false
 	}
+	if r.twice {
+		return readRepeated(source)
+	}
 	if r.blank {
 		compact := bytes.NewBuffer(make([]byte, 0, len(source)))
 		if stdjson.Compact(compact, source) != nil {
@@ -36,6 +40,21 @@ func readSource(source []byte) (raw []byte, tree object, ok bool) {
 	return source, tree, true
 }
 
+// readRepeated is readSource of a source that is known to be one, and has a key twice.
+func readRepeated(source []byte) (raw []byte, tree object, ok bool) {
+	r := reader{src: source, collects: true}
+	r.blanks()
+	if tree, ok = r.object(); !ok {
+		return nil, nil, false
+	}
+	raw, err := encode(merger{whole: true}.object(tree))
+	if err != nil {
+		return nil, nil, false
+	}
+	tree, _ = unify(merger{}.object(tree))
+	return raw, tree, true
+}
+
 // reader makes a tree of a source in one pass, and takes what the JSON grammar takes. Texts without escapes and numbers point into
 // the source. Its methods begin at the first byte of what they read, end behind the last, and return false where the grammar is broken.
 type reader struct {
@@ -43,6 +62,9 @@ type reader struct {
 	at    int
 	depth int
 	blank bool // there were blanks between tokens
+	twice bool // an object had a key twice; of its values the tree has the last
+
+	collects bool // the tree has all values of such a key, see repeated
 }
 
 // next returns the byte at hand, 0 at the end.
@@ -93,7 +115,7 @@ func (r *reader) comma() bool {
 	return true
 }
 
-// object reads an object. Of two members of one name the last counts.
+// object reads an object.
 func (r *reader) object() (object, bool) {
 	if !r.enter() {
 		return nil, false
@@ -116,7 +138,13 @@ func (r *reader) object() (object, bool) {
 		if !ok {
 			return nil, false
 		}
-		o[k] = v
+		if r.collects {
+			collect(o, k, v)
+		} else {
+			n := len(o)
+			o[k] = v
+			r.twice = r.twice || len(o) == n
+		}
 		if r.blanks(); r.leave('}') {
 			return o, true
 		}

@@ -94,6 +94,9 @@ func put(o object, path []string, v any) {
 	child, ok := o[k].(object)
 	if !ok {
 		child = object{} // an object wins over a scalar: Elasticsearch would refuse the document
+		if objects := objectsIn(nil, list(o[k])); len(objects) > 0 {
+			child = merger{}.members(objects)
+		}
 		o[k] = child
 	}
 	put(child, path[1:], v)
@@ -107,32 +110,7 @@ func join(a, b any) any {
 	if b == nil {
 		return a
 	}
-	ao, aok := a.(object)
-	bo, bok := b.(object)
-	switch {
-	case aok && bok:
-		out := maps.Clone(ao)
-		for _, k := range slices.Sorted(maps.Keys(bo)) {
-			out[k] = join(out[k], bo[k])
-		}
-		return out
-	case aok:
-		return a
-	case bok:
-		return b
-	}
-	joined := slices.Concat(list(a), list(b))
-	seen := make(map[string]bool, len(joined))
-	out := slices.DeleteFunc(joined, func(v any) bool {
-		c := canonical(v)
-		dup := seen[c]
-		seen[c] = true
-		return dup
-	})
-	if len(out) == 1 {
-		return out[0]
-	}
-	return out
+	return merger{}.join([]any{a, b})
 }
 
 // intersect returns what two objects have in common: objects are recursed into, arrays intersected, and
