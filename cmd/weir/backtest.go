@@ -61,7 +61,8 @@ A rule with a sample query takes the events, or the range, for one search: the e
 runs as in weir run: a sample is found as soon as its events are there within the rule's lookback, and then needs a whole new set.
 
 Index patterns apply as in weir run; --any-index switches them off, for events that were collected elsewhere.
-The exit code is 1 where rules didn't load: the others were run.`,
+The exit code is 1 where rules didn't load: the others were run. It is 2 where an event file couldn't be read to its end, such as a
+compressed one that is cut off: what could be read, and the other files, were replayed, and the report says that it is incomplete.`,
 		Example: `  weir backtest --rules rules/ --events last-week.ndjson.gz
   weir backtest --rules rules/linux --rules my.toml --events events/ --alerts alerts.ndjson
   weir backtest --rules rules/ --brokers localhost:9092 --topic events --from -24h`,
@@ -123,10 +124,16 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	}
 	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry(), place: src.place}
 	err = errors.Join(a.replay(ctx, f.alerts, samples, src, c, set, report), src.Close())
-	if err != nil {
+	unread, incomplete := errors.AsType[*replay.UnreadError](err)
+	switch {
+	case incomplete: // there is a result all the same
+		report.unread = len(unread.Files)
+	case errors.Is(err, context.Canceled) && report.result != nil:
+		return &interruption{fmt.Sprintf("%s and %s", count(report.result.Records, "event"), plural(report.result.Alerts, "match", "matches"))}
+	case err != nil:
 		return err
 	}
-	if err := report.write(*f.format, f.alerts == "-"); err != nil {
+	if err := errors.Join(report.write(*f.format, f.alerts == "-"), err); err != nil {
 		return err
 	}
 	if report.files.errors > 0 {

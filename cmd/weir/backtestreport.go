@@ -26,6 +26,7 @@ type backtestReport struct {
 	registry *prometheus.Registry
 	result   *replay.Result
 	took     time.Duration
+	unread   int                                    // event files that couldn't be read to their ends
 	shown    int                                    // dead letters that were named
 	place    func(name string, offset int64) string // of an event in its file, nil for topics
 }
@@ -75,6 +76,7 @@ type backtestJSON struct {
 	Late           uint64         `json:"late_events"`
 	Deduplicated   uint64         `json:"deduplicated_alerts"`
 	UnknownStreams uint64         `json:"unknown_stream_events"`
+	UnreadFiles    int            `json:"unread_files"` // not read to their ends: the report is incomplete
 	RuleFiles      filesJSON      `json:"rule_files"`
 }
 
@@ -112,8 +114,8 @@ func (r *backtestReport) json() backtestJSON {
 		Seconds: r.took.Seconds(), EventsPerSec: r.rate(), DeadLetters: r.result.DeadLetters,
 		Late:           r.counter("weir_late_events_total"),
 		Deduplicated:   r.counter("weir_alerts_deduplicated_total"),
-		UnknownStreams: r.counter("weir_unknown_stream_events_total"),
-		RuleFiles:      filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped},
+		UnknownStreams: r.counter("weir_unknown_stream_events_total"), UnreadFiles: r.unread,
+		RuleFiles: filesJSON{OK: r.files.ok, Error: r.files.errors, Skipped: r.files.skipped},
 	}
 	for _, rr := range r.rows() {
 		row := ruleJSON{
@@ -167,6 +169,9 @@ func (r *backtestReport) summary() string {
 	fmt.Fprintf(&b, " in %s (%.1f MB) in %.2f s, %.0f events/s", count(r.result.Records, "event"),
 		float64(r.result.Bytes)/1e6, r.took.Seconds(), r.rate())
 	var notes []string
+	if r.unread > 0 {
+		notes = append(notes, "INCOMPLETE: "+count(r.unread, "event file")+" not read to the end")
+	}
 	if n := r.counter("weir_late_events_total"); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d late (%s)", n, r.lateHint()))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -76,7 +75,7 @@ func (w *watched) Next() (pipeline.Record, error) {
 	}
 	r, err := w.Source.Next()
 	w.bytes += int64(len(r.Value)) + 1
-	if errors.Is(err, io.EOF) {
+	if err != nil {
 		w.bar.Done()
 	}
 	return r, err

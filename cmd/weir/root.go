@@ -24,6 +24,15 @@ const (
 // errFindings ends a command that worked and found something: what it found was printed already.
 var errFindings = errors.New("findings")
 
+// interruption ends a command that was interrupted and knows how far it was.
+type interruption struct{ after string }
+
+// Error says how far the command was.
+func (i *interruption) Error() string { return "interrupted after " + i.after }
+
+// Unwrap returns what interrupts commands.
+func (i *interruption) Unwrap() error { return context.Canceled }
+
 // app is what all commands share.
 type app struct {
 	stdin          io.Reader
@@ -50,7 +59,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errFindings):
 		return exitFindings
 	case errors.Is(err, context.Canceled):
-		_, _ = fmt.Fprintln(stderr, "weir: interrupted")
+		how := "interrupted"
+		if i, ok := errors.AsType[*interruption](err); ok {
+			how = i.Error()
+		}
+		_, _ = fmt.Fprintln(stderr, "weir: "+how)
 		return exitUsage
 	default:
 		_, _ = fmt.Fprintf(stderr, "%s %v\n", a.err.Red("weir:"), err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -190,6 +189,9 @@ func (l *lineStream) fill(c *chunk) error {
 		n, err := l.file.r.Read(c.raw[len(c.raw):cap(c.raw)])
 		c.raw = c.raw[:len(c.raw)+n]
 		if err != nil {
+			if !errors.Is(err, io.EOF) { // half a line is none
+				c.raw = c.raw[:bytes.LastIndexByte(c.raw, '\n')+1]
+			}
 			return err
 		}
 		if len(c.raw) < l.size {
@@ -254,6 +256,6 @@ func (l *lineStream) number(c *chunk) {
 	l.mark(mark{line: l.base + c.blank, at: c.at})
 	l.base += c.lines
 	if c.err != nil && !errors.Is(c.err, io.EOF) {
-		c.err = fmt.Errorf("events: %s:%d: %w", l.file.name, l.base+1, c.err)
+		c.err = l.file.lineError(l.base, c.err)
 	}
 }

@@ -59,7 +59,8 @@ const batchSize = 4096
 const batchBytes = 16 << 20
 
 // Backtest runs all records of src through the engine, one worker per partition, and ends the input. Records are read,
-// decoded and matched ahead of the workers, on goroutines that have ended when Backtest returns.
+// decoded and matched ahead of the workers, on goroutines that have ended when Backtest returns. Files that couldn't be read to their ends
+// are an error that is an *UnreadError, with the result of all that was read. With another error the result is that of what was processed until then.
 func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 	o.Config.EnsureDefaults()
 	if o.Ahead <= 0 {
@@ -80,6 +81,9 @@ func Backtest(ctx context.Context, src Source, o Options) (*Result, error) {
 		b.result.Rules = append(b.result.Rules, RuleResult{Rule: c, Hosts: map[string]struct{}{}})
 	}
 	err := b.run(ctx, src)
+	if err == nil && b.unread != nil {
+		err = b.unread
+	}
 	return b.result, errors.Join(err, b.store.Close())
 }
 
@@ -93,6 +97,7 @@ type backtest struct {
 	ended   map[int32]bool   // partitions that have no more records
 	held    int              // records since the last commit
 	bytes   int
+	unread  *UnreadError // files that couldn't be read to their ends; nil: none
 	result  *Result
 }
 

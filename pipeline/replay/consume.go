@@ -133,8 +133,9 @@ func (m *fileMerge) settle(ctx context.Context, h *fileHead) (open bool, err err
 			if errors.Is(err, io.EOF) {
 				return false, nil
 			}
-			if err != nil {
-				return false, err
+			if err != nil { // the others go on
+				m.unread = m.unread.note(err)
+				return false, nil
 			}
 		}
 		c, err := h.stream.pop(ctx)
@@ -190,6 +191,9 @@ func (b *backtest) runRecords(ctx context.Context, src Source) error {
 		b.counted()
 		err = c.err
 		a.recycle(c)
+		if unread, ok := errors.AsType[*UnreadError](err); ok {
+			b.unread, err = unread, io.EOF
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

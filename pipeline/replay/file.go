@@ -16,8 +16,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-json"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // maxLine bounds the memory that one line of a file may take.
@@ -38,6 +36,7 @@ type File struct {
 	name    string
 	closers []io.Closer
 	r       *bufio.Reader
+	packed  *unpacker // of a compressed file
 	line    int64
 	passed  int64       // bytes before the first event that were passed over
 	plain   io.ReaderAt // the file where it lies on a disk and isn't compressed: it can be read again; else nil
@@ -136,24 +135,12 @@ func (f *File) decompress(br *bufio.Reader) (*bufio.Reader, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		gz, err := gzip.NewReader(br)
-		if err != nil {
-			return nil, err
-		}
-		f.closers = append(f.closers, gz)
-		return bufio.NewReaderSize(gz, readBuffer), nil
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		zr, err := zstd.NewReader(br)
-		if err != nil {
-			return nil, err
-		}
-		f.closers = append(f.closers, zr.IOReadCloser())
-		return bufio.NewReaderSize(zr, readBuffer), nil
-	default:
+	f.packed = unpack(br, magic)
+	if f.packed == nil {
 		return br, nil
 	}
+	f.closers = append(f.closers, f.packed)
+	return bufio.NewReaderSize(f.packed, readBuffer), nil
 }
 
 // Close closes the file.
@@ -179,7 +166,7 @@ func (f *File) Next() (Doc, error) {
 			if errors.Is(err, io.EOF) {
 				return Doc{}, io.EOF
 			}
-			return Doc{}, fmt.Errorf("events: %s:%d: %w", f.name, f.line+1, err)
+			return Doc{}, f.lineError(f.line, err)
 		}
 		at := f.line
 		f.line++
@@ -198,6 +185,11 @@ func (f *File) start() error {
 	return f.detectArray()
 }
 
+// lineError says which line couldn't be read.
+func (f *File) lineError(line int64, err error) error {
+	return fmt.Errorf("events: %s:%d: %w", f.name, line+1, err)
+}
+
 var errLongLine = errors.New("the line is longer than 256 MiB")
 
 // readLine returns one line without its end; it is valid until the next call.
@@ -214,10 +206,12 @@ func (f *File) readLine() ([]byte, error) {
 		part, err = f.r.ReadSlice('\n')
 		f.buf = append(f.buf, part...)
 	}
-	if len(f.buf) > 0 && errors.Is(err, io.EOF) {
-		err = nil
+	switch {
+	case err == nil || errors.Is(err, io.EOF) && len(f.buf) > 0:
+		return f.buf, nil
+	default: // half a line is none
+		return nil, err
 	}
-	return f.buf, err
 }
 
 // detectArray sees whether the file is an array of documents: its first character is a bracket. A byte order mark
@@ -259,6 +253,9 @@ var errAfterArray = errors.New("there is something behind the array")
 // endArray makes sure that the file ends with its array.
 func (f *File) endArray() error {
 	if _, err := f.array.Token(); err != nil {
+		if f.packed != nil && f.packed.err != nil {
+			return f.elementError(f.packed.err)
+		}
 		return fmt.Errorf("events: %s: the array has no end: %w", f.name, io.ErrUnexpectedEOF)
 	}
 	f.ended = true
@@ -266,6 +263,11 @@ func (f *File) endArray() error {
 		return fmt.Errorf("events: %s: %w", f.name, errAfterArray)
 	}
 	return io.EOF
+}
+
+// elementError says which element of the array couldn't be read.
+func (f *File) elementError(err error) error {
+	return fmt.Errorf("events: %s: element %d: %w", f.name, f.line+1, err)
 }
 
 func (f *File) nextElement() (Doc, error) {
@@ -277,10 +279,13 @@ func (f *File) nextElement() (Doc, error) {
 	}
 	var raw json.RawMessage
 	if err := f.array.Decode(&raw); err != nil {
-		if errors.Is(err, io.EOF) { // the end of the file is not the end of the array
+		switch {
+		case f.packed != nil && f.packed.err != nil: // the decoder says something else of it
+			err = f.packed.err
+		case errors.Is(err, io.EOF): // the end of the file is not the end of the array
 			err = io.ErrUnexpectedEOF
 		}
-		return Doc{}, fmt.Errorf("events: %s: element %d: %w", f.name, f.line+1, err)
+		return Doc{}, f.elementError(err)
 	}
 	at := f.line
 	f.line++

@@ -124,6 +124,33 @@ func TestBrokenFilesAreErrors(t *testing.T) {
 	}
 }
 
+// TestCutFiles reads compressed files that are cut off within their second part: what is whole comes out, half a line doesn't, and one error
+// says where they are cut.
+func TestCutFiles(t *testing.T) {
+	gz := func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+	zst := func(w io.Writer) io.WriteCloser {
+		z, err := zstd.NewWriter(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	for name, open := range map[string]func(io.Writer) io.WriteCloser{"gzip": gz, "zstd": zst} {
+		second := compressed(t, ":2}\n{\"c\":3}\n", open)
+		for _, c := range []struct{ form, first, want string }{
+			{"lines", "{\"a\":1}\n{\"b\"", ":2: "},
+			{"array", "[{\"a\":1},{\"b\"", ": element 2: "},
+		} {
+			path := writeFile(t, "events", append(compressed(t, c.first, open), second[:12]...))
+			want := "events: " + path + c.want + "the compressed file is cut off here: fetch it again"
+			docs, _, err := readAll(t, path, nil)
+			if !slices.Equal(docs, []string{`{"a":1}`}) || err == nil || err.Error() != want {
+				t.Errorf("%s, %s: %q, error %v, want %s", name, c.form, docs, err, want)
+			}
+		}
+	}
+}
+
 func TestExpand(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"b.ndjson", "a.jsonl.gz", "sub/c.ndjson.zst", "notes.txt", "manifest.json"} {

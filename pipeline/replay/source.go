@@ -19,6 +19,24 @@ type Source interface {
 	Close() error
 }
 
+// UnreadError is the error of event files that couldn't be read to their ends. What came before, and the other files, was replayed.
+type UnreadError struct{ Files []error }
+
+// Error names the files, each on a line.
+func (u *UnreadError) Error() string { return errors.Join(u.Files...).Error() }
+
+// Unwrap returns what is wrong with each file.
+func (u *UnreadError) Unwrap() []error { return u.Files }
+
+// note adds a file, and makes u where there is none yet.
+func (u *UnreadError) note(err error) *UnreadError {
+	if u == nil {
+		u = &UnreadError{}
+	}
+	u.Files = append(u.Files, err)
+	return u
+}
+
 // timer tells a document's record time and event time without decoding more of it than that.
 type timer struct {
 	schema  *event.Schema
@@ -62,7 +80,10 @@ type fileSource struct {
 	timer *timer
 	files []*File
 	merge bool
+	all   bool // a file that is broken doesn't keep the others from being read
 	began bool
+
+	unread *UnreadError // files that are broken, where others go on; nil: none
 }
 
 // head is a file and its next record.
@@ -86,16 +107,19 @@ type Placer interface {
 	Place(name string, offset int64) string
 }
 
-// OpenFiles returns a source over event files, in file order; several files are merged by record time.
+// OpenFiles returns a source over event files, in file order; several files are merged by record time. Files that can't be read to their
+// ends are told of when all are over, by an error that is an *UnreadError.
 func OpenFiles(paths []string, stdin io.Reader) (Source, error) {
-	return openFiles(paths, stdin, len(paths) > 1)
+	return openFiles(paths, stdin, &fileSource{merge: len(paths) > 1, all: true})
 }
 
-// Concat returns a source over event files one after the other.
-func Concat(paths []string, stdin io.Reader) (Source, error) { return openFiles(paths, stdin, false) }
+// Concat returns a source over event files one after the other. It ends with the first that can't be read.
+func Concat(paths []string, stdin io.Reader) (Source, error) {
+	return openFiles(paths, stdin, &fileSource{})
+}
 
-func openFiles(paths []string, stdin io.Reader, merge bool) (Source, error) {
-	s := &fileSource{timer: newTimer(), heads: minheap.New((*head).before), merge: merge}
+func openFiles(paths []string, stdin io.Reader, s *fileSource) (Source, error) {
+	s.timer, s.heads = newTimer(), minheap.New((*head).before)
 	for _, p := range paths {
 		f, err := OpenFile(p, stdin)
 		if err != nil {
@@ -124,11 +148,14 @@ func (s *fileSource) begin() error {
 // pull reads the next record of a file.
 func (s *fileSource) pull(h *head) error {
 	d, err := h.file.Next()
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		h.isOpen = false
 		return nil
-	}
-	if err != nil {
+	case err != nil && s.all:
+		h.isOpen, s.unread = false, s.unread.note(err)
+		return nil
+	case err != nil:
 		return err
 	}
 	h.isOpen = true
@@ -149,6 +176,9 @@ func (s *fileSource) Next() (pipeline.Record, error) {
 		}
 	}
 	if s.heads.Len() == 0 {
+		if s.unread != nil {
+			return pipeline.Record{}, s.unread
+		}
 		return pipeline.Record{}, io.EOF
 	}
 	h := s.heads.Top()
@@ -197,8 +227,13 @@ func Sorted(src Source) (Source, error) {
 	var all []timed
 	t := newTimer()
 	last := int64(math.MinInt64)
+	end := io.EOF
 	for {
 		r, err := src.Next()
+		if unread, ok := errors.AsType[*UnreadError](err); ok {
+			end = unread
+			break
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -220,7 +255,7 @@ func Sorted(src Source) (Source, error) {
 			return 0
 		}
 	})
-	s := &sliceSource{close: src.Close}
+	s := &sliceSource{close: src.Close, end: end}
 	for _, e := range all {
 		s.records = append(s.records, e.r)
 	}
@@ -232,17 +267,18 @@ type sliceSource struct {
 	records []pipeline.Record
 	next    int
 	last    map[int32]int // of the partitions that haven't ended; nil before the first look
+	end     error         // what comes behind the last record
 	close   func() error
 }
 
 // FromRecords returns a source over records that are in memory.
 func FromRecords(records []pipeline.Record) Source {
-	return &sliceSource{records: records, close: func() error { return nil }}
+	return &sliceSource{records: records, end: io.EOF, close: func() error { return nil }}
 }
 
 func (s *sliceSource) Next() (pipeline.Record, error) {
 	if s.next == len(s.records) {
-		return pipeline.Record{}, io.EOF
+		return pipeline.Record{}, s.end
 	}
 	s.next++
 	return s.records[s.next-1], nil
