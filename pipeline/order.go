@@ -9,7 +9,7 @@ import (
 // place puts a candidate where it has to wait for its host's watermark, or feeds it where it came behind that.
 func (w *Worker) place(b *buffered, h *host, came arrival) {
 	if b.field != "" { // the order by another timestamp has a watermark of its own
-		h = w.hostOf(h.name + "\x00" + b.field)
+		h = w.hostOf(orderName(h.name, b.field))
 		came = w.arrive(h, b.ref.Time)
 		defer w.runHost(h)
 	}
@@ -23,6 +23,14 @@ func (w *Worker) place(b *buffered, h *host, came arrival) {
 	w.feed(b, h)
 	w.feedingLate = false
 	w.releaseWaiting(b)
+}
+
+// orderName names the order of a host's events by a timestamp field, that of @timestamp where it is empty.
+func orderName(host, field string) string {
+	if field == "" {
+		return host
+	}
+	return host + "\x00" + field
 }
 
 // enqueue puts an event into the reorder buffer of its host.

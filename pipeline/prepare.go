@@ -157,7 +157,7 @@ func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {
 	if ms, _, ok := p.meta.IngestTime(p.ev); ok {
 		out.ingested = ms
 	}
-	out.host = b.keep(p.fold(p.meta.Host(p.ev), out))
+	out.host = b.keep(p.fold(p.host(), out))
 	id := p.fold(p.meta.ID(p.ev), out)
 	if hits := p.matcher.Match(p.ev, p.cfg.Streams[r.Topic]); len(hits.Single) > 0 || len(hits.Sequences) > 0 {
 		p.fill(b, h, id, hits, out)
@@ -175,6 +175,19 @@ func (p *prepared) clock() int64 {
 	}
 	return p.time
 }
+
+// host returns what tells the host of the event at hand from others. The pipeline's own names have a NUL, such as that of the shared
+// orders and of a host's order by another timestamp field, so that those of hosts must not, whatever an event says.
+func (p *Preparer) host() string {
+	name := p.meta.Host(p.ev)
+	if strings.IndexByte(name, 0) >= 0 {
+		name = strings.ReplaceAll(name, "\x00", "\uFFFD")
+	}
+	return name
+}
+
+// hostBefore returns what host returned when it took NULs as they are: the state may have the event at hand under that name.
+func (p *Preparer) hostBefore() string { return state.Fold(p.meta.Host(p.ev)) }
 
 // fold shortens a name that is longer than any real one: names as large as an event would make keys and values that
 // no topic takes.
@@ -225,7 +238,7 @@ func (p *Preparer) hostOf(raw []byte) string {
 	if len(raw) == 0 || p.decoder.Decode(raw, p.ev) != nil {
 		return ""
 	}
-	return strings.Clone(state.Fold(p.meta.Host(p.ev)))
+	return strings.Clone(state.Fold(p.host()))
 }
 
 // again prepares an event that was taken already. ok is false where the record isn't that event. What rests is matched too: what waits for such a rule
@@ -237,7 +250,7 @@ func (p *Preparer) again(raw []byte, topic string) (out prepared, ok bool) {
 	if out.time, out.sub, ok = p.meta.Time(p.ev); !ok {
 		return out, false
 	}
-	out.host = state.Fold(p.meta.Host(p.ev)) // valid until the next event, as is all that the hit refers to
+	out.host = state.Fold(p.host()) // valid until the next event, as is all that the hit refers to
 	out.hit = new(hit)
 	p.own.text, p.own.cands = p.own.text[:0], p.own.cands[:0]
 	resting := p.matcher.Exclude(nil)

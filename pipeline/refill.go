@@ -228,11 +228,10 @@ func (w *Worker) restore(e waiting, raw []byte, stored bool) bool {
 		}
 		b.cands = slices.DeleteFunc(f.cands, func(c candidate) bool { return !slices.Contains(e.rules, ruleHash(c.rule)) })
 	}
-	name := found.host
-	if b.field != "" {
-		name += "\x00" + b.field
+	h := w.hosts.get(orderName(found.host, b.field))
+	if h == nil {
+		h = w.hosts.get(orderName(w.preparer.hostBefore(), b.field))
 	}
-	h := w.hosts.get(name)
 	if h == nil {
 		return false
 	}

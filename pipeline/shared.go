@@ -49,7 +49,7 @@ type sharedOrder struct {
 	stored  bool // the store has it
 }
 
-// sharedHost names the host of a shared order in the values of its partials. No host has this name.
+// sharedHost names the host of a shared order in the values of its partials. No host has a name with a NUL: Preparer.host.
 const sharedHost = "\x00shared"
 
 // maxKeptDocuments is how many bytes of documents of waiting events stay in memory once they are in the store too.
