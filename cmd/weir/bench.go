@@ -106,7 +106,7 @@ All alerts are counted on the topic. One that is there twice, and one of the pla
 			return err
 		}
 		if f.write != "" {
-			return a.writeEvents(&f)
+			return a.writeEvents(cmd.Context(), &f)
 		}
 		if f.decode {
 			if err := f.checkDecode(cmd, *format); err != nil {
@@ -208,6 +208,9 @@ func (a *app) bench(ctx context.Context, f benchFlags, format string) (err error
 	for run := range f.repeat { // by turns, so that what else the machine does meets all alike
 		for _, rules := range counts {
 			row, err := b.measure(ctx, rules, run)
+			if ctx.Err() != nil { // what the measured process says then follows from it
+				return ctx.Err()
+			}
 			if err != nil {
 				return fmt.Errorf("run %d with %s: %w", run+1, count(len(rules), "rule"), err)
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -152,30 +151,6 @@ func (t *benchTopic) fill(ctx context.Context) error {
 		at = at.Add(step)
 	}
 	return t.flush(ctx)
-}
-
-// writeEvents writes generated events to a file.
-func (a *app) writeEvents(f *benchFlags) error {
-	if err := notAnInput("--write", f.write, []string{f.events}, f.rules.paths, *f.rules.fields); err != nil {
-		return err
-	}
-	out, err := os.Create(f.write)
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	w := bufio.NewWriterSize(out, 1<<20)
-	g := bench.NewGenerator(f.options)
-	step := time.Second / fillRate
-	at := a.now().Add(-time.Duration(f.n) * step)
-	for range f.n {
-		_, _ = w.Write(g.Next(at).Doc)
-		_ = w.WriteByte('\n') // an error comes back from Flush
-		at = at.Add(step)
-	}
-	if err := errors.Join(w.Flush(), out.Close()); err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	return nil
 }
 
 // fillFrom produces the events of a file.
