@@ -158,7 +158,7 @@ func (a *app) openBacktest(
 	if f.kafka.given() {
 		return a.openTopic(ctx, f.kafka, c, set)
 	}
-	files, err := eventFiles(*f.events, more)
+	files, err := a.eventFiles(*f.events, more)
 	if err == nil {
 		err = notAnInput("--alerts", f.alerts, files)
 	}

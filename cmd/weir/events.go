@@ -15,14 +15,14 @@ import (
 )
 
 const eventsHelp = `Events are read from NDJSON files, one document a line, or files with one array of documents: plain, .gz or .zst.
-"-" is standard input, a folder stands for the event files in it.`
+"-" is standard input, a folder stands for the files in it, and below, that end in .ndjson, .jsonl or .json, also with .gz or .zst.`
 
 func eventsFlag(cmd *cobra.Command) *[]string {
 	return cmd.Flags().StringArray("events", nil, "event file or folder, - for standard input; repeat it, or name files without it")
 }
 
-// eventFiles returns the files behind --events and those that are named without it.
-func eventFiles(events, more []string) ([]string, error) {
+// eventFiles returns the files behind --events and those that are named without it, and says what it leaves out of folders.
+func (a *app) eventFiles(events, more []string) ([]string, error) {
 	if len(events)+len(more) == 0 {
 		return nil, errors.New("no events: name files with --events FILE")
 	}
@@ -31,12 +31,25 @@ func eventFiles(events, more []string) ([]string, error) {
 			return nil, fmt.Errorf("%s looks like a rule but stands among the event files: repeat the flag, --rules A --rules B", p)
 		}
 	}
-	files, err := replay.Expand(append(append([]string(nil), events...), more...))
-	if err == nil && len(files) == 0 {
-		err = errors.New("no event files found")
+	files, skipped, err := replay.Expand(append(append([]string(nil), events...), more...))
+	if err != nil {
+		return nil, err
 	}
-	return files, err
+	if n := len(skipped); n > 0 {
+		others := ""
+		if n > shownSkipped {
+			others = fmt.Sprintf(" and %d more", n-shownSkipped)
+		}
+		a.warn("%s skipped, by the ends of their names: %s%s", count(n, "file"), strings.Join(skipped[:min(n, shownSkipped)], ", "), others)
+	}
+	if len(files) == 0 {
+		return nil, errors.New("no event files found")
+	}
+	return files, nil
 }
+
+// shownSkipped is the number of skipped files that are named.
+const shownSkipped = 5
 
 // totalSize returns the size of files together, 0 where it says nothing of the size of what is in them.
 func totalSize(files []string) int64 {

@@ -65,7 +65,7 @@ decided there. A sample query takes the whole input for one search; its events n
 }
 
 func (a *app) query(cmd *cobra.Command, text string, events, more []string, o replay.QueryOptions) error {
-	files, err := eventFiles(events, more)
+	files, err := a.eventFiles(events, more)
 	if err != nil {
 		return err
 	}

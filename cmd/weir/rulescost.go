@@ -53,7 +53,7 @@ rules share are evaluated once there. Times are of this machine; compare them wi
 		if err != nil {
 			return err
 		}
-		files, err := eventFiles(*events, args)
+		files, err := a.eventFiles(*events, args)
 		if err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func (a *app) sample(ctx context.Context, c *rules.Collection, chosen *ruleFlags
 	if len(events) == 0 {
 		return nil, nil //nolint:nilnil // no sample is a valid choice
 	}
-	files, err := eventFiles(events, nil)
+	files, err := a.eventFiles(events, nil)
 	if err != nil {
 		return nil, err
 	}

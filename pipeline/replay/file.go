@@ -47,58 +47,59 @@ type File struct {
 }
 
 // Expand returns the files behind paths: a folder stands for the event files in it, sorted by name, and "-" for
-// standard input.
-func Expand(paths []string) ([]string, error) {
-	var out []string
+// standard input. skipped are the other files of folders.
+func Expand(paths []string) (files, skipped []string, err error) {
 	for _, p := range paths {
 		if p == "-" {
-			out = append(out, p)
+			files = append(files, p)
 			continue
 		}
 		info, err := os.Stat(p)
 		if err != nil {
-			return nil, fmt.Errorf("events: %w", err)
+			return nil, nil, fmt.Errorf("events: %w", err)
 		}
 		if !info.IsDir() {
-			out = append(out, p)
+			files = append(files, p)
 			continue
 		}
-		found, err := eventFiles(p)
+		found, others, err := eventFiles(p)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out = append(out, found...)
+		files, skipped = append(files, found...), append(skipped, others...)
 	}
-	for i, p := range out {
-		if slices.Contains(out[:i], p) {
-			return nil, fmt.Errorf("events: %s is given twice", p)
+	for i, p := range files {
+		if slices.Contains(files[:i], p) {
+			return nil, nil, fmt.Errorf("events: %s is given twice", p)
 		}
 	}
-	return out, nil
+	return files, skipped, nil
 }
 
-// eventFiles finds the event files of a folder and those below it: *.ndjson and *.jsonl, also .gz and .zst. Files
-// that end in .json are as often something else; they have to be named one by one.
-func eventFiles(dir string) ([]string, error) {
-	var found []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+// eventFiles finds the event files of a folder and those below it: *.ndjson, *.jsonl and *.json, also .gz and .zst; and what else is there,
+// but for hidden files.
+func eventFiles(dir string) (found, others []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		base := strings.TrimSuffix(strings.TrimSuffix(path, ".gz"), ".zst")
-		if ext := filepath.Ext(base); !d.IsDir() && (ext == ".ndjson" || ext == ".jsonl") {
+		switch ext := filepath.Ext(base); {
+		case ext == ".ndjson" || ext == ".jsonl" || ext == ".json":
 			found = append(found, path)
+		case !strings.HasPrefix(d.Name(), "."):
+			others = append(others, path)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("events: %w", err)
+		return nil, nil, fmt.Errorf("events: %w", err)
 	}
 	if len(found) == 0 { // say so rather than replay nothing
-		return nil, fmt.Errorf("events: no .ndjson or .jsonl file (plain, .gz or .zst) in folder %s", dir)
+		return nil, nil, fmt.Errorf("events: no .ndjson, .jsonl or .json file (plain, .gz or .zst) in folder %s", dir)
 	}
 	slices.Sort(found)
-	return found, nil
+	return found, others, nil
 }
 
 // OpenFile opens a file of events; "-" reads stdin.

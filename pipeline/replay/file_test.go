@@ -153,7 +153,7 @@ func TestCutFiles(t *testing.T) {
 
 func TestExpand(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"b.ndjson", "a.jsonl.gz", "sub/c.ndjson.zst", "notes.txt", "manifest.json"} {
+	for _, name := range []string{"b.ndjson", "a.jsonl.gz", "sub/c.ndjson.zst", "d.json", "e.json.gz", "notes.txt", ".hidden", "sub/f.bz2"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -162,20 +162,28 @@ func TestExpand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := replay.Expand([]string{"-", dir})
+	got, skipped, err := replay.Expand([]string{"-", dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"-", filepath.Join(dir, "a.jsonl.gz"), filepath.Join(dir, "b.ndjson"), filepath.Join(dir, "sub", "c.ndjson.zst")}
-	if !slices.Equal(got, want) {
+	in := func(names ...string) (paths []string) {
+		for _, name := range names {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+		return paths
+	}
+	if want := append([]string{"-"}, in("a.jsonl.gz", "b.ndjson", "d.json", "e.json.gz", "sub/c.ndjson.zst")...); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if want := in("notes.txt", "sub/f.bz2"); !slices.Equal(skipped, want) {
+		t.Errorf("skipped %v, want %v", skipped, want)
 	}
 	for name, paths := range map[string][]string{
 		"a file that isn't there": {filepath.Join(dir, "nothing")},
 		"a file given twice":      {filepath.Join(dir, "b.ndjson"), dir},
 		"a folder without events": {t.TempDir()},
 	} {
-		if _, err := replay.Expand(paths); err == nil {
+		if _, _, err := replay.Expand(paths); err == nil {
 			t.Errorf("%s is no error", name)
 		}
 	}
