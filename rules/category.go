@@ -9,22 +9,25 @@ import (
 	"github.com/weir-eql/weir/event/ecs"
 )
 
-// checkCategories warns of event categories that ECS doesn't have: no event of an Elastic agent can be of them.
-func (p *parser) checkCategories(r *Rule, text *textMap, statement ast.Statement) {
-	if r.EventCategoryOverride != "" && r.EventCategoryOverride != "event.category" {
-		return
+// UnknownCategories returns the event categories in a query that ECS doesn't have: no event of an Elastic agent can be of them. field is the
+// field of the category; empty means event.category, and of another nothing is known.
+func UnknownCategories(statement ast.Statement, field string) []ast.Category {
+	if field != "" && field != "event.category" {
+		return nil
 	}
 	known := ecs.Values("event.category")
-	for _, c := range categories(statement) {
-		if c.Any || slices.Contains(known, c.Name) {
-			continue
-		}
-		hint := ""
-		if near := nearest(c.Name, known); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		p.report(finding.UnknownValue, text.span(c.Pos, c.End),
-			"unknown event category "+strconv.Quote(c.Name)+": ECS has no such value of event.category", hint)
+	return slices.DeleteFunc(categories(statement), func(c ast.Category) bool { return c.Any || slices.Contains(known, c.Name) })
+}
+
+// CategoryWarning is the warning of an unknown category.
+func CategoryWarning(c ast.Category) *ast.Error {
+	hint := ""
+	if near := nearest(c.Name, ecs.Values("event.category")); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return &ast.Error{
+		Code: finding.UnknownValue, Span: c.Span, Hint: hint,
+		Msg: "unknown event category " + strconv.Quote(c.Name) + ": ECS has no such value of event.category",
 	}
 }
 

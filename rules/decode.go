@@ -348,7 +348,9 @@ func (p *parser) compile(r *Rule) {
 	for _, w := range q.Warnings {
 		p.queryProblem(text, w)
 	}
-	p.checkCategories(r, text, q.Statement())
+	for _, c := range UnknownCategories(q.Statement(), r.EventCategoryOverride) {
+		p.queryProblem(text, CategoryWarning(c))
+	}
 	if p.file.Source != nil {
 		p.file.Source.query = q.Statement()
 	}

@@ -3,15 +3,20 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
 
 	"github.com/weir-eql/weir/eql/ast"
+	"github.com/weir-eql/weir/eql/finding"
+	"github.com/weir-eql/weir/eql/lint"
+	"github.com/weir-eql/weir/eql/parser"
 	"github.com/weir-eql/weir/event"
 	"github.com/weir-eql/weir/internal/term"
 	"github.com/weir-eql/weir/pipeline/replay"
@@ -29,7 +34,7 @@ JSON lines, in the order in which they were completed:
 
 index is the event's position in the input, from 0 and on from file to file in the order given; {"missing":true} stands for a
 missing stage. Events are sorted by event time, then tiebreaker, then position. Missing stages at the end of the input are
-decided there. A sample query takes the whole input for one search; its events need no time.
+decided there. What weir rules lint would warn of in the query is written to standard error. A sample query takes the whole input for one search; its events need no time.
 
 ` + eventsHelp,
 		Example: `  weir query 'process where process.name == "nc"' --events events.ndjson
@@ -85,7 +90,13 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 	if err != nil {
 		return err
 	}
-	if err := a.renderQuery(text, res.Warnings); err != nil {
+	warnings, err := lintQuery(text, o)
+	if err != nil {
+		return err
+	}
+	warnings = append(warnings, res.Warnings...)
+	slices.SortStableFunc(warnings, func(x, y *ast.Error) int { return x.Pos - y.Pos })
+	if err := a.renderQuery(text, warnings); err != nil {
 		return err
 	}
 	if err := a.printMatches(res.Matches); err != nil {
@@ -96,6 +107,23 @@ func (a *app) query(cmd *cobra.Command, text string, events, more []string, o re
 		_, _ = fmt.Fprintf(a.stderr, "no match in %s\n", count(res.Events, "document")) // a note: stdout has the answer
 	}
 	return nil
+}
+
+// lintQuery returns the warnings of weir rules lint on a query that compiles, but for those that depend on the events.
+func lintQuery(text string, o replay.QueryOptions) ([]*ast.Error, error) {
+	statement, err := parser.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	types := func(path string) event.Type {
+		if path == cmp.Or(o.TimestampField, "@timestamp") {
+			return event.Date
+		}
+		return o.Fields.TypeOf(path)
+	}
+	return slices.DeleteFunc(lint.Query(text, statement, lint.Options{Types: types}), func(e *ast.Error) bool {
+		return e.Code.Severity() != finding.Warning
+	}), nil
 }
 
 func (a *app) noteSkipped(res *replay.QueryResult, place func(name string, offset int64) string) {

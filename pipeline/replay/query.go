@@ -15,6 +15,7 @@ import (
 	"github.com/weir-eql/weir/event/ecs"
 	"github.com/weir-eql/weir/pipeline"
 	"github.com/weir-eql/weir/pipeline/sequence"
+	"github.com/weir-eql/weir/rules"
 )
 
 // QueryOptions are the parameters of a query, as in Elasticsearch's EQL search API.
@@ -68,8 +69,8 @@ type QueryResult struct {
 	Undecodable, Timeless int
 	// Skipped are the first of the undecodable documents.
 	Skipped []SkippedDoc
-	// Warnings are findings in the query that didn't keep it from running, such as fields that no table knows and no
-	// document has.
+	// Warnings are findings in the query that didn't keep it from running, by what the documents are: fields and categories that no table
+	// knows and no document has.
 	Warnings []*ast.Error
 }
 
@@ -127,7 +128,8 @@ type query struct {
 	memo    *eql.Memo
 	machine pipeline.Machine // nil for an event query
 	docs    []queryDoc
-	present []bool // by slot: a document has a value for it
+	present []bool         // by slot: a document has a value for it
+	unknown []ast.Category // that ECS doesn't have, and no document
 }
 
 func newQuery(text string, o QueryOptions) (*query, error) {
@@ -156,6 +158,7 @@ func newQuery(text string, o QueryOptions) (*query, error) {
 	if q.query, err = env.Compile(text, options); err != nil {
 		return nil, err
 	}
+	q.unknown = rules.UnknownCategories(q.query.Statement(), o.EventCategoryField)
 	if q.query.Kind != eql.EventQuery {
 		if q.machine, err = pipeline.NewMachine(q.query, q.query.MaxSpan, o.SamplesPerKey); err != nil {
 			return nil, err
@@ -186,6 +189,11 @@ func (q *query) read(src Source, res *QueryResult) error {
 		}
 		for slot := range q.present {
 			q.present[slot] = q.present[slot] || len(q.ev.Values(event.Slot(slot))) > 0
+		}
+		if len(q.unknown) > 0 {
+			q.unknown = slices.DeleteFunc(q.unknown, func(c ast.Category) bool {
+				return slices.ContainsFunc(q.ev.Values(q.meta.Category), func(v event.Value) bool { return v.Text() == c.Name })
+			})
 		}
 		d.at.Time, d.at.SubMillis, d.timed = q.meta.Time(q.ev)
 		d.at.Offset = int64(d.index)
@@ -255,7 +263,11 @@ func (q *query) warnings(text string, o QueryOptions) ([]*ast.Error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return again.Warnings, nil
+	warnings := again.Warnings
+	for _, c := range q.unknown {
+		warnings = append(warnings, rules.CategoryWarning(c))
+	}
+	return warnings, nil
 }
 
 func (q *query) decode(raw []byte) bool { return q.decodeErr(raw) == nil }
