@@ -5,13 +5,37 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-json"
 
 	"github.com/weir-eql/weir/eql/finding"
 	"github.com/weir-eql/weir/rules"
+	"github.com/weir-eql/weir/rules/lint"
 )
+
+// noteWarnings says in one line where weir rules lint has warnings of the chosen rules. They are loaded and checked for it, which takes as long
+// as loading them did: it is for where time is no matter, or where nothing was found and the warnings may say why.
+func (a *app) noteWarnings(f ruleFlags) error {
+	f.keepSource = true
+	c, err := f.load()
+	if err != nil {
+		return err
+	}
+	lint.Check(c, nil)
+	files := 0
+	for _, file := range c.Files {
+		if slices.ContainsFunc(file.Problems, func(p rules.Problem) bool { return p.Severity == rules.SeverityWarning }) {
+			files++
+		}
+	}
+	if files > 0 {
+		_, err = fmt.Fprintf(a.stderr, "%s in %s: %s\n", count(tallyFiles(c.Files).warnings, "warning"), count(files, "rule file"),
+			strings.Join(append([]string{"weir rules lint"}, f.paths...), " "))
+	}
+	return err
+}
 
 // lintGitHub writes findings as the workflow commands by which GitHub Actions shows them beside the lines of a change:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.

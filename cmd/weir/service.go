@@ -129,6 +129,13 @@ func (a *app) check(c *config.Config) error {
 		return err
 	}
 	logRules(a.logger(c.Log), collection, set, c.Rekey)
+	table, err := declaredFields(c, nil)
+	if err != nil {
+		return err
+	}
+	if err := a.noteWarnings(ruleFlags{paths: c.Rules.Paths, shipped: c.Rules.Shipped, table: table}); err != nil {
+		return err
+	}
 	t := tallyFiles(collection.Files)
 	verdict := "is fine"
 	if t.errors > 0 {
