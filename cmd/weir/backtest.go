@@ -61,7 +61,7 @@ A rule with a sample query takes the events, or the range, for one search: the e
 runs as in weir run: a sample is found as soon as its events are there within the rule's lookback, and then needs a whole new set.
 
 Index patterns apply as in weir run; --any-index switches them off, for events that were collected elsewhere.
-The exit code is 1 where rules didn't load: the others were run. It is 2 where an event file couldn't be read to its end, such as a
+The exit code is 1 where rules didn't load: the others were run. It is 2 where nothing could be read as an event, and where an event file couldn't be read to its end, such as a
 compressed one that is cut off: what could be read, and the other files, were replayed, and the report says that it is incomplete.`,
 		Example: `  weir backtest --rules rules/ --events last-week.ndjson.gz
   weir backtest --rules rules/linux --rules my.toml --events events/ --alerts alerts.ndjson
@@ -122,7 +122,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	if err != nil {
 		return err
 	}
-	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, registry: prometheus.NewRegistry(), place: src.place}
+	report := &backtestReport{app: a, files: tallyFiles(collection.Files), all: f.all, anyIndex: f.anyIndex, registry: prometheus.NewRegistry(), place: src.place}
 	err = errors.Join(a.replay(ctx, f.alerts, samples, src, c, set, report), src.Close())
 	unread, incomplete := errors.AsType[*replay.UnreadError](err)
 	switch {
@@ -133,7 +133,7 @@ func (a *app) backtest(ctx context.Context, f backtestFlags, more []string) erro
 	case err != nil:
 		return err
 	}
-	if err := errors.Join(report.write(*f.format, f.alerts == "-"), err); err != nil {
+	if err := errors.Join(report.write(*f.format, f.alerts == "-"), err, report.noEvents()); err != nil {
 		return err
 	}
 	if report.result.Alerts == 0 && len(collection.Files) <= fewFiles {

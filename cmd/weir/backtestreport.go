@@ -23,6 +23,7 @@ type backtestReport struct {
 	app      *app
 	files    tally
 	all      bool
+	anyIndex bool
 	registry *prometheus.Registry
 	result   *replay.Result
 	took     time.Duration
@@ -38,12 +39,66 @@ func (r *backtestReport) deadLetter(d pipeline.DeadLetter) error {
 	if r.shown++; r.shown > shownDeadLetters {
 		return nil
 	}
+	why := cmp.Or(d.Detail, d.Reason)
+	if where := wrapping(d.Value); d.Reason == pipeline.ReasonNoTimestamp && where != "" {
+		why += "; the document seems to be under " + where + ": take it out first, as jq -c " + where + " does"
+	}
 	if r.place != nil {
-		r.app.warn("%s: %s", r.place(d.Topic, d.Offset), cmp.Or(d.Detail, d.Reason))
+		r.app.warn("%s: %s", r.place(d.Topic, d.Offset), why)
 	} else {
-		r.app.warn("%s, partition %d, offset %d: %s", d.Topic, d.Partition, d.Offset, cmp.Or(d.Detail, d.Reason))
+		r.app.warn("%s, partition %d, offset %d: %s", d.Topic, d.Partition, d.Offset, why)
 	}
 	return nil
+}
+
+// wrapping returns where in what Elasticsearch or weir query answers the documents are, as a filter of jq; empty where it isn't one.
+func wrapping(doc []byte) string {
+	type source struct {
+		ES   map[string]any `json:"_source"`
+		Weir map[string]any `json:"source"`
+	}
+	var answer struct {
+		source
+
+		Events []source `json:"events"`
+		Hits   struct {
+			Hits   []source `json:"hits"`
+			Events []source `json:"events"`
+		} `json:"hits"`
+	}
+	_ = json.Unmarshal(doc, &answer) // of a field that is something else the others still count
+	has := func(list []source) bool { return len(list) > 0 && list[0].ES != nil }
+	switch {
+	case answer.ES != nil:
+		return "._source"
+	case len(answer.Events) > 0 && answer.Events[0].Weir != nil:
+		return ".events[].source"
+	case has(answer.Hits.Hits):
+		return ".hits.hits[]._source"
+	case has(answer.Hits.Events):
+		return ".hits.events[]._source"
+	default:
+		return ""
+	}
+}
+
+// noEvents is the error of a replay in which nothing was an event; nil where something was, or nothing was there.
+func (r *backtestReport) noEvents() error {
+	rejected := 0
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(r.result.DeadLetters)) {
+		rejected += r.result.DeadLetters[reason]
+		reasons = append(reasons, reason)
+	}
+	if rejected == 0 || uint64(rejected) < r.result.Records {
+		return nil
+	}
+	return fmt.Errorf("no event could be read: %s, all dead letters (%s)", count(r.result.Records, "record"), strings.Join(reasons, ", "))
+}
+
+// filtered reports whether index patterns decide which events some rule sees.
+func (r *backtestReport) filtered() bool {
+	return !r.anyIndex && slices.ContainsFunc(r.result.Rules, func(rr replay.RuleResult) bool { return len(rr.Rule.Rule.Index) > 0 })
 }
 
 // ruleJSON is one rule in the JSON form of the report.
@@ -88,7 +143,7 @@ func (r *backtestReport) write(format string, alertsOnStdout bool) error {
 	if format == "json" {
 		return json.NewEncoder(w).Encode(r.json())
 	}
-	if n := r.counter("weir_unknown_stream_events_total"); n > 0 {
+	if n := r.counter("weir_unknown_stream_events_total"); n > 0 && r.filtered() {
 		r.app.warn("%s without data_stream.* fields: no index pattern filtered them", count(n, "event"))
 	}
 	return r.table(w)
