@@ -100,8 +100,12 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
+		near := elsewhere(cmd.Root(), args[0])
+		if len(near) == 0 {
+			near = cmd.SuggestionsFor(args[0])
+		}
 		meant := ""
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		if len(near) > 0 {
 			meant = "; did you mean " + orList(near) + "?"
 		}
 		return fmt.Errorf("unknown command %q for %q%s\nSee \"%s --help\"", args[0], cmd.CommandPath(), meant, cmd.CommandPath())
@@ -110,6 +114,17 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(subcommands...)
 	return cmd
+}
+
+// elsewhere returns the paths of the commands below cmd that have this name.
+func elsewhere(cmd *cobra.Command, name string) (paths []string) {
+	for _, sub := range cmd.Commands() {
+		if sub.Name() == name && !sub.Hidden {
+			paths = append(paths, sub.CommandPath())
+		}
+		paths = append(paths, elsewhere(sub, name)...)
+	}
+	return paths
 }
 
 // noArgs refuses what is neither a flag nor the value of one.
