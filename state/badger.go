@@ -166,7 +166,17 @@ func (d *disk) known() ([]int32, error) {
 	return numbers, knownError(err)
 }
 
-func (d *disk) attached() error { return d.noteLost(d.at.attached) }
+func (d *disk) attached() error {
+	return d.noteLost(func() error {
+		if err := d.at.attached(); err != nil {
+			return err
+		}
+		if d.flushes.halfCompacted.Load() {
+			return fmt.Errorf("%w: tables couldn't be merged, see the log, and some of what they held may be lost", ErrStuck)
+		}
+		return nil
+	})
+}
 
 func (d *disk) whole() error {
 	if d.db.IsClosed() {
@@ -365,9 +375,13 @@ func (b bridge) Errorf(format string, args ...any) {
 	b.flushes.note(format)
 }
 
-func (b bridge) Warningf(format string, args ...any) { b.write(slog.LevelWarn, format, args) }
-func (b bridge) Infof(format string, args ...any)    { b.write(slog.LevelDebug, format, args) }
-func (b bridge) Debugf(string, ...any)               {}
+func (b bridge) Warningf(format string, args ...any) {
+	b.write(slog.LevelWarn, format, args)
+	b.flushes.noteWarning(format)
+}
+
+func (b bridge) Infof(format string, args ...any) { b.write(slog.LevelDebug, format, args) }
+func (b bridge) Debugf(string, ...any)            {}
 
 func (b bridge) write(level slog.Level, format string, args []any) {
 	ctx := context.Background()

@@ -15,6 +15,12 @@ func (p *Partition) SetChunk(count int) { p.maxCount = count }
 // SetPatience changes after how many attempts that fail the store gives up.
 func (s *Store) SetPatience(attempts int) { s.engine.(*disk).patience = attempts }
 
+// Warn has the store take in a warning of Badger's.
+func (s *Store) Warn(format string, args ...any) {
+	d := s.engine.(*disk)
+	bridge{d.log, d.flushes}.Warningf(format, args...)
+}
+
 // BootIDFile is where the id of the boot is read.
 const BootIDFile = bootIDFile
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Badger tries for ever to write a memory table to disk, and what has to write meanwhile waits for it without an end, as does its Close. It tells of
@@ -14,6 +15,17 @@ import (
 type flushes struct {
 	mu     sync.Mutex
 	failed chan struct{} // closed, and replaced, by each
+
+	// halfCompacted says that merging tables failed. Badger tries that again, but one that ends well meanwhile may lack a table that couldn't be made: its
+	// error is dropped (levels.go of v4.9.6, subcompact, which defers Done with the error of before), and what it was made of is deleted.
+	halfCompacted atomic.Bool
+}
+
+// noteWarning takes in the format of a warning that Badger logs.
+func (f *flushes) noteWarning(format string) {
+	if strings.Contains(format, "LOG Compact FAILED") {
+		f.halfCompacted.Store(true)
+	}
 }
 
 func newFlushes() *flushes { return &flushes{failed: make(chan struct{})} }

@@ -106,3 +106,28 @@ func TestCloseWhileFlushFails(t *testing.T) {
 		t.Errorf("the next start has %d entries, want 5000", got)
 	}
 }
+
+// TestCompactionFails: a store in which tables couldn't be merged may have lost some of what they held. It says so before the next batch counts, and the next start
+// doesn't trust it.
+func TestCompactionFails(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, small(dir))
+	if err := fill(s, 1); err != nil {
+		t.Fatal(err)
+	}
+	s.Warn("[Compactor: %d] LOG Compact. Added %d keys", 1, 2)
+	if err := s.Attached(); err != nil {
+		t.Fatal(err)
+	}
+	s.Warn("[Compactor: %d] LOG Compact FAILED with error: %+v: %+v", 1, errors.New("too many open files"), 0) // the format of v4.9.6
+	if err := s.Attached(); !errors.Is(err, state.ErrStuck) {
+		t.Fatalf("attached: %v, want that tables couldn't be merged", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, state.MarkerName))
+	if want := "not trusted: it couldn't be written to\n"; err != nil || string(text) != want {
+		t.Errorf("marker %q, %v; want %q", text, err, want)
+	}
+}
