@@ -127,7 +127,7 @@ func (w *Worker) readNoted() {
 		return cmp.Or(cmp.Compare(k.topic, l.topic), cmp.Compare(k.partition, l.partition), cmp.Compare(a.offset(), b.offset()))
 	})
 	woken := slices.Compact(w.woken)
-	for len(woken) > 0 {
+	for len(woken) > 0 && w.err == nil { // each span waits for an input that is gone
 		k := w.kindOfNote(woken[0])
 		end := 1
 		for end < len(woken) && w.kindOfNote(woken[end]).from(k) && woken[end].offset()-woken[end-1].offset() <= readGap {
@@ -202,7 +202,9 @@ func (w *Worker) dropNotes() {
 					w.woken = append(w.woken, noteRef{b, i})
 				}
 			}
-			w.readNoted()
+			if w.readNoted(); w.err != nil {
+				return
+			}
 		}
 		n.removeFirst()
 	}

@@ -1,9 +1,12 @@
 package kafka_test
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +198,10 @@ func TestReadAgainFromALeaderless(t *testing.T) {
 		m.awaitReady(t)
 		told := story("p1")
 		c.sendTo(t, 1, told[3], doc("p1", "p1-x", "network", "x", 3, 700))
+		for i := range 4 { // too far apart to be read at once: the member waits for one of them only
+			c.sendTo(t, 1, slices.Repeat([]string{doc("p1", "", "file", "other", 1, 600)}, 1100)...)
+			c.sendTo(t, 1, doc("p1", fmt.Sprint("p1-x", i), "network", "curl", 7, int64(610+i)))
+		}
 		c.awaitRead(t, c.input)
 		fault := c.leaderless(c.input, kmsg.ListOffsets)
 		c.sendTo(t, 1, told[0], told[1], told[2], told[4], told[5], doc("p1", "p1-y", "process", "true", 8, 100_000))
@@ -247,6 +254,50 @@ func TestChangelogLosesItsLeader(t *testing.T) {
 			}
 			if diff := cmp.Diff(expected("p0", "p1"), got); diff != "" {
 				t.Errorf("at least once %v: alerts in the end (-want +got):\n%s", atLeastOnce, diff)
+			}
+		})
+	}
+}
+
+// TestLeaderBackWhileEventsAreRead: the input loses its leader while events that wait are read again at a start, and has one again about when it would be taken
+// for proven that they are gone. The client that reads may not have found the leader yet; none of them is lost.
+func TestLeaderBackWhileEventsAreRead(t *testing.T) {
+	for _, seconds := range []int{5, 27, 28, 29, 30, 31, 32, 33, 59, 60, 61} {
+		synctest.Test(t, func(t *testing.T) {
+			c := bubble(t, 2)
+			c.pipeline = noteLate(t)
+			m := c.runIn(t, c.config(), state.OpenMemory())
+			m.awaitReady(t)
+			c.sendTo(t, 1, story("p1")...)
+			c.awaitRead(t, c.input)
+			m.stop()
+			topics, err := c.admin.ListTopics(t.Context(), c.input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var gone sync.Once
+			c.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (_ kmsg.Response, err error, handled bool) {
+				c.fake.KeepControl()
+				req, ok := r.(*kmsg.FetchRequest)
+				if !ok || !slices.ContainsFunc(req.Topics, func(ft kmsg.FetchRequestTopic) bool { return ft.TopicID == topics[c.input].ID }) {
+					return nil, nil, false
+				}
+				gone.Do(func() {
+					err, handled = io.ErrUnexpectedEOF, true
+					go func() {
+						fault := c.leaderless(c.input, kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch)
+						time.Sleep(time.Duration(seconds) * time.Second)
+						fault.Remove()
+					}()
+				})
+				return nil, err, handled
+			})
+			c.runIn(t, c.config(), state.OpenMemory())
+			time.Sleep(4 * time.Minute)
+			c.sendTo(t, 1, doc("p1", "p1-y", "process", "true", 8, 100_000))
+			time.Sleep(time.Minute)
+			if diff := cmp.Diff(expected("p1"), c.alerts(t)); diff != "" {
+				t.Errorf("away for %d s: alerts (-want +got):\n%s", seconds, diff)
 			}
 		})
 	}

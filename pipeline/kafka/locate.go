@@ -27,7 +27,7 @@ const unknownPatience = 5 * time.Second
 
 // locate calls found with partitions of which it is known where their logs are, as they get known.
 func (l *loader) locate(ctx context.Context, partitions []int32, found func(partitions []int32, at *located)) error {
-	s, began := l.service, l.service.deps.Now()
+	s := l.service
 	patience := firstPatience
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		at, err := s.locate(ctx, partitions, patience)
@@ -42,7 +42,7 @@ func (l *loader) locate(ctx context.Context, partitions []int32, found func(part
 				continue
 			}
 			left = append(left, n)
-			if err := l.hindered(ctx, n, began, cause); err != nil {
+			if err := l.hindered(ctx, n, cause); err != nil {
 				return err
 			}
 		}
@@ -64,14 +64,13 @@ func (l *loader) locate(ctx context.Context, partitions []int32, found func(part
 
 // reread is the service's for the worker of a partition. It tries again until the input is there, and keeps no turn while it waits.
 func (l *loader) reread(ctx context.Context, n int32, w *pipeline.Worker) (waited bool, err error) {
-	began := l.service.deps.Now()
 	for backoff := firstBackoff; !l.released(n); backoff = min(2*backoff, lastBackoff) {
 		cause := l.turn(ctx, func() error { return l.service.reread(ctx, w) })
 		if cause == nil {
 			return waited, nil
 		}
 		waited = true
-		if err := l.hindered(ctx, n, began, cause); err != nil {
+		if err := l.hindered(ctx, n, cause); err != nil {
 			return true, err
 		}
 		if err := pause(ctx, backoff); err != nil {
@@ -81,13 +80,28 @@ func (l *loader) reread(ctx context.Context, n int32, w *pipeline.Worker) (waite
 	return waited, nil
 }
 
-// hindered notes why a partition has to wait, which it has since a time. It returns the cause where waiting doesn't help.
-func (l *loader) hindered(ctx context.Context, n int32, since time.Time, cause error) error {
+// unknownFor returns for how long a topic of a partition hasn't been known to brokers, and nothing else kept it from being taken over.
+func (l *loader) unknownFor(n int32, cause error) time.Duration {
+	now := l.service.deps.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !errors.Is(cause, kerr.UnknownTopicOrPartition) {
+		delete(l.unknown, n)
+		return 0
+	}
+	if _, ok := l.unknown[n]; !ok {
+		l.unknown[n] = now
+	}
+	return now.Sub(l.unknown[n])
+}
+
+// hindered notes why a partition has to wait. It returns the cause where waiting doesn't help.
+func (l *loader) hindered(ctx context.Context, n int32, cause error) error {
 	s := l.service
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case !transient(cause), errors.Is(cause, kerr.UnknownTopicOrPartition) && s.deps.Now().Sub(since) > unknownPatience:
+	case !transient(cause), l.unknownFor(n, cause) > unknownPatience:
 		return cause
 	}
 	return l.use(n, func() error { // not after it was given up

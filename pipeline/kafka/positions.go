@@ -127,14 +127,14 @@ func (s *Service) checkPositions(m *member, at *located) error {
 		parts, parted := at.parts[tp]
 		if from, has := m.committed[topic]; has && (from.Offset != committed.Offset || !ok) { // the checkpoint record's: the state is as old as that
 			m.seek[topic], m.differs = from.Offset, true
-			committed, ok, parted = from, true, false
+			committed, ok, parted = from, true, parted && parts < from.Offset
 		}
 		if !ok {
 			continue
 		}
 		known = known || topic != s.cfg.RekeyTopic
 		if end := at.ends.offsets[tp]; parted {
-			committed = s.partedAt(m, topic, committed, parts)
+			committed = s.partedAt(m, topic, at.committed[tp], parts)
 		} else if end < committed.Offset {
 			committed = s.shortened(m, topic, committed.Offset, end)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/weir-eql/weir/pipeline"
 )
 
-// refillPatience is how long a refill may stand still, with a broker that answers, before the records that it waits for are
+// refillPatience is how long a refill may stand still, twice, with a broker that answers, before the records that it waits for are
 // taken to be gone: a topic that is compacted has holes, and no reader is told of a hole at its end.
 const refillPatience = 30 * time.Second
 
@@ -170,7 +170,7 @@ func (r *refiller) run(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	moved := began
+	moved, proven := began, false
 	for len(r.todo) > 0 {
 		wait, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollRecords(wait, s.cfg.BatchRecords)
@@ -185,13 +185,16 @@ func (r *refiller) run(ctx context.Context) error {
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) { r.take(cl, p) })
 		switch now := s.deps.Now(); {
 		case r.count > before:
-			moved = now
+			moved, proven = now, false
 		case now.Sub(moved) > refillPatience:
 			// Only a broker that answers proves that there is nothing to read.
 			if err := r.clamp(ctx); err != nil {
 				return err
 			}
-			clear(r.todo)
+			if proven {
+				clear(r.todo)
+			}
+			moved, proven = s.deps.Now(), true // its leader may be back just now, and the client not know it yet
 		}
 	}
 	s.log.Info("waiting events read again from the input", slog.Int("records_read", r.count),

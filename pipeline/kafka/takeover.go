@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -132,6 +133,8 @@ type loader struct {
 	mu   sync.Mutex // guards the rest
 	gone map[int32]bool
 	told map[int32]bool // the log says that the partition waits
+
+	unknown map[int32]time.Time // since when brokers haven't known a topic of the partition
 }
 
 // arrival is a partition whose state was restored, or why it couldn't be.
@@ -165,7 +168,7 @@ func (s *Service) startTakeOver(ctx context.Context, partitions []int32) {
 func newLoader(s *Service, cancel context.CancelFunc, partitions []int32) *loader {
 	l := &loader{
 		service: s, pipe: s.deps.Pipeline, cancel: cancel, done: make(chan struct{}),
-		gone: map[int32]bool{}, told: map[int32]bool{}, busy: map[int32]*sync.Mutex{}, turns: make(chan struct{}, loaders),
+		gone: map[int32]bool{}, told: map[int32]bool{}, unknown: map[int32]time.Time{}, busy: map[int32]*sync.Mutex{}, turns: make(chan struct{}, loaders),
 	}
 	for _, n := range partitions {
 		l.busy[n] = &sync.Mutex{}
