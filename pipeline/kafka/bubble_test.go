@@ -272,7 +272,7 @@ func isClosed(c <-chan struct{}) bool {
 // whatever the commit interval, the size of polls, the number of members, restarts and reloads, slow commits behind which records are read, and
 // transactions that are aborted; and what a backtest finds of the same events.
 func TestSameIDsInVirtualTime(t *testing.T) {
-	seeds := uint64(3)
+	seeds := uint64(2)
 	if testing.Short() {
 		seeds = 1
 	}

@@ -262,7 +262,7 @@ func TestChangelogLosesItsLeader(t *testing.T) {
 // TestLeaderBackWhileEventsAreRead: the input loses its leader while events that wait are read again at a start, and has one again about when it would be taken
 // for proven that they are gone. The client that reads may not have found the leader yet; none of them is lost.
 func TestLeaderBackWhileEventsAreRead(t *testing.T) {
-	for _, seconds := range []int{5, 27, 28, 29, 30, 31, 32, 33, 59, 60, 61} {
+	for _, seconds := range []int{5, 29, 30, 60} {
 		synctest.Test(t, func(t *testing.T) {
 			c := bubble(t, 2)
 			c.pipeline = noteLate(t)
