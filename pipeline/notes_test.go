@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -431,6 +432,31 @@ func TestNotesOfAHostThatBeginsAnewTwice(t *testing.T) {
 		w.Changes()
 		if n := len(w.Output().Alerts); n > 0 || in.reads > 0 {
 			t.Errorf("swapped %v: %d alerts and %d reads, want none: the first event was passed before the one that begins came", swap, n, in.reads)
+		}
+	}
+}
+
+// TestEventsWaitWholeAfterAReload: what keeps the events of a rule whole, here one with several join keys for it, does so when the rules were loaded again.
+func TestEventsWaitWholeAfterAReload(t *testing.T) {
+	set := compileQueries(t, rules.SetOptions{}, map[string]string{"p": pairByHost}, nil)
+	for host, reads := range map[string]int{`["h","g"]`: 0, `"h"`: 1} {
+		records := []pipeline.Record{of("h", "B", 0, 800), of("h", "B", 1, 1500), of("h", "A", 2, 1000), of("h", "X", 3, 90_000)}
+		records[0].Value = bytes.Replace(records[0].Value, []byte(`"id":"h"`), []byte(`"id":`+host), 1)
+		in := &logInput{records: records}
+		cfg := config(set)
+		cfg.Input = in
+		w, err := pipeline.NewWorker(cfg, state.OpenMemory().Partition(0), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		process(t, w, records[0])
+		if err := w.Swap(withSet(t, cfg, set)); err != nil {
+			t.Fatal(err)
+		}
+		process(t, w, records[1:]...)
+		w.Changes()
+		if n := len(w.Output().Alerts); n != 1 || in.reads != reads {
+			t.Errorf("first event of %s: %d alerts and %d reads, want 1 and %d", host, n, in.reads, reads)
 		}
 	}
 }

@@ -44,6 +44,7 @@ func (w *Worker) Swap(cfg *Config) error {
 
 // setRules prepares the worker for the rules of a configuration.
 func (w *Worker) setRules(cfg *Config, machines []Machine) {
+	before, eagerBefore := w.byHash, w.eager
 	w.cfg, w.machines, w.preparer, w.meter = cfg, machines, NewPreparer(cfg), newMeter(cfg)
 	w.byHash, w.sharing = rulesByHash(cfg.Set), cfg.Shares()
 	w.absences = w.absences[:0]
@@ -52,6 +53,11 @@ func (w *Worker) setRules(cfg *Config, machines []Machine) {
 	}
 	w.evictionLogged = make([]bool, len(machines))
 	w.eager = make([]eager, len(machines))
+	for hash, c := range w.byHash {
+		if old := before[hash]; old != nil { // it goes on, and so does what kept its events whole
+			w.eager[c.Number] = eagerBefore[old.Number]
+		}
+	}
 	cfg.Metrics.begin(w.number, cfg.Set)
 }
 

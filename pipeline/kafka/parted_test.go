@@ -51,8 +51,7 @@ func (c *cluster) committedAt(t *testing.T) kadm.Offset {
 }
 
 // TestOffsetsGivenAnew: while the service is down a leader is elected that lacks the last records that were read, and its log has grown past the
-// committed offset. What it has under their offsets is read, whether the log's end is before or behind the committed offset; the log says so,
-// once.
+// committed offset. What it has under their offsets is read; the log says so, once.
 func TestOffsetsGivenAnew(t *testing.T) {
 	for _, mode := range []string{"exactly once", "at least once"} {
 		t.Run(mode, func(t *testing.T) {
