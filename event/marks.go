@@ -22,17 +22,26 @@ type marks struct {
 
 // make marks a document.
 func (m *marks) make(doc []byte) {
-	full := len(doc) / 64
-	size := full*8 + 16
+	size := len(doc)/64*8 + 16
 	if len(m.buf) < size || len(m.buf) > keepMarks {
 		m.buf = make([]byte, max(size+size/2, 1024))
 	}
 	m.stops = m.buf[:size:size]
-	carry := markBlocks(m.stops, doc[:full*64], 0)
+	if wide {
+		markWide(m.stops, doc)
+	} else {
+		markNarrow(m.stops, doc)
+	}
+}
+
+// markNarrow marks a document by markBlocks. The bitmap is as long as make makes it.
+func markNarrow(stops, doc []byte) {
+	full := len(doc) / 64
+	carry := markBlocks(stops, doc[:full*64], 0)
 	last := [64]byte([]byte("                                                                "))
 	copy(last[:], doc[full*64:])
-	markBlocks(m.stops[full*8:], last[:], carry)
-	store(m.stops, size-8, 0)
+	markBlocks(stops[full*8:], last[:], carry)
+	store(stops, len(stops)-8, 0)
 }
 
 // stop returns the first stop from i on, -1 where there is none.

@@ -19,28 +19,61 @@ func randomText(rng *rand.Rand, size int) []byte {
 	return text
 }
 
-// TestMarks compares the bitmap with a loop over the bytes, for documents one after the other in the same memory.
+func randomBytes(rng *rand.Rand, b []byte) {
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+}
+
+// markWays are the ways to mark a document that this processor has. Where it hasn't AVX-512 that is said.
+func markWays(t *testing.T) map[string]func(stops, doc []byte) {
+	t.Helper()
+	ways := map[string]func(stops, doc []byte){"narrow": markNarrow}
+	if wide {
+		ways["wide"] = markWide
+	} else {
+		t.Log("markWide isn't tested")
+	}
+	return ways
+}
+
+// TestMarks compares the bitmap with a loop over the bytes, for documents one after the other in the same memory, and sees that nothing behind it is
+// written.
 func TestMarks(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	var m marks
-	for range 20_000 {
-		doc := randomText(rng, rng.IntN(300))
-		var want, got []int
-		escaped := false
-		for i, c := range doc {
-			stops := !escaped && (c == '"' || c == '\\' || c < ' ')
-			if stops {
-				want = append(want, i)
+	for name, mark := range markWays(t) {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			var m marks
+			for range 20_000 {
+				doc := randomText(rng, rng.IntN(300))
+				if rng.IntN(4) == 0 {
+					randomBytes(rng, doc)
+				}
+				var want, got []int
+				escaped := false
+				for i, c := range doc {
+					stops := !escaped && (c == '"' || c == '\\' || c < ' ')
+					if stops {
+						want = append(want, i)
+					}
+					escaped = stops && c == '\\'
+				}
+				m.make(nil)
+				size := len(doc)/64*8 + 16
+				m.stops = m.buf[:size:size]
+				m.buf[size] = 0x5A
+				mark(m.stops, doc)
+				for i := m.stop(0); i >= 0; i = m.stop(i + 1) {
+					got = append(got, i)
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("%q: got %v, want %v", doc, got, want)
+				}
+				if m.buf[size] != 0x5A || load(m.stops, size-8) != 0 {
+					t.Fatalf("%q: the bitmap doesn't end as it should", doc)
+				}
 			}
-			escaped = stops && c == '\\'
-		}
-		m.make(doc)
-		for i := m.stop(0); i >= 0; i = m.stop(i + 1) {
-			got = append(got, i)
-		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("%q: got %v, want %v", doc, got, want)
-		}
+		})
 	}
 }
 
@@ -61,15 +94,13 @@ func TestMarksKeepsLittle(t *testing.T) {
 	}
 }
 
-// TestMarkBlocks compares the two ways to find the bytes; where only one is built they are the same.
+// TestMarkBlocks compares the two ways to mark blocks; where only one is built they are the same.
 func TestMarkBlocks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 5000 {
 		doc := randomText(rng, 64*rng.IntN(5))
 		if rng.IntN(2) == 0 {
-			for i := range doc {
-				doc[i] = byte(rng.Uint32())
-			}
+			randomBytes(rng, doc)
 		}
 		size := len(doc) / 8
 		got, want := make([]byte, size), make([]byte, size)
