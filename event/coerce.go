@@ -6,7 +6,7 @@ import "net/netip"
 func (d *Decoder) text(slot Slot, typ Type, s string) {
 	switch typ {
 	case Date:
-		if ms, sub, ok := ParseTime(s); !ok {
+		if ms, sub, ok := d.minute.parse(s); !ok {
 			d.uncoerced[slot]++
 		} else if to := d.ev.next(slot); to != nil {
 			set(to, TimeValue(ms, sub))

@@ -47,18 +47,19 @@ type Decoder struct {
 	root      *node
 	uncoerced []uint64
 
-	doc   []byte
-	ev    *Event
-	marks marks
-	steps steps
-	stack [MaxDepth]frame // by depth; the first is unused
-	key   []byte          // the key at hand, where it had escapes
-	err   SyntaxError
+	doc    []byte
+	ev     *Event
+	marks  marks
+	steps  steps
+	minute minute
+	stack  [MaxDepth]frame // by depth; the first is unused
+	key    []byte          // the key at hand, where it had escapes
+	err    SyntaxError
 }
 
 // NewDecoder returns a decoder of the fields that s has now; fields that are added later are not decoded.
 func NewDecoder(s *Schema) *Decoder {
-	d := &Decoder{schema: s, root: newProjection(s), uncoerced: make([]uint64, s.Len())}
+	d := &Decoder{schema: s, root: newProjection(s), uncoerced: make([]uint64, s.Len()), minute: epoch()}
 	d.steps.init(d.root)
 	return d
 }

@@ -487,6 +487,7 @@ func FuzzCoerce(f *testing.F) {
 	for _, text := range []string{
 		"2024-02-29T23:59:59.999999999+18:00", "2024-05-06T07:08:09,5-0130", "2024-05", "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999-00:01", "2024-05-06T",
 		"1714979289123.4567891", "-0.0000009", "9223372036854775807.9", "-9223372036854775809", "18446744073709551615", "1e19", ".5e1", "5.e-1", "+0", "-",
+		"1970-01-01T00:00:01Z", "1970-01-01T00:00:59.123Z", "1970-01-01T00:00:60.123456789Z", strings.Repeat("\x00", 16) + ":00Z",
 		"10.0.0.1", "::ffff:1.2.3.4", "fe80::1%25eth0", "2001:DB8::1", "1.2.3.04", "::", "true", "", "NaN", "0x10", "1_000", "1e999999999999",
 	} {
 		f.Add(text)
@@ -505,8 +506,10 @@ func FuzzCoerce(f *testing.F) {
 				s := event.NewSchema(func(string) event.Type { return typ })
 				slot := s.Add("a")
 				d, ev := event.NewDecoder(s), event.New(s)
-				if err := d.Decode([]byte(doc), ev); err != nil {
-					t.Fatalf("%s: %v", doc, err)
+				for range 2 { // a date of the minute that is known by then
+					if err := d.Decode([]byte(doc), ev); err != nil {
+						t.Fatalf("%s: %v", doc, err)
+					}
 				}
 				got := none
 				if v := ev.First(slot); !v.IsMissing() {

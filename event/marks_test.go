@@ -177,6 +177,43 @@ func TestParseZulu(t *testing.T) {
 	}
 }
 
+// TestMinute compares dates, most of them of the minute of the one before, with the long way to read them.
+func TestMinute(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	minutes := []string{"2024-02-29T23:59", "2024-02-29T23:58", "1970-01-01T00:00", "1969-12-31T23:59", "0000-01-01T00:00", "9999-12-31T23:59", "2023-02-29T00:00"}
+	m, inMinute := epoch(), 0
+	check := func(text string) {
+		known := len(text) > 16 && m.text == [2]uint64{loadString(text, 0), loadString(text, 8)}
+		ms, sub, ok := m.parse(text)
+		wantMS, wantSub, wantOK := parseDate(text)
+		if ok != wantOK || ok && (ms != wantMS || sub != wantSub) {
+			t.Fatalf("%q: got %d %d %v, want %d %d %v", text, ms, sub, ok, wantMS, wantSub, wantOK)
+		}
+		if known && ok {
+			inMinute++
+		}
+	}
+	check(string(make([]byte, 16)) + ":00Z")
+	for range 300_000 {
+		text := append([]byte(minutes[rng.IntN(rng.IntN(len(minutes))+1)]), ":59.123456789Z"...)
+		if n := rng.IntN(12); n < 11 {
+			text = append(text[:19+n], 'Z')
+		}
+		for i := 17; i < len(text); i++ {
+			if text[i] <= '9' && text[i] >= '0' && rng.IntN(8) == 0 {
+				text[i] = '0' + byte(rng.IntN(10))
+			}
+		}
+		for range max(0, rng.IntN(4)-2) {
+			text[rng.IntN(len(text))] = "0123456789-:TZ.,+\x00\xff/"[rng.IntN(20)]
+		}
+		check(string(text))
+	}
+	if inMinute < 50_000 {
+		t.Errorf("%d dates were in the minute of the one before", inMinute)
+	}
+}
+
 // TestCanonicalV6 shows that what is taken as canonical is, and that netip's own texts nearly always are taken.
 func TestCanonicalV6(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))

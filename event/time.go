@@ -12,7 +12,7 @@ const (
 // milliseconds since the epoch and the nanoseconds (0–999,999) below, and false for anything else and for
 // years outside 0000 to 9999.
 func ParseTime(text string) (ms int64, sub int32, ok bool) {
-	if len(text) > len("2006-01-02T15:04:05") && text[len(text)-1] == 'Z' {
+	if len(text) > len("2006-01-02T15:04:05") {
 		if ms, sub, ok = parseZulu(text); ok {
 			return ms, sub, true
 		}
@@ -63,7 +63,7 @@ func parseZulu(text string) (ms int64, sub int32, ok bool) {
 	date, clock := loadString(text, 0), loadString(text, 11)
 	if date&0xFFF0F0FFF0F0F0F0 != 0x2D30302D30303030 || (date+0x0006060006060606)&0xFFF0F0FFF0F0F0F0 != 0x2D30302D30303030 ||
 		clock&0xF0F0FFF0F0FFF0F0 != 0x30303A30303A3030 || (clock+0x0606000606000606)&0xF0F0FFF0F0FFF0F0 != 0x30303A30303A3030 ||
-		text[8]-'0' > 9 || text[9]-'0' > 9 || text[10] != 'T' {
+		text[8]-'0' > 9 || text[9]-'0' > 9 || text[10] != 'T' || text[len(text)-1] != 'Z' {
 		return 0, 0, false
 	}
 	pair := func(w uint64, i int) int { return int(w>>i&15)*10 + int(w>>(i+8)&15) }
@@ -72,24 +72,69 @@ func parseZulu(text string) (ms int64, sub int32, ok bool) {
 	if month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
 		return 0, 0, false
 	}
-	nanos, rest := int32(0), text[19:]
-	if len(text) == len("2006-01-02T15:04:05.000000000Z") && rest[0] == '.' { // as Elastic's agents write it
-		w := loadString(text, 20)
-		last := text[28] - '0'
-		if w&0xF0F0F0F0F0F0F0F0 != 0x3030303030303030 || (w+0x0606060606060606)&0xF0F0F0F0F0F0F0F0 != 0x3030303030303030 || last > 9 {
-			return 0, 0, false
-		}
-		w = w & 0x0F0F0F0F0F0F0F0F * (10<<8 + 1) >> 8 // pairs of digits
-		w = w & 0x00FF00FF00FF00FF * (100<<16 + 1) >> 16
-		w = w & 0x0000FFFF0000FFFF * (10000<<32 + 1) >> 32
-		nanos, rest = int32(w)*10+int32(last), text[29:]
-	} else if rest[0] == '.' {
-		if nanos, rest, ok = fraction(rest[1:]); !ok {
-			return 0, 0, false
-		}
-	}
+	nanos, ok := decimals(text)
 	seconds := daysSinceEpoch(year, month, day)*86400 + int64(hour*3600+minute*60+second)
-	return seconds*1000 + int64(nanos/1e6), nanos % 1e6, rest == "Z"
+	return seconds*1000 + int64(nanos/1e6), nanos % 1e6, ok
+}
+
+// decimals reads what stands between the seconds of a text and the Z that it ends with: nothing, or a dot and one to nine digits. text is longer than 19
+// bytes.
+func decimals(text string) (nanos int32, ok bool) {
+	const zeros = 0x3030303030303030
+	n := len(text) - len("2006-01-02T15:04:05.Z")
+	if n <= 0 || n > 9 || text[19] != '.' {
+		return 0, n < 0
+	}
+	var w uint64 // the first eight digits, with zeros behind them
+	ninth := byte(0)
+	switch {
+	case n < 8:
+		w = loadString(text, len(text)-8)>>(56-8*n)&(1<<(8*n)-1) | zeros<<(8*n)
+	case n == 9:
+		ninth = text[28] - '0'
+		fallthrough
+	default:
+		w = loadString(text, 20)
+	}
+	if w&0xF0F0F0F0F0F0F0F0 != zeros || (w+0x0606060606060606)&0xF0F0F0F0F0F0F0F0 != zeros || ninth > 9 {
+		return 0, false
+	}
+	w = w & 0x0F0F0F0F0F0F0F0F * (10<<8 + 1) >> 8 // pairs of digits
+	w = w & 0x00FF00FF00FF00FF * (100<<16 + 1) >> 16
+	w = w & 0x0000FFFF0000FFFF * (10000<<32 + 1) >> 32
+	return int32(w)*10 + int32(ninth), true
+}
+
+// minute is that of a date that was read before. The dates of an event, and of those that come with it, are mostly of the same.
+type minute struct {
+	text [2]uint64 // 2006-01-02T15:04
+	ms   int64
+}
+
+// epoch is the minute that a decoder begins with: no text that isn't a date may look like a known one.
+func epoch() minute {
+	const text = "1970-01-01T00:00"
+	return minute{text: [2]uint64{loadString(text, 0), loadString(text, 8)}}
+}
+
+// parse does what ParseTime does.
+func (m *minute) parse(text string) (ms int64, sub int32, ok bool) {
+	if len(text) <= len("2006-01-02T15:04:05") || text[len(text)-1] != 'Z' {
+		return parseDate(text)
+	}
+	a, b := loadString(text, 0), loadString(text, 8)
+	if a == m.text[0] && b == m.text[1] {
+		tens, second := text[17]-'0', text[18]-'0'
+		if nanos, ok := decimals(text); ok && text[16] == ':' && tens <= 5 && second <= 9 {
+			return m.ms + int64(tens)*10_000 + int64(second)*1000 + int64(nanos/1e6), nanos % 1e6, true
+		}
+	} else if ms, sub, ok = parseZulu(text); ok {
+		if ms >= 0 { // % would round others up
+			m.text, m.ms = [2]uint64{a, b}, ms-ms%60_000
+		}
+		return ms, sub, true
+	}
+	return parseDate(text)
 }
 
 // parseClock reads what stands after the T: seconds since midnight in UTC, and nanoseconds.
