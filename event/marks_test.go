@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -112,6 +113,49 @@ func TestMarkBlocks(t *testing.T) {
 		}
 	}
 }
+
+// TestOnePass compares strings that are read in one pass with the other way, and sees that nothing is written beyond the event's memory.
+func TestOnePass(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	pieces := []string{`C:\\`, `\"`, `\n\t`, "Windows", "a", strings.Repeat("long ", 20), `\/\b\f\r`, `\u0041`, `\x`, "\n"}
+	taken := 0
+	for range 100_000 {
+		var doc []byte
+		most := rng.IntN(len(pieces)) + 1
+		for range rng.IntN(12) {
+			doc = append(doc, pieces[rng.IntN(most)]...)
+		}
+		doc = append(doc, '"')
+		doc = append(doc, "          ,          "[:rng.IntN(20)]...)
+		memory := bytes.Repeat([]byte{0x5A}, 400)
+		used, room := rng.IntN(100), rng.IntN(300)
+		d := &Decoder{doc: doc, ev: &Event{scratch: memory[: used : used+room]}}
+		d.marks.make(doc)
+		end, s := d.onePass(0)
+		if !allAre(memory[:used], 0x5A) || !allAre(memory[used+room:], 0x5A) {
+			t.Fatalf("%q: other memory was written", doc)
+		}
+		if end < 0 {
+			if len(d.ev.scratch) != used {
+				t.Fatalf("%q: %d bytes were used for nothing", doc, len(d.ev.scratch)-used)
+			}
+			continue
+		}
+		taken++
+		wantEnd, escaped := d.oddString(0)
+		if end != wantEnd || s != string(appendUnescaped(nil, doc[:end])) {
+			t.Fatalf("%q: got %q, which ends at %d, want %d", doc, s, end, wantEnd)
+		}
+		if size := len(d.ev.scratch) - used; escaped && size != len(s) || !escaped && size != 0 {
+			t.Fatalf("%q: took %d bytes of memory", doc, size)
+		}
+	}
+	if taken < 20_000 {
+		t.Errorf("%d strings were read in one pass", taken)
+	}
+}
+
+func allAre(b []byte, c byte) bool { return len(bytes.Trim(b, string(rune(c)))) == 0 }
 
 // TestProjectionFind looks every key up, the same keys with a byte changed, and all that their nodes don't have, among
 // keys that agree in size, first and last bytes.

@@ -12,15 +12,33 @@ func escapeLen(doc []byte, i int) int {
 	if doc[i] != '\\' || i+1 >= len(doc) {
 		return 0
 	}
-	switch doc[i+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	if unescaped(doc[i+1]) != 0 {
 		return 2
-	case 'u':
-		if _, ok := hex4(doc, i+2); ok {
-			return 6
-		}
+	}
+	if _, ok := hex4(doc, i+2); ok && doc[i+1] == 'u' {
+		return 6
 	}
 	return 0
+}
+
+// unescaped returns what a backslash and c stand for, 0 where that is more than a character or nothing.
+func unescaped(c byte) byte {
+	switch c {
+	case '\\', '"', '/':
+		return c
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	default:
+		return 0
+	}
 }
 
 // hex4 returns the number that the four hexadecimal digits at i write.
@@ -69,18 +87,7 @@ func appendUnescaped(dst, raw []byte) []byte {
 			i, n = i+1, n+1
 			continue
 		}
-		switch c = raw[i+1]; c {
-		case 'b':
-			c = '\b'
-		case 'f':
-			c = '\f'
-		case 'n':
-			c = '\n'
-		case 'r':
-			c = '\r'
-		case 't':
-			c = '\t'
-		case 'u':
+		if c = unescaped(raw[i+1]); c == 0 {
 			r, size := unescapeRune(raw, i)
 			n += utf8.EncodeRune(out[n:], r)
 			i += size

@@ -36,6 +36,11 @@ func store(b []byte, i int, w uint64) {
 	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i))[:], w)
 }
 
+// copy16 copies sixteen bytes of src at i to dst at n, where both have that many.
+func copy16(dst []byte, n int, src []byte, i int) {
+	*(*[16]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(dst)), n)) = *(*[16]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(src)), i))
+}
+
 // window returns the bits of a bitmap from i on, 57 or more, where 0 <= i < 8*(len(bitmap)-8).
 func window(bitmap []byte, i int) uint64 { return load(bitmap, i>>3) >> (i & 7) }
 

@@ -179,12 +179,15 @@ func (d *Decoder) oddKey(i int, n *node) (end int, next *node) {
 
 // oddText reads the string whose text begins at i as oddKey does, and puts it into the event.
 func (d *Decoder) oddText(i int, slot Slot, typ Type) (end int) {
-	end, escaped := d.oddString(i)
-	if end < 0 || slot < 0 {
+	if slot < 0 {
+		end, _ = d.oddString(i)
 		return end
 	}
-	s := text(d.doc, i, end)
-	if escaped {
+	end, s := d.onePass(i)
+	if end < 0 {
+		if end, _ = d.oddString(i); end < 0 {
+			return end
+		}
 		s = d.ev.unescape(d.doc[i:end])
 	}
 	if typ > Keyword {
@@ -197,14 +200,56 @@ func (d *Decoder) oddText(i int, slot Slot, typ Type) (end int) {
 	return end
 }
 
+// onePass reads the string whose text begins at i, unescaped, where it has no escapes or no \u, and the event's memory has room. Else end is -1, and
+// nothing is done: the string may be malformed, too. It copies 16 bytes at once, so it stays away from the end of the document.
+func (d *Decoder) onePass(i int) (end int, s string) {
+	doc, scratch := d.doc, d.ev.scratch
+	out, n := scratch[:cap(scratch)], len(scratch)
+	limit := min(len(doc), i+len(out)-n) - 16 // no more is written than is read
+	for {
+		if w := window(d.marks.stops, i); w != 0 {
+			end = i + bits.TrailingZeros64(w)
+		} else if end = d.marks.stop(i); end < 0 {
+			return -1, ""
+		}
+		if n == len(scratch) && byteAt(doc, end) == '"' {
+			return end, text(doc, i, end)
+		}
+		if end > limit {
+			return -1, ""
+		}
+		copy16(out, n, doc, i)
+		for at := 16; at < end-i; at += 16 {
+			copy16(out, n+at, doc, i+at)
+		}
+		n += end - i
+		if byteAt(doc, end) == '"' {
+			d.ev.scratch = out[:n]
+			return end, alias(out[len(scratch):n])
+		}
+		c := unescaped(byteAt(doc, end+1))
+		if c == 0 || byteAt(doc, end) != '\\' {
+			return -1, ""
+		}
+		out[n] = c
+		i, n = end+2, n+1
+	}
+}
+
 // oddString finds the end of a string that isn't short and plain, and whether it has escapes, which it checks.
 func (d *Decoder) oddString(i int) (end int, escaped bool) {
 	for ; ; escaped = true {
-		if i = d.marks.stop(i); i < 0 {
+		if w := window(d.marks.stops, i); w != 0 {
+			i += bits.TrailingZeros64(w)
+		} else if i = d.marks.stop(i); i < 0 {
 			return d.fail(len(d.doc), ""), escaped
 		}
 		if d.doc[i] == '"' {
 			return i, escaped
+		}
+		if i+1 < len(d.doc) && d.doc[i] == '\\' && d.doc[i+1] == '\\' { // as in paths of Windows
+			i += 2
+			continue
 		}
 		size := escapeLen(d.doc, i)
 		if size == 0 {
