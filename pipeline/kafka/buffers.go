@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-eql/weir/internal/lz4frame"
+	"github.com/weir-eql/weir/pipeline/kafka/answers"
 )
 
 // buffers is the memory that fetched batches are decompressed into, and their records. It is used again once all records of
@@ -24,7 +25,11 @@ type buffers struct {
 	shells  sync.Pool          // *[]byte that hold nothing: what is put into a pool is a pointer
 	ratio   atomic.Int64       // how many bytes became of 1,024 compressed ones, lately
 	loans   loans
+	answers *answers.Memory // what the batches are before they are decompressed
 }
+
+// errAnswerGone is that of a batch of an answer which the client has taken too long to look at. It fetches it again.
+var errAnswerGone = errors.New("the answer's memory was given up")
 
 // Buffers of 1 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer. Of a
 // producer that doesn't wait for more a batch is one event: many of them are fetched at once, so each must not take much more than it holds.
@@ -49,7 +54,7 @@ var (
 type usualBuffers struct{ *buffers }
 
 func newBuffers() *buffers {
-	b := &buffers{}
+	b := &buffers{answers: answers.New()}
 	b.usual = kgo.DefaultDecompressor(usualBuffers{b})
 	b.ratio.Store(5 << 10)
 	return b
@@ -58,6 +63,12 @@ func newBuffers() *buffers {
 // Decompress is called by the client for each batch. LZ4 is decoded here, several times faster than by the client;
 // the rest, and frames of an unusual kind, is the client's. The memory is lent until the batch's records were recycled.
 func (b *buffers) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	if batch, ok := b.answers.Records(src); ok {
+		if src = batch.Records; src == nil {
+			return nil, errAnswerGone
+		}
+		defer batch.Done()
+	}
 	out, err := b.decompress(src, codec)
 	if err == nil && codec != kgo.CodecNone {
 		b.learn(len(src), len(out))

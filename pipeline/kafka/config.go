@@ -113,17 +113,28 @@ func (c *Config) clientOptions(log *slog.Logger, memory *buffers) []kgo.Opt {
 		kgo.WithLogger(clientLogger{log}),
 		kgo.RetryTimeout(30 * time.Second),
 		kgo.WithPools(memory), kgo.WithDecompressor(memory),
-	}
-	switch {
-	case c.Dial != nil:
-		opts = append(opts, kgo.Dialer(c.Dial))
-	case c.TLS != nil:
-		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+		kgo.Dialer(memory.answers.Dialer(c.dial)),
 	}
 	if c.SASL != nil {
 		opts = append(opts, kgo.SASL(c.SASL))
 	}
 	return opts
+}
+
+// dialTimeout is that of the client by default.
+const dialTimeout = 10 * time.Second
+
+// dial opens a connection to a broker, as the client would.
+func (c *Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.Dial != nil {
+		return c.Dial(ctx, network, address)
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	if c.TLS == nil {
+		return dialer.DialContext(ctx, network, address)
+	}
+	// The name that the broker's certificate must have is that of the address where the configuration has none.
+	return (&tls.Dialer{NetDialer: dialer, Config: c.TLS}).DialContext(ctx, network, address)
 }
 
 // groupOptions are those of the client that consumes and produces.
