@@ -19,6 +19,8 @@ type Input interface {
 const (
 	// candsPerNote is the number of candidates above which an event waits whole: a list of values in a join key makes one for each.
 	candsPerNote = 64
+	// notesPerBuffered is how many notes there may be for each event that the buffer may hold: some 40 bytes each, where an event has its document.
+	notesPerBuffered = 4
 	// firstEager is the number of records for which a rule's events are kept whole once a note of it had to be read again; each time that
 	// happens it is twice as many, up to lastEager.
 	firstEager = 100_000
@@ -35,7 +37,7 @@ type eager struct{ until, span uint64 }
 // noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
 func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	n := &w.notes
-	if w.cfg.Input == nil || n.len >= w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
+	if w.cfg.Input == nil || n.len >= notesPerBuffered*w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
 		return false
 	}
 	for i := range cands {

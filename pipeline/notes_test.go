@@ -346,6 +346,24 @@ func TestNotesOfASlowHost(t *testing.T) {
 	}
 }
 
+// TestNotesAreBounded: of events of one moment so many are noted, further ones wait whole, and what is beyond their bound is fed early.
+func TestNotesAreBounded(t *testing.T) {
+	const limit = 100
+	reg := prometheus.NewRegistry()
+	d, in := noting(t, func(c *pipeline.Config) { c.Limits.Buffered, c.Metrics = limit, pipeline.NewMetrics(reg) })
+	for i := range 1000 {
+		r := of("h", "B", int64(i), int64(i))
+		r.Time = 1_790_000_000_000
+		in.records = append(in.records, r)
+	}
+	w := d.worker()
+	process(t, w, in.records...)
+	d.commit(w)
+	if n := sumMetric(t, reg, "weir_reorder_buffer_events", ""); n < 4*limit || n > 5*limit {
+		t.Errorf("%v events wait, want four notes for each of %d that may wait whole", n, limit)
+	}
+}
+
 // TestManyBeginningsAtOnce: so many sequences begin at once that their counts are made anew meanwhile: none is forgotten by that, and what goes on with
 // it isn't taken for a note.
 func TestManyBeginningsAtOnce(t *testing.T) {

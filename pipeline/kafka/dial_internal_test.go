@@ -56,12 +56,18 @@ func TestDialsAsTheClient(t *testing.T) {
 	}{
 		{name: "plain"},
 		{name: "its own way to dial", cfg: Config{Dial: (&net.Dialer{}).DialContext}},
-		{name: "TLS and SASL", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "u", "p")},
-			cfg: Config{TLS: &tls.Config{RootCAs: pool}, SASL: scram.Auth{User: "u", Pass: "p"}.AsSha256Mechanism()}},
-		{name: "TLS, a certificate that isn't trusted", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})},
-			cfg: Config{TLS: &tls.Config{}}, fails: true},
-		{name: "TLS, another name than the certificate's", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})},
-			cfg: Config{TLS: &tls.Config{RootCAs: pool, ServerName: "elsewhere.example"}}, fails: true},
+		{
+			name: "TLS and SASL", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "u", "p")},
+			cfg: Config{TLS: &tls.Config{RootCAs: pool}, SASL: scram.Auth{User: "u", Pass: "p"}.AsSha256Mechanism()},
+		},
+		{
+			name: "TLS, a certificate that isn't trusted", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})},
+			cfg: Config{TLS: &tls.Config{}}, fails: true,
+		},
+		{
+			name: "TLS, another name than the certificate's", broker: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})},
+			cfg: Config{TLS: &tls.Config{RootCAs: pool, ServerName: "elsewhere.example"}}, fails: true,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cluster, err := kfake.NewCluster(append(c.broker, kfake.NumBrokers(1), kfake.SeedTopics(2, "events"))...)
