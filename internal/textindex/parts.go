@@ -89,8 +89,15 @@ func (p *Parts) compare(text string, at int, bytes uint32, visit func(id int32) 
 	return false
 }
 
+// equalFold reports whether a text is one of the same size in lower case, but for the case of its letters.
 func equalFold(text, want string) bool {
-	for i := range len(want) {
+	i := 0
+	for ; i+8 <= len(want); i += 8 {
+		if fold8(load8(text, i)) != load8(want, i) {
+			return false
+		}
+	}
+	for ; i < len(want); i++ {
 		if lower[text[i]] != want[i] {
 			return false
 		}

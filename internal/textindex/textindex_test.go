@@ -31,11 +31,25 @@ func TestAgainstStrings(t *testing.T) {
 		}
 		return string(b)
 	}
+	stem := word(300)
+	long := func(n int) string { // with what many others have, in another case
+		from, size := 30*r.IntN(3), r.IntN(40)
+		text := []byte(word(r.IntN(2)) + stem[from:from+size] + word(n))
+		for i, c := range text {
+			if 'a' <= c && c <= 'b' && r.IntN(2) == 0 {
+				text[i] = c - 'a' + 'A'
+			}
+		}
+		return string(text)
+	}
 	hits := 0
-	for range 3000 {
+	for round := range 4000 {
 		var keys, parts []textindex.Key
 		for i := range 1 + r.IntN(40) {
 			k := textindex.Key{Text: lowerASCII(word(1 + r.IntN(12))), ID: int32(i / 2)}
+			if round%4 == 3 {
+				k.Text = lowerASCII(long(1 + r.IntN(2)))
+			}
 			keys = append(keys, k)
 			if len(k.Text) >= textindex.MinPart {
 				parts = append(parts, k)
@@ -46,6 +60,9 @@ func TestAgainstStrings(t *testing.T) {
 		exact, begin, end := textindex.NewExact(keys), textindex.NewAffixes(keys, false), textindex.NewAffixes(keys, true)
 		for range 10 {
 			text := word(r.IntN(30))
+			if round%4 == 3 {
+				text = long(r.IntN(20))
+			}
 			want := func(keys []textindex.Key, is func(text, key string) bool) []int32 {
 				var ids []int32
 				for _, k := range keys {

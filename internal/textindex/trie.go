@@ -19,14 +19,16 @@ const maxAffix = 64
 // Trie finds the keys that a text begins with, or those that it ends with. Of keys longer than 64 bytes it compares the first
 // 64, or the last: what it finds has to be compared again.
 type Trie struct {
-	root  [256]int32 // node per first byte; 0 is none, since node 0 is the root itself
-	nodes []trieNode
-	edges []trieEdge
+	root     [256]int32 // node per first byte; 0 is none, since node 0 is the root itself
+	nodes    []trieNode
+	edges    []trieEdge
+	backward bool
 }
 
 type trieNode struct {
-	first, end int32 // its edges
+	run        string // what all keys that pass through it have behind the edge to it, as it stands in a text
 	ids        []int32
+	first, end int32 // its edges, behind the run
 }
 
 type trieEdge struct {
@@ -51,7 +53,7 @@ func NewTrie(keys []Key, backward bool) *Trie {
 		sorted[i] = k
 	}
 	slices.SortFunc(sorted, func(x, y Key) int { return cmp.Or(cmp.Compare(x.Text, y.Text), cmp.Compare(x.ID, y.ID)) })
-	t := &Trie{nodes: make([]trieNode, 1)}
+	t := &Trie{nodes: make([]trieNode, 1), backward: backward}
 	t.grow(0, slices.Compact(sorted), 0)
 	for _, e := range t.edges[t.nodes[0].first:t.nodes[0].end] {
 		t.root[e.b] = e.node
@@ -61,6 +63,11 @@ func NewTrie(keys []Key, backward bool) *Trie {
 
 // grow fills in a node: keys are those that pass through it, sorted, equal in their first depth bytes.
 func (t *Trie) grow(node int32, keys []Key, depth int) {
+	if depth > 0 {
+		run := t.run(keys, depth)
+		t.nodes[node].run = run
+		depth += len(run)
+	}
 	ends := 0
 	for ends < len(keys) && len(keys[ends].Text) == depth {
 		t.nodes[node].ids = append(t.nodes[node].ids, keys[ends].ID)
@@ -86,6 +93,20 @@ func (t *Trie) grow(node int32, keys []Key, depth int) {
 	}
 }
 
+// run returns what sorted keys that are equal in their first depth bytes have in common behind these.
+func (t *Trie) run(keys []Key, depth int) string {
+	first, last := keys[0].Text, keys[len(keys)-1].Text
+	end := depth
+	for end < len(first) && first[end] == last[end] { // last isn't shorter than what it has in common with first
+		end++
+	}
+	run := []byte(first[depth:end])
+	if t.backward {
+		slices.Reverse(run)
+	}
+	return string(run)
+}
+
 // Forward calls visit with the keys that text begins with until it returns true, and reports whether it did.
 func (t *Trie) Forward(text string, visit func(id int32) bool) bool {
 	if len(text) == 0 {
@@ -94,6 +115,12 @@ func (t *Trie) Forward(text string, visit func(id int32) bool) bool {
 	node := t.root[lower[text[0]]]
 	for i := 1; node != 0; i++ {
 		n := &t.nodes[node]
+		if size := len(n.run); size > 0 {
+			if len(text)-i < size || !equalFold(text[i:i+size], n.run) {
+				return false
+			}
+			i += size
+		}
 		if slices.ContainsFunc(n.ids, visit) {
 			return true
 		}
@@ -113,6 +140,12 @@ func (t *Trie) Backward(text string, visit func(id int32) bool) bool {
 	node := t.root[lower[text[len(text)-1]]]
 	for i := len(text) - 2; node != 0; i-- {
 		n := &t.nodes[node]
+		if size := len(n.run); size > 0 {
+			if i+1 < size || !equalFold(text[i+1-size:i+1], n.run) {
+				return false
+			}
+			i -= size
+		}
 		if slices.ContainsFunc(n.ids, visit) {
 			return true
 		}
