@@ -157,10 +157,15 @@ func (m *Matcher) Match(ev *event.Event, stream string) Hits {
 // lookup calls consider for the units that the values of the event may satisfy.
 func (m *Matcher) lookup(ev *event.Event) {
 	if !m.wide {
-		for i := range m.view.probes {
-			p := &m.view.probes[i]
-			for _, v := range ev.Values(p.slot) {
-				p.lookup(m, v)
+		for i := range m.view.filters {
+			f := &m.view.filters[i]
+			values := ev.Values(f.slot)
+			for j := range values {
+				if v := &values[j]; v.Kind() != event.String {
+					m.view.probes[i].lookup(m, m.text(*v))
+				} else if text := v.Str(); f.marks&markOf(text) != 0 {
+					m.view.probes[i].lookup(m, text)
+				}
 			}
 		}
 		return

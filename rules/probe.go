@@ -34,7 +34,8 @@ type fieldKeys struct{ exact, prefix, rest, suffix []textindex.Key }
 
 // addProbe adds what of a field's index finds the allowed units, if there is any.
 func (v *view) addProbe(f *fieldIndex, recalls bool) {
-	p := probe{slot: f.slot, exact: textindex.NewExact(v.wanted(f.keys.exact))}
+	exact := v.wanted(f.keys.exact)
+	p := probe{slot: f.slot, exact: textindex.NewExact(exact)}
 	p.prefix = v.affixes(f.keys.prefix, f.prefix, false)
 	p.rest = v.affixes(f.keys.rest, f.rest, false)
 	p.suffix = v.affixes(f.keys.suffix, f.suffix, true)
@@ -42,9 +43,9 @@ func (v *view) addProbe(f *fieldIndex, recalls bool) {
 		p.parts = f.parts
 	}
 	if p != (probe{slot: f.slot}) {
-		p.recalls = recalls && (p.prefix != (affixes{}) || p.rest != (affixes{}) || p.suffix != (affixes{}) || p.parts != nil)
+		p.recalls = recalls && p.affixed()
 		p.credit = firstCredit
-		v.probes = append(v.probes, p)
+		v.probes, v.filters = append(v.probes, p), append(v.filters, newFilter(&p, exact))
 	}
 }
 
@@ -70,9 +71,41 @@ func (v *view) affixes(keys []textindex.Key, many *textindex.Trie, backward bool
 	return affixes{few: few}
 }
 
-// lookup calls the matcher for every unit that a value may satisfy.
-func (p *probe) lookup(m *Matcher, value event.Value) {
-	text := m.text(value)
+// A filter says which values of a field a probe need be asked for: hardly any, where it looks for a few names.
+type filter struct {
+	slot  event.Slot
+	marks uint64 // a bit per mark of a text that is looked for
+}
+
+// markOf returns a bit that is the same for texts that differ in the case of ASCII letters only, by their size, middle and end.
+func markOf(text string) uint64 {
+	const letter = 0x1f // the bits that are the same in either case
+	n := len(text)
+	if n == 0 {
+		return 1
+	}
+	return 1 << ((5*n + int(text[n-1]&letter) + int(text[n>>1]&letter)) & 63)
+}
+
+// newFilter returns the filter of a probe that looks for some whole texts.
+func newFilter(p *probe, exact []textindex.Key) filter {
+	f := filter{slot: p.slot}
+	if p.affixed() {
+		f.marks = ^uint64(0)
+	}
+	for _, k := range exact {
+		f.marks |= markOf(k.Text)
+	}
+	return f
+}
+
+// affixed reports whether more is looked for than whole texts.
+func (p *probe) affixed() bool {
+	return p.prefix != (affixes{}) || p.rest != (affixes{}) || p.suffix != (affixes{}) || p.parts != nil
+}
+
+// lookup calls the matcher for every unit that a text may satisfy.
+func (p *probe) lookup(m *Matcher, text string) {
 	if !p.recalls || !p.recall(m, text) {
 		p.search(text, m.visit)
 	}

@@ -15,6 +15,7 @@ type view struct {
 	present  []presentUnits // those that are found by the presence of a field
 	parts    []uint64       // a bit per slot whose values are searched for parts of text
 	probes   []probe        // what finds the other allowed units, unless the index isn't narrowed
+	filters  []filter       // by probe: which values it need be asked for, close together
 	keys     int            // of the probes
 }
 
