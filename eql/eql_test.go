@@ -471,12 +471,20 @@ func TestJoinKeys(t *testing.T) {
 		if len(got)+len(want) > 0 && !cmp.Equal(got, want) || truncated {
 			t.Errorf("got %q, truncated %v, want %q", got, truncated, want)
 		}
+		one := len(ev.Values(k1)) == 1 && len(ev.Values(n)) == 1
+		if key, ok := q.Stages[0].AppendJoinKey(append(make([]byte, 0, 64), 'x'), ev); ok != one || ok && string(key) != "x"+want[0] {
+			t.Errorf("got the key %q, only one %v, want %q, %v", key, ok, want, one)
+		}
 	}
 	a, b, one, two := event.StringValue("a"), event.StringValue("b"), event.IntValue(1), event.IntValue(2)
 	null := event.Value{}
 	f(func(*event.Event) {})
 	f(func(ev *event.Event) { ev.Add(n, one) })
 	f(func(ev *event.Event) { ev.Add(k1, a) }, tuple(a, null))
+	f(func(ev *event.Event) {
+		ev.Add(k1, a)
+		ev.Add(n, one)
+	}, tuple(a, one))
 	f(func(ev *event.Event) {
 		for _, v := range []event.Value{b, a, b} {
 			ev.Add(k1, v)
@@ -486,6 +494,12 @@ func TestJoinKeys(t *testing.T) {
 	}, tuple(b, one), tuple(b, two), tuple(a, one), tuple(a, two))
 
 	ev := event.New(schema)
+	ev.Add(k1, event.StringValue(strings.Repeat("x", 64)))
+	ev.Add(n, one)
+	if key, ok := q.Stages[0].AppendJoinKey(make([]byte, 0, 64), ev); ok {
+		t.Errorf("got the key %q, for which there is no room", key)
+	}
+	ev = event.New(schema)
 	for i := range int64(40) {
 		ev.Add(k1, event.StringValue(strings.Repeat("x", int(i))))
 		ev.Add(n, event.IntValue(i))

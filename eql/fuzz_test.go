@@ -135,6 +135,9 @@ func answers(t *testing.T, query string, c compiled, doc string) []string {
 				checkNeeds(t, query, s, ev)
 			}
 			keys, cut := s.JoinKeys(ev, nil)
+			if key, ok := s.AppendJoinKey(make([]byte, 0, 256), ev); ok && (len(keys) != 1 || !bytes.Equal(key, keys[0])) {
+				t.Errorf("%s on %s: got the key %q, want %q", query, doc, key, keys)
+			}
 			if round == 0 {
 				out = append(out, fmt.Sprintf("stage %d: %t, keys %q %t", i, m, bytes.Join(keys, []byte("|")), cut))
 			} else if again := fmt.Sprintf("stage %d: %t, keys %q %t", i, m, bytes.Join(keys, []byte("|")), cut); again != out[i] {

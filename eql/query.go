@@ -77,3 +77,19 @@ func (s *Stage) Match(ev *event.Event, m *Memo) bool { return s.cond.eval(ev, m)
 func (s *Stage) JoinKeys(ev *event.Event, dst [][]byte) (keys [][]byte, truncated bool) {
 	return appendJoinKeys(dst, s.By, ev)
 }
+
+// tupleRoom is more than what a value takes in a tuple beside its text.
+const tupleRoom = 16
+
+// AppendJoinKey appends the event's only join key to dst, where each field of the key has one value and dst has room for it. Else ok is
+// false, and JoinKeys tells how many keys there are.
+func (s *Stage) AppendJoinKey(dst []byte, ev *event.Event) (key []byte, ok bool) {
+	for i := range s.By {
+		values := ev.Values(s.By[i].Slot)
+		if len(values) != 1 || cap(dst)-len(dst) < tupleRoom+len(values[0].Str()) {
+			return dst, false
+		}
+		dst = event.AppendTuple(dst, values[0])
+	}
+	return dst, true
+}

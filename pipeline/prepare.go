@@ -148,21 +148,44 @@ func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {
 		out.reject(decodeReason(err), err.Error())
 		return
 	}
-	ms, sub, ok := p.meta.Time(p.ev)
+	ms, sub, ok := timeOf(p.ev, p.meta.Timestamp)
 	if !ok {
 		out.reject(ReasonNoTimestamp, "the event has no @timestamp that is a date")
 		return
 	}
 	out.time, out.sub = ms, sub
-	if ms, _, ok := p.meta.IngestTime(p.ev); ok {
+	if ms, _, ok := timeOf(p.ev, p.meta.Ingested); ok {
 		out.ingested = ms
 	}
 	out.host = b.keep(p.fold(p.host(), out))
-	id := p.fold(p.meta.ID(p.ev), out)
+	id := p.fold(textOf(p.ev, p.meta.EventID), out)
 	if hits := p.matcher.Match(p.ev, p.cfg.Streams[r.Topic]); len(hits.Single) > 0 || len(hits.Sequences) > 0 {
 		p.fill(b, h, id, hits, out)
 		out.hit = h
 	}
+}
+
+// textOf returns the text of the first value of a field, "" without one.
+func textOf(ev *event.Event, slot event.Slot) string {
+	values := ev.Values(slot)
+	if len(values) > 0 && values[0].Kind() != event.String {
+		return values[0].Text()
+	} else if len(values) > 0 {
+		return values[0].Str()
+	}
+	return ""
+}
+
+// timeOf returns the first value of a field as event.TimeOf does.
+func timeOf(ev *event.Event, slot event.Slot) (ms int64, sub int32, ok bool) {
+	values := ev.Values(slot)
+	if len(values) == 0 {
+		return 0, 0, false
+	}
+	if v := &values[0]; v.Kind() == event.Time {
+		return v.Millis(), v.SubMillis(), true
+	}
+	return event.TimeOf(values[0])
 }
 
 func (p *prepared) reject(reason, detail string) { p.reason, p.hit = reason, &hit{detail: detail} }
@@ -179,7 +202,10 @@ func (p *prepared) clock() int64 {
 // host returns what tells the host of the event at hand from others. The pipeline's own names have a NUL, such as that of the shared
 // orders and of a host's order by another timestamp field, so that those of hosts must not, whatever an event says.
 func (p *Preparer) host() string {
-	name := p.meta.Host(p.ev)
+	name := textOf(p.ev, p.meta.HostID)
+	if name == "" {
+		name = p.meta.Host(p.ev)
+	}
 	if strings.IndexByte(name, 0) >= 0 {
 		name = strings.ReplaceAll(name, "\x00", "\uFFFD")
 	}
@@ -207,6 +233,23 @@ func (b *Batch) keep(name string) string {
 	start := len(b.text)
 	b.text = append(b.text, name...)
 	return alias(b.text[start:])
+}
+
+// roomForKey is more than join keys usually take.
+const roomForKey = 256
+
+// keepJoinKey is keep for the event's only join key; ok is false where it may have several, or a long one.
+func (b *Batch) keepJoinKey(stage *eql.Stage, ev *event.Event) (key []byte, ok bool) {
+	if cap(b.text)-len(b.text) < roomForKey {
+		b.text = make([]byte, 0, max(16<<10, 2*cap(b.text)))
+	}
+	start := len(b.text)
+	text, ok := stage.AppendJoinKey(b.text, ev)
+	if !ok || len(text)-start > maxJoinKey {
+		return nil, false
+	}
+	b.text = text
+	return text[start:len(text):len(text)], true
 }
 
 // fill makes h what the event hits, in the memory of b. That of h is used again.
@@ -320,6 +363,14 @@ func (p *Preparer) appendCandidates(b *Batch, s rules.SequenceHit, out *prepared
 
 // appendStage adds what the event may do as one stage; the candidates of the rule begin at first.
 func (p *Preparer) appendStage(b *Batch, first int, rule *rules.Compiled, stage *eql.Stage, bit int, out *prepared) {
+	if key, ok := b.keepJoinKey(stage, p.ev); ok {
+		if b.addHit(first, key, bit) {
+			b.text = b.text[:len(b.text)-len(key)]
+		} else {
+			b.addCandidate(rule, key, bit)
+		}
+		return
+	}
 	var truncated bool
 	p.joins, truncated = stage.JoinKeys(p.ev, p.joins[:0])
 	for _, key := range p.joins {
@@ -327,18 +378,29 @@ func (p *Preparer) appendStage(b *Batch, first int, rule *rules.Compiled, stage 
 			truncated = true
 			continue
 		}
-		i := first
-		for i < len(b.cands) && !bytes.Equal(b.cands[i].join, key) {
-			i++
+		if !b.addHit(first, key, bit) {
+			b.addCandidate(rule, bytesOf(b.keep(alias(key))), bit)
 		}
-		if i == len(b.cands) {
-			b.cands = append(b.cands, candidate{rule: rule, join: bytesOf(b.keep(alias(key))), hash: noteHash(ruleHash(rule), key)})
-		}
-		b.cands[i].hits = b.cands[i].hits.With(bit)
 	}
 	if truncated {
 		out.truncated++
 	}
+}
+
+// addHit adds a stage to the candidate with a join key, of those from first on, and reports whether there is one.
+func (b *Batch) addHit(first int, key []byte, bit int) bool {
+	for i := first; i < len(b.cands); i++ {
+		if c := &b.cands[i]; bytes.Equal(c.join, key) {
+			c.hits = c.hits.With(bit)
+			return true
+		}
+	}
+	return false
+}
+
+// addCandidate adds what the event may do as one stage of a rule, under a join key that is in the batch's memory.
+func (b *Batch) addCandidate(rule *rules.Compiled, key []byte, bit int) {
+	b.cands = append(b.cands, candidate{rule: rule, hits: sequence.Hits(0).With(bit), join: key, hash: noteHash(ruleHash(rule), key)})
 }
 
 // Report adds what the matcher and the decoder have counted since the last call to the metrics: the work that was done,
