@@ -38,3 +38,6 @@ func (q *Quarantine) Rest(c *rules.Compiled, partition int32) {
 	defer q.mu.Unlock()
 	q.put(c, partition, QuarantinePartials, "of a test", q.o.Now())
 }
+
+// Notes returns how many notes wait.
+func (w *Worker) Notes() int { return w.notes.len }

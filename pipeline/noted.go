@@ -37,7 +37,7 @@ type eager struct{ until, span uint64 }
 // noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
 func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	n := &w.notes
-	if w.cfg.Input == nil || n.len >= notesPerBuffered*w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
+	if w.cfg.Input == nil || n.len/notesPerBuffered >= w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
 		return false
 	}
 	for i := range cands {

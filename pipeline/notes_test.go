@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -346,21 +347,25 @@ func TestNotesOfASlowHost(t *testing.T) {
 	}
 }
 
-// TestNotesAreBounded: of events of one moment so many are noted, further ones wait whole, and what is beyond their bound is fed early.
+// TestNotesAreBounded: four times as many notes wait as whole events may; further ones wait whole. What is as good as no limit, as that of a backtest, is none.
 func TestNotesAreBounded(t *testing.T) {
-	const limit = 100
-	reg := prometheus.NewRegistry()
-	d, in := noting(t, func(c *pipeline.Config) { c.Limits.Buffered, c.Metrics = limit, pipeline.NewMetrics(reg) })
-	for i := range 1000 {
-		r := of("h", "B", int64(i), int64(i))
-		r.Time = 1_790_000_000_000
-		in.records = append(in.records, r)
-	}
-	w := d.worker()
-	process(t, w, in.records...)
-	d.commit(w)
-	if n := sumMetric(t, reg, "weir_reorder_buffer_events", ""); n < 4*limit || n > 5*limit {
-		t.Errorf("%v events wait, want four notes for each of %d that may wait whole", n, limit)
+	for _, c := range []struct{ limit, notes int }{{100, 400}, {math.MaxInt, 1000}} {
+		reg := prometheus.NewRegistry()
+		d, in := noting(t, func(cfg *pipeline.Config) { cfg.Limits.Buffered, cfg.Metrics = c.limit, pipeline.NewMetrics(reg) })
+		for i := range 1000 {
+			r := of("h", "B", int64(i), int64(i))
+			r.Time = 1_790_000_000_000
+			in.records = append(in.records, r)
+		}
+		w := d.worker()
+		process(t, w, in.records...)
+		d.commit(w)
+		if n := w.Notes(); n != c.notes {
+			t.Errorf("limit %d: %d notes, want %d", c.limit, n, c.notes)
+		}
+		if n := int(sumMetric(t, reg, "weir_reorder_buffer_events", "")); n-c.notes > c.limit {
+			t.Errorf("limit %d: %d events wait whole", c.limit, n-c.notes)
+		}
 	}
 }
 
