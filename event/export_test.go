@@ -1,7 +1,9 @@
 package event
 
+import "math"
+
 // NoSteps makes a decoder read every document by its grammar alone.
-func NoSteps(d *Decoder) { d.steps.pause = 1 << 60 }
+func NoSteps(d *Decoder) { d.steps.pause = math.MaxInt }
 
 // Steps returns how many steps a decoder knows, and for how many more documents it follows none.
 func Steps(d *Decoder) (known, pause int) { return len(d.steps.known), d.steps.pause }

@@ -19,8 +19,10 @@ type Input interface {
 const (
 	// candsPerNote is the number of candidates above which an event waits whole: a list of values in a join key makes one for each.
 	candsPerNote = 64
-	// notesPerBuffered is how many notes there may be for each event that the buffer may hold: some 40 bytes each, where an event has its document.
-	notesPerBuffered = 4
+	// notesPerBuffered and hashesPerBuffered are how many notes, and candidates of all of them, there may be for each event that the buffer may hold: 28 and 4 bytes
+	// each, where an event has its document.
+	notesPerBuffered  = 4
+	hashesPerBuffered = 16
 	// firstEager is the number of records for which a rule's events are kept whole once a note of it had to be read again; each time that
 	// happens it is twice as many, up to lastEager.
 	firstEager = 100_000
@@ -37,7 +39,7 @@ type eager struct{ until, span uint64 }
 // noted puts an event that can't change anything by itself on the list of notes, and reports whether it is of that kind.
 func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 	n := &w.notes
-	if w.cfg.Input == nil || n.len/notesPerBuffered >= w.cfg.Limits.Buffered || len(cands) > candsPerNote || w.wholeUntil > w.seen {
+	if w.cfg.Input == nil || n.full(w.cfg.Limits.Buffered) || len(cands) > candsPerNote || w.wholeUntil > w.seen {
 		return false
 	}
 	for i := range cands {
@@ -56,10 +58,16 @@ func (w *Worker) noted(ref *sequence.Ref, cands []candidate, h *host) bool {
 		block.addHash(cands[i].hash)
 	}
 	n.len++
+	n.hashes += len(cands)
 	h.noted = max(h.noted, ref.Time)
 	w.recount(h)
 	w.touch(h)
 	return true
+}
+
+// full reports whether there are as many notes as there may be beside so many events that wait whole.
+func (n *notes) full(buffered int) bool {
+	return n.len/notesPerBuffered >= buffered || n.hashes/hashesPerBuffered >= buffered
 }
 
 // noteCrossing notes that an event has several join keys for one rule, so that they may be those of other hosts too (a list in host.id): what is fed

@@ -143,6 +143,7 @@ func (w *Worker) loadNotes() error {
 		}
 		w.notes.blocks = append(w.notes.blocks, b)
 		w.notes.len += len(b.notes)
+		w.notes.hashes += len(b.hashes)
 		return nil
 	})
 	n := &w.notes

@@ -64,6 +64,7 @@ type notes struct {
 	next   uint32     // page that none has had
 	seq    uint64     // of the next block
 	len    int
+	hashes int      // of the candidates of all of them
 	stamp  uint64   // of the page that is written
 	places []placed // by number of host, while a page is written
 }
@@ -176,6 +177,7 @@ func (n *notes) removeFirst() {
 	b := n.blocks[0]
 	n.blocks = slices.Delete(n.blocks, 0, 1)
 	n.len -= len(b.notes)
+	n.hashes -= len(b.hashes)
 	n.pages = append(n.pages, notePage{b.number, b.stored})
 	if len(n.free) < max(4, len(n.blocks)/4) {
 		n.free = append(n.free, b)

@@ -95,7 +95,7 @@ type Limits struct {
 	Partials        int // of all rules; default 1,000,000
 	PerKey          int // sequences of one rule under one join key, such as those that wait for an absence; default 1,000
 	MatchesPerEvent int // of one rule, completed by one event under different join keys; default 100
-	Buffered        int // events in the reorder buffer; the oldest are released early; default 100,000
+	Buffered        int // events in the reorder buffer, beside four times as many notes; the oldest are released early; default 100,000
 	BufferedBytes   int // of documents in memory, of events that wait; those of further ones go to the store; default 64 MiB
 	Hosts           int // hosts remembered without anything pending; default 100,000
 	DeadLetterBytes int // of a record's value, kept in its dead letter; a longer key is left out; default 64 KiB

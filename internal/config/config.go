@@ -128,7 +128,7 @@ type Limits struct {
 	Partials        int `yaml:"partials" doc:"unfinished sequences of all rules"`
 	PerKey          int `yaml:"per_key" doc:"unfinished sequences of one rule under one join key; at more, all of them go"`
 	MatchesPerEvent int `yaml:"matches_per_event" doc:"alerts of one rule that one event completes under different join keys; the rest is cut and counted"`
-	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer"`
+	Buffered        int `yaml:"buffered" doc:"events in the reorder buffer; of those that can only go on with a sequence four times as many more wait as notes of some 40 bytes"`
 	BufferedBytes   int `yaml:"buffered_bytes" doc:"documents of those events that a partition keeps in memory; the documents of further ones are written to the state, which costs time"`
 	Hosts           int `yaml:"hosts" doc:"hosts remembered without anything pending"`
 

@@ -152,7 +152,7 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 		switch {
 		case session && (isExpelled(e.Err) || isRebalance(e.Err)): // the client joins again by itself
 			s.log.Warn("the group took this member for dead", slog.Any("error", e.Err))
-		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled):
+		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled), errors.Is(e.Err, errAnswerGone):
 		case errors.As(e.Err, &loss):
 			s.log.Error("records of the input are gone: the broker lost or deleted them",
 				slog.String("topic", e.Topic), slog.Int("partition", int(e.Partition)), slog.Any("error", e.Err))
@@ -165,6 +165,16 @@ func (s *Service) pollError(fetches kgo.Fetches) error {
 			return fmt.Errorf("%w: %s: %w", ErrTopics, e.Topic, e.Err)
 		default:
 			return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return nil
+}
+
+// fetchError returns the first error of a poll that is neither the end of its time nor passes by itself.
+func fetchError(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, errAnswerGone) {
+			return e.Err
 		}
 	}
 	return nil

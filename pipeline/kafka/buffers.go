@@ -28,7 +28,7 @@ type buffers struct {
 	answers *answers.Memory // what the batches are before they are decompressed
 }
 
-// errAnswerGone is that of a batch of an answer which the client has taken too long to look at. It fetches it again.
+// errAnswerGone is that of a batch of an answer which the client has taken too long to look at. It fetches it again: what polls passes over the error.
 var errAnswerGone = errors.New("the answer's memory was given up")
 
 // Buffers of 1 KiB to 4 MiB are kept. Batches are 1 MB at most by default, before or after compression, by the producer. Of a

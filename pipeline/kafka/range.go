@@ -233,6 +233,9 @@ func (r *Range) fetch() error {
 		return err
 	}
 	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, errAnswerGone) {
+			continue
+		}
 		return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {

@@ -178,7 +178,7 @@ func (r *refiller) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := fetchError(fetches); err != nil {
 			return err
 		}
 		before := r.count

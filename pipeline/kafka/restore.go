@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -188,7 +187,7 @@ func (r *restorer) fetch(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := fetchError(fetches); err != nil {
 			return err
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) { r.hand(ctx, p) })

@@ -306,6 +306,7 @@ func (s *Service) disconnect() {
 		s.leaveGroup()
 	}
 	s.admin.Close()
+	s.memory.answers.Forget()
 }
 
 // closeClient leaves the group, where the member isn't static, and closes the client. That waits for the answer to a request to join, which the

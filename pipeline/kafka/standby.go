@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -182,7 +181,7 @@ func (k *standby) follow(ctx context.Context, partitions []int32) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := fetchError(fetches); err != nil {
 			return err
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {

@@ -17,13 +17,14 @@ import (
 	"sync/atomic"
 )
 
-// Memory is that of the answers of one client. Safe for concurrent use.
+// Memory is that of the answers of clients that have one decompressor. Safe for concurrent use.
 type Memory struct {
 	secret [secretBytes]byte // what stubs begin with: records that a producer made can't be taken for one
 	table  *crc32.Table
 	free   sync.Pool // of *answer
 	next   atomic.Uint64
 	kept   atomic.Uint64
+	spoil  func([]byte) // of tests: is given memory that nothing may look at any more
 
 	mu      sync.Mutex
 	pending []*answer // those with batches that weren't done with, the oldest first
@@ -36,14 +37,15 @@ type answer struct {
 	number  uint64
 	records [][]byte // by number of the batch; nil for one that was asked for
 	left    int      // batches that weren't done with
+	conn    *conn    // that it came by
 }
 
 const (
 	secretBytes = 16
-	stubBytes   = secretBytes + 8 + 2 // and the numbers of the answer and the batch
-	// mostPending is how many answers, beside two for each connection, may have batches that the client hasn't asked for. It takes what it reads at once, so more of
-	// them are answers that it dropped, or batches that it had no use for. Theirs is left to the garbage collector.
-	mostPending = 16
+	stubBytes   = secretBytes + 8 + 4 // and the numbers of the answer and the batch
+	// mostPending is how many answers, beside one for each connection, may have batches that the client hasn't asked for: those of connections that were closed, which it may
+	// be looking at still, or has dropped.
+	mostPending = 4
 )
 
 // New returns a Memory with nothing in it.
@@ -56,7 +58,7 @@ func New() *Memory {
 // Dial opens a connection, as net.Dialer.DialContext does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Dialer returns a Dial whose connections keep large answers to fetches in m. One client may use it, whose decompressor asks Records for each batch.
+// Dialer returns a Dial whose connections keep large answers to fetches in m. The decompressor of the clients that use it asks Records for each batch.
 func (m *Memory) Dialer(dial Dial) Dial {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
@@ -80,7 +82,7 @@ func (m *Memory) Records(text []byte) (b Batch, ok bool) {
 	if len(text) != stubBytes || [secretBytes]byte(text) != m.secret {
 		return Batch{}, false
 	}
-	number, batch := binary.BigEndian.Uint64(text[secretBytes:]), binary.BigEndian.Uint16(text[stubBytes-2:])
+	number, batch := binary.BigEndian.Uint64(text[secretBytes:]), binary.BigEndian.Uint32(text[stubBytes-4:])
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.pending, func(a *answer) bool { return a.number == number })
@@ -110,8 +112,15 @@ func (b Batch) Done() {
 	}
 	m.mu.Unlock()
 	if i >= 0 {
-		m.free.Put(b.answer)
+		m.put(b.answer)
 	}
+}
+
+// Forget leaves what wasn't asked for to the garbage collector. It is for the end of a client.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pending = nil
 }
 
 // get returns an answer with room for n bytes.
@@ -127,20 +136,30 @@ func (m *Memory) get(n int) *answer {
 	return a
 }
 
+// put takes an answer back.
+func (m *Memory) put(a *answer) {
+	a.records, a.conn = nil, nil
+	if m.spoil != nil {
+		m.spoil(a.buf)
+	}
+	m.free.Put(a)
+}
+
 // newStub returns what the stubs of an answer begin with.
 func (m *Memory) newStub() []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, stubBytes), m.secret[:]...), m.next.Add(1))
 }
 
-// keep notes the batches of an answer.
-func (m *Memory) keep(a *answer, s *stripper) {
-	a.number, a.records, a.left = binary.BigEndian.Uint64(s.stub[secretBytes:]), s.records, len(s.records)
+// keep notes the batches of an answer that came by c. The client is done with those that came by it before: it takes one answer before it asks for the next. Some of their batches may
+// be in use all the same, so their memory isn't used again.
+func (m *Memory) keep(a *answer, s *stripper, c *conn) {
+	a.number, a.records, a.left, a.conn = binary.BigEndian.Uint64(s.stub[secretBytes:]), s.records, len(s.records), c
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept.Add(1)
-	m.pending = append(m.pending, a)
-	if over := len(m.pending) - mostPending - 2*m.conns; over > 0 {
-		m.pending = slices.Delete(m.pending, 0, over) // some of their batches may be in use: the memory isn't used again
+	m.pending = append(slices.DeleteFunc(m.pending, func(a *answer) bool { return a.conn == c }), a)
+	if over := len(m.pending) - mostPending - m.conns; over > 0 {
+		m.pending = slices.Delete(m.pending, 0, over)
 	}
 }
 

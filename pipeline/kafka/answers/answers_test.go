@@ -12,7 +12,10 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/pierrec/lz4/v4"
@@ -135,16 +138,16 @@ func dial(tb testing.TB, m *answers.Memory, w *wire) net.Conn {
 type decompressor struct {
 	memory *answers.Memory
 	usual  kgo.Decompressor
-	stubs  int
-	gone   int
+	stubs  atomic.Int64
+	gone   atomic.Int64
 }
 
 func (d *decompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if b, ok := d.memory.Records(src); ok {
-		d.stubs++
+		d.stubs.Add(1)
 		defer b.Done()
 		if src = b.Records; src == nil {
-			d.gone++
+			d.gone.Add(1)
 			return nil, errors.New("gone")
 		}
 	}
@@ -216,7 +219,7 @@ func TestTheClientSeesTheSame(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		partitions [][]byte
-		stubs      int
+		stubs      int64
 	}{
 		{"a batch", [][]byte{some(1000, 3)}, 1},
 		{"several partitions and batches", [][]byte{slices.Concat(some(300, 3), batch(t, rng, 310, 400, 3)), some(500, 3), nil, {}}, 3},
@@ -234,6 +237,7 @@ func TestTheClientSeesTheSame(t *testing.T) {
 	} {
 		for version := int16(4); version <= kmsg.NewPtrFetchResponse().MaxVersion(); version++ {
 			m := answers.New()
+			m.Spoil()
 			text := frame(5, response(version, c.partitions...))
 			w := &wire{text: slices.Clone(text), rng: rng}
 			conn := dial(t, m, w)
@@ -248,8 +252,8 @@ func TestTheClientSeesTheSame(t *testing.T) {
 			if !slices.Equal(all, wantAll) || next != wantNext || failed != wantFailed {
 				t.Errorf("%s, version %d: %d lines, up to %d, %q; the answer itself has %d, up to %d, %q", c.name, version, len(all), next, failed, len(wantAll), wantNext, wantFailed)
 			}
-			if d.stubs != c.stubs || d.gone > 0 {
-				t.Errorf("%s, version %d: %d stubs, %d of them gone, want %d", c.name, version, d.stubs, d.gone, c.stubs)
+			if d.stubs.Load() != c.stubs || d.gone.Load() > 0 {
+				t.Errorf("%s, version %d: %d stubs, %d of them gone, want %d", c.name, version, d.stubs.Load(), d.gone.Load(), c.stubs)
 			}
 		}
 	}
@@ -294,9 +298,9 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	m := answers.New()
 	text := frame(1, response(13, batch(t, rng, 0, 2000, 3), batch(t, rng, 0, 2000, 3)))
-	w := &wire{text: bytes.Repeat(text, 200), rng: rng}
-	conn := dial(t, m, w)
-	next := func() (a, b answers.Batch) {
+	m.Spoil()
+	one, two := dial(t, m, &wire{text: bytes.Repeat(text, 50), rng: rng}), dial(t, m, &wire{text: bytes.Repeat(text, 50), rng: rng})
+	next := func(conn net.Conn) (a, b answers.Batch) {
 		send(t, conn, request(1, 13, 1))
 		var got [2]answers.Batch
 		resp := kmsg.NewPtrFetchResponse()
@@ -318,11 +322,11 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	where := func(b answers.Batch) *byte { return unsafe.SliceData(b.Records) }
 	seen := map[*byte]int{}
 	for range 50 {
-		a, b := next()
+		a, b := next(one)
 		seen[where(a)]++
 		held := bytes.Clone(b.Records)
 		a.Done()
-		c, d := next() // b isn't done with
+		c, d := next(two) // b isn't done with
 		if where(c) == where(a) || !bytes.Equal(b.Records, held) {
 			t.Fatal("memory that is in use was used again")
 		}
@@ -335,19 +339,36 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestDropped: answers that the client has no use for are forgotten, the oldest first, and what asks for them is told.
+// stubsOf returns the stubs of an answer of batches of 2,000 records.
+func stubsOf(text []byte) (stubs [][]byte) {
+	number := []byte{0, 0, 7, 208}
+	for i := bytes.Index(text, number); i >= 0; i = bytes.Index(text, number) {
+		stubs, text = append(stubs, text[i+4:][:28]), text[i+4+28:]
+	}
+	return stubs
+}
+
+// TestDropped: of answers that the client has no use for one stays for each connection, and a few of those that were closed; what asks for another is told.
 func TestDropped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	m := answers.New()
+	m.Spoil()
 	text := frame(1, response(13, batch(t, rng, 0, 2000, 3)))
-	const n = 100
-	w := &wire{text: bytes.Repeat(text, n), rng: rng}
-	conn := dial(t, m, w)
 	var stubs [][]byte
-	for range n {
-		send(t, conn, request(1, 13, 1))
-		got := receive(t, conn)
-		stubs = append(stubs, got[bytes.Index(got, []byte{0, 0, 7, 208})+4:][:26]) // behind the number of records
+	for range 20 {
+		conn := dial(t, m, &wire{text: bytes.Repeat(text, 5), rng: rng})
+		for range 5 {
+			send(t, conn, request(1, 13, 1))
+			stubs = append(stubs, stubsOf(receive(t, conn))...)
+		}
+		for range 2 {
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n := m.Pending(); n != 5 {
+		t.Errorf("%d answers are kept, want one and four of closed connections", n)
 	}
 	left := 0
 	for i, stub := range stubs {
@@ -357,29 +378,116 @@ func TestDropped(t *testing.T) {
 		}
 		if b.Records != nil {
 			left++
-		} else if left > 0 {
-			t.Errorf("answer %d was forgotten, an older one wasn't", i)
+		}
+		if last := i%5 == 4 && i >= len(stubs)-25; last != (b.Records != nil) {
+			t.Errorf("answer %d: kept %v, want %v", i, b.Records != nil, last)
 		}
 		b.Done()
 	}
-	if left == 0 || left > 20 {
-		t.Errorf("%d answers were kept, want 18", left)
+	if left != 5 || m.Pending() != 0 {
+		t.Errorf("%d answers were kept, %d still are", left, m.Pending())
 	}
-	if err := conn.Close(); err != nil {
-		t.Error(err)
+	m.Forget()
+}
+
+// TestForgottenInUse: what is in use when it is forgotten isn't given to another answer.
+func TestForgottenInUse(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	m := answers.New()
+	m.Spoil()
+	text := frame(1, response(13, slices.Concat(batch(t, rng, 0, 2000, 3), batch(t, rng, 2000, 2000, 3))))
+	conn := dial(t, m, &wire{text: bytes.Repeat(text, 3), rng: rng})
+	send(t, conn, request(1, 13, 1))
+	first, ok := m.Records(stubsOf(receive(t, conn))[0])
+	if !ok || first.Records == nil {
+		t.Fatal("no stub")
 	}
-	if err := conn.Close(); err != nil {
-		t.Error(err)
+	want := bytes.Clone(first.Records)
+	for range 2 {
+		send(t, conn, request(1, 13, 1))
+		receive(t, conn)
+	}
+	m.Forget()
+	if !bytes.Equal(first.Records, want) {
+		t.Error("memory in use was used again")
+	}
+	first.Done()
+}
+
+// TestUnknownParts: an answer with something that would be lost when it is written again passes.
+func TestUnknownParts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(19, 20))
+	plain := frame(1, response(13, batch(t, rng, 0, 2000, 3)))
+	const tagsAt, topicsAt = 8, 19
+	for name, text := range map[string][]byte{
+		"tags of the header":                   slices.Concat(plain[:tagsAt], []byte{1, 0, 0}, plain[tagsAt+1:]),
+		"a number in more bytes than it needs": slices.Concat(plain[:topicsAt], []byte{0x82, 0}, plain[topicsAt+1:]),
+		"bytes behind it":                      slices.Concat(plain, []byte{0}),
+	} {
+		binary.BigEndian.PutUint32(text, uint32(len(text)-4))
+		m := answers.New()
+		m.Spoil()
+		conn := dial(t, m, &wire{text: slices.Clone(text), rng: rng})
+		send(t, conn, request(1, 13, 1))
+		if got := receive(t, conn); !bytes.Equal(got, text) || m.Kept() != 0 {
+			t.Errorf("%s: the answer was changed", name)
+		}
 	}
 }
 
-// TestForged: records that look like a stub of another client aren't one.
+// TestForged: records that look like a stub, or are one of another memory, aren't one.
 func TestForged(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	text := frame(1, response(13, batch(t, rng, 0, 2000, 3)))
+	conn := dial(t, answers.New(), &wire{text: text, rng: rng})
+	send(t, conn, request(1, 13, 1))
+	other := stubsOf(receive(t, conn))[0]
 	m := answers.New()
-	for _, text := range [][]byte{nil, make([]byte, 26), bytes.Repeat([]byte{0xFF}, 26), make([]byte, 1000)} {
+	for _, text := range [][]byte{nil, make([]byte, 28), bytes.Repeat([]byte{0xFF}, 28), make([]byte, 1000), other} {
 		if _, ok := m.Records(text); ok {
 			t.Errorf("%q is taken for a stub", text)
 		}
+	}
+}
+
+// TestWrongBroker: what isn't Kafka's protocol is for the client to tell: a listener that wants TLS answers with an alert of seven bytes, and one of HTTP with text.
+func TestWrongBroker(t *testing.T) {
+	for _, c := range []struct{ sent, want string }{
+		{"\x15\x03\x03\x00\x02\x02\x0A", "tls"},
+		{"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				all.Go(func() {
+					buf := make([]byte, 1000)
+					_, _ = conn.Read(buf)
+					_, _ = conn.Write([]byte(c.sent))
+					_, _ = io.Copy(io.Discard, conn) // until the client has had enough
+					_ = conn.Close()
+				})
+			}
+		})
+		cl, err := kgo.NewClient(kgo.SeedBrokers(l.Addr().String()), kgo.Dialer(answers.New().Dialer((&net.Dialer{}).DialContext)), kgo.RequestRetries(0), kgo.RetryTimeout(3*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := cl.Ping(ctx); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %s in it", c.sent, err, c.want)
+		}
+		cancel()
+		cl.Close()
+		_ = l.Close()
+		all.Wait()
 	}
 }
 

@@ -36,6 +36,8 @@ const (
 	mostAnswer = 100 << 20
 	// plainAnswers is how many answers pass after one whose records aren't compressed, or as good as not.
 	plainAnswers = 64
+	// keepSmall is how much memory for what the client reads a connection keeps.
+	keepSmall = 64 << 10
 	// mostAsked is how many fetches may wait for an answer; the client sends one at a time.
 	mostAsked = 64
 )
@@ -79,9 +81,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	}
 	if len(c.out) > 0 {
 		n = copy(p, c.out)
-		if c.out = c.out[n:]; len(c.out) == 0 && c.whole != nil {
-			c.memory.free.Put(c.whole)
-			c.whole = nil
+		if c.out = c.out[n:]; len(c.out) == 0 {
+			c.readOut()
 		}
 		return n, nil
 	}
@@ -91,6 +92,17 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// readOut gives back what the client has read, where it is large.
+func (c *conn) readOut() {
+	if c.whole != nil {
+		c.memory.put(c.whole)
+		c.whole = nil
+	}
+	if cap(c.small) > keepSmall {
+		c.small = nil
+	}
+}
+
 // begin reads the beginning of the next answer, or all of it.
 func (c *conn) begin() error {
 	var head [headBytes]byte
@@ -98,7 +110,7 @@ func (c *conn) begin() error {
 		return err
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:])))
-	if size < 4 { // a token of an authentication, or the client's to complain of
+	if size < 4 || size > mostAnswer { // a token of an authentication, or the client's to complain of: as of the alert that TLS answers plain text with
 		c.small = append(c.small[:0], head[:4]...)
 		c.out, c.rest = c.small, max(size, 0)
 		return nil
@@ -107,7 +119,7 @@ func (c *conn) begin() error {
 		return unexpected(err)
 	}
 	version, fetch := c.answered(int32(binary.BigEndian.Uint32(head[4:])))
-	if fetch && size >= leastAnswer && size <= mostAnswer {
+	if fetch && size >= leastAnswer {
 		if c.plain == 0 {
 			return c.take(head, size-4, version)
 		}
@@ -134,7 +146,7 @@ func (c *conn) take(head [headBytes]byte, n int, version int16) error {
 	if _, err := io.ReadFull(c.in, a.buf[headBytes:]); err != nil {
 		return unexpected(err)
 	}
-	text, ok := c.memory.strip(c.small[:0], a, version)
+	text, ok := c.memory.strip(c.small[:0], a, version, c)
 	if ok {
 		c.small, c.out = text, text
 		return nil

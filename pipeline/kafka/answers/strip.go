@@ -3,7 +3,6 @@ package answers
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"math"
 	"math/bits"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -27,7 +26,7 @@ const (
 
 // strip appends to text the answer a as it would be if its batches had stubs in place of their records, and keeps these. ok is false where it
 // isn't known how, or where that makes it hardly smaller: nothing is kept then.
-func (m *Memory) strip(text []byte, a *answer, version int16) (stripped []byte, ok bool) {
+func (m *Memory) strip(text []byte, a *answer, version int16, c *conn) (stripped []byte, ok bool) {
 	resp := kmsg.NewPtrFetchResponse()
 	if version < leastVersion || version > resp.MaxVersion() {
 		return nil, false
@@ -60,7 +59,7 @@ func (m *Memory) strip(text []byte, a *answer, version int16) (stripped []byte, 
 		return nil, false
 	}
 	binary.BigEndian.PutUint32(text, uint32(len(text)-4))
-	m.keep(a, &s)
+	m.keep(a, &s, c)
 	return text, true
 }
 
@@ -107,7 +106,7 @@ func (s *stripper) batches(text []byte) []byte {
 
 // takes reports whether the records of a batch get a stub: those that the client gives to its decompressor. It is for the client to refuse what has a wrong sum.
 func (s *stripper) takes(batch []byte) bool {
-	return binary.BigEndian.Uint16(batch[attributeAt:])&codecBits != 0 && len(batch)-recordsAt >= leastRecords && len(s.records) < math.MaxUint16 &&
+	return binary.BigEndian.Uint16(batch[attributeAt:])&codecBits != 0 && len(batch)-recordsAt >= leastRecords &&
 		crc32.Checksum(batch[attributeAt:], s.table) == binary.BigEndian.Uint32(batch[crcAt:])
 }
 
@@ -116,7 +115,7 @@ func (s *stripper) append(out, batch []byte) []byte {
 	start := len(out)
 	out = append(out, batch[:recordsAt]...)
 	out = append(out, s.stub...)
-	out = binary.BigEndian.AppendUint16(out, uint16(len(s.records)))
+	out = binary.BigEndian.AppendUint32(out, uint32(len(s.records)))
 	s.records = append(s.records, batch[recordsAt:])
 	made := out[start:]
 	binary.BigEndian.PutUint32(made[lengthAt:], uint32(len(made)-lengthAt-4))
