@@ -1,5 +1,7 @@
 package pipeline
 
+import "math"
+
 // dueHeap holds the hosts that have something to do at some record clock, the earliest first; those of one time come in no
 // particular order. What it compares lies in it, so that moving a host through it looks at no other.
 type dueHeap struct{ items []dueHost }
@@ -14,14 +16,30 @@ func (d *dueHeap) len() int { return len(d.items) }
 // top returns the first host of a heap that isn't empty.
 func (d *dueHeap) top() *host { return d.items[0].host }
 
-// set puts a host in, or where it belongs after its due has changed.
-func (d *dueHeap) set(h *host) {
+// first returns the record clock at which the first host is due, math.MaxInt64 where there is none.
+func (d *dueHeap) first() int64 {
+	if len(d.items) == 0 {
+		return math.MaxInt64
+	}
+	return d.items[0].due
+}
+
+// of returns the record clock at which a host's watermark has something to do, or an earlier one; math.MaxInt64 where the host isn't in the heap.
+func (d *dueHeap) of(h *host) int64 {
+	if h.place == 0 {
+		return math.MaxInt64
+	}
+	return d.items[h.place-1].due
+}
+
+// set puts a host in, or where it belongs by another due.
+func (d *dueHeap) set(h *host, due int64) {
 	i := int(h.place) - 1
 	if i < 0 {
 		i = len(d.items)
 		d.items = append(d.items, dueHost{})
 	}
-	d.move(i, dueHost{h.due, h})
+	d.move(i, dueHost{due, h})
 }
 
 // remove takes a host out, if it is in.

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"math"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -11,18 +13,18 @@ func TestDueHeap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hosts := make([]host, 12)
 		var d dueHeap
-		in := map[*host]bool{}
+		in, due := map[*host]bool{}, map[*host]int64{}
 		check := func() {
 			if d.len() != len(in) {
 				t.Fatalf("%d hosts, want %d", d.len(), len(in))
 			}
 			for i := range hosts {
 				h := &hosts[i]
-				if in[h] != (h.place != 0) || in[h] && (d.items[h.place-1].host != h || d.items[h.place-1].due != h.due) {
+				if in[h] != (h.place != 0) || in[h] && (d.items[h.place-1].host != h || d.of(h) != due[h]) || !in[h] && d.of(h) != math.MaxInt64 {
 					t.Fatalf("host %d is at place %d, in the heap: %t", i, h.place, in[h])
 				}
-				if in[h] && h.due < d.top().due {
-					t.Fatalf("the first is due at %d, another at %d", d.top().due, h.due)
+				if in[h] && due[h] < d.first() {
+					t.Fatalf("the first is due at %d, another at %d", d.first(), due[h])
 				}
 			}
 		}
@@ -30,8 +32,8 @@ func TestDueHeap(t *testing.T) {
 			h := &hosts[rapid.IntRange(0, len(hosts)-1).Draw(t, "host")]
 			switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
 			case op < 6:
-				h.due = rapid.Int64Range(-3, 9).Draw(t, "due")
-				d.set(h)
+				due[h] = rapid.Int64Range(-3, 9).Draw(t, "due")
+				d.set(h, due[h])
 				in[h] = true
 			case op < 8:
 				d.remove(h)
@@ -44,4 +46,11 @@ func TestDueHeap(t *testing.T) {
 			check()
 		}
 	})
+}
+
+// TestHostIsSmall: there may be a million hosts, and the next size of the allocator is 112 bytes.
+func TestHostIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(host{}); size > 96 {
+		t.Errorf("a host takes %d bytes", size)
+	}
 }

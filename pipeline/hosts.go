@@ -10,23 +10,22 @@ import (
 )
 
 // host is one host of a partition: its watermark, the candidates that wait for it, and the deadlines of the
-// partials that it drives. Clocks differ between hosts, so each has a watermark of its own.
+// partials that it drives. Clocks differ between hosts, so each has a watermark of its own. There may be a million of them: one takes 96 bytes.
 type host struct {
 	name     string
 	newest   int64         // newest event time, clamped; milliseconds
 	clockAt  int64         // record clock when the newest event came
 	mark     int64         // watermark: all events with a time up to it are taken to have come; never goes back
 	deadline int64         // the earliest of its partials; math.MaxInt64: none
-	due      int64         // record clock at which its watermark has something to do, or earlier; math.MaxInt64: it isn't in the due heap
 	buffer   *waitingQueue // what waits, by ordinal; nil: nothing, as for most hosts
 	page     *hostPage     // where the store has it; nil: nowhere
-	slot     int32         // its place there
-	place    int32         // in the due heap, plus one
+	noted    int64         // latest time of its notes; math.MinInt64: it has none
+	place    int32         // in the due heap, plus one; 0: it isn't in it
 	timers   partialID     // top of the heap of the partials that have deadlines; 0: none has one
 	partials int32         // live partials that this host drives
 	number   uint32        // by which notes name it; 0: none does
-	noted    int64         // latest time of its notes; math.MinInt64: it has none
 	hash     uint32        // of its name, in the table of hosts
+	slot     uint8         // its place in its page
 	counted  bool          // it is among the worker's pending hosts
 	dirty    bool
 	shared   bool // it stands for all hosts, in a shared order
@@ -151,7 +150,7 @@ func (b *buffered) compare(c *buffered) int {
 
 // newHost returns a host without a watermark.
 func newHost(name string) *host {
-	return &host{name: name, mark: minMark, due: math.MaxInt64, deadline: math.MaxInt64, noted: math.MinInt64}
+	return &host{name: name, mark: minMark, deadline: math.MaxInt64, noted: math.MinInt64}
 }
 
 // push puts an event into the host's queue.
@@ -251,19 +250,14 @@ func (w *Worker) schedule(h *host) {
 		return
 	}
 	clock := h.clockFor(at, w.lateness)
-	if clock >= h.due {
-		return
+	if clock < w.due.of(h) {
+		w.due.set(h, clock)
 	}
-	h.due = clock
-	w.due.set(h)
 }
 
 // undue takes the host out of the due heap.
 func (w *Worker) undue(h *host) {
-	if h.due != math.MaxInt64 {
-		h.due = math.MaxInt64
-		w.due.remove(h)
-	}
+	w.due.remove(h)
 }
 
 // touch marks a host whose record in the store has to be written or deleted with the next commit.

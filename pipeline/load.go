@@ -118,6 +118,9 @@ func (w *Worker) loadMarks() error {
 		page.stored = true
 		r := readValue(value)
 		for r.err == nil && len(r.rest) > 0 {
+			if len(page.hosts) == hostsPerPage {
+				return fmt.Errorf("page %d has more than %d hosts: %w", number, hostsPerPage, state.ErrCorrupt)
+			}
 			h := r.host()
 			w.hosts.put(h)
 			w.pages.placeHost(page, h)

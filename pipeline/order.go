@@ -99,7 +99,7 @@ func (w *Worker) runHost(h *host) {
 // events across hosts, so the events of all of them are fed in one order, and so are their deadlines.
 func (w *Worker) runDue() {
 	w.awake = w.awake[:0]
-	for w.due.len() > 0 && w.due.top().due <= w.clock.now {
+	for w.due.len() > 0 && w.due.first() <= w.clock.now {
 		h := w.due.top()
 		w.undue(h)
 		h.advance(w.clock.now, w.lateness)

@@ -149,7 +149,7 @@ func (p *pages) addHost(h *host) {
 }
 
 func (p *pages) placeHost(page *hostPage, h *host) {
-	h.page, h.slot = page, int32(len(page.hosts))
+	h.page, h.slot = page, uint8(len(page.hosts))
 	page.hosts = append(page.hosts, h)
 }
 

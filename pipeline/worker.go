@@ -365,8 +365,8 @@ func (w *Worker) Idle(now int64) error {
 // NextDue returns the record clock at which a silent partition has something to do, false when nothing waits.
 func (w *Worker) NextDue() (clock int64, ok bool) {
 	clock, ok = w.nextShared()
-	if w.due.len() > 0 && (!ok || w.due.top().due < clock) {
-		return w.due.top().due, true
+	if w.due.len() > 0 && (!ok || w.due.first() < clock) {
+		return w.due.first(), true
 	}
 	return clock, ok
 }

@@ -242,7 +242,7 @@ func sampleMode(text string) (pipeline.SampleMode, error) {
 
 // paced keeps the heap of a replay small where that costs little, until the function that it returns is called. See docs/performance.md.
 func paced(ctx context.Context) (end func()) {
-	p := pacing.Pace{Headroom: 160 << 20, Total: 288 << 20, Floor: 32 << 20, Least: 10, Limit: 368 << 20}
+	p := pacing.Pace{Headroom: 160 << 20, Total: 288 << 20, Floor: 32 << 20, Least: 10, Limit: 350 << 20}
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
 	wait.Go(func() { pacing.Keep(ctx, p) })
