@@ -10,7 +10,7 @@ func TestMarksAtEdge(t *testing.T) {
 	page := syscall.Getpagesize()
 	mem, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		t.Skip(err)
+		t.Skip("no memory with an edge: ", err)
 	}
 	defer func() {
 		if err := syscall.Munmap(mem); err != nil {
@@ -18,7 +18,7 @@ func TestMarksAtEdge(t *testing.T) {
 		}
 	}()
 	if err := syscall.Mprotect(mem[page:], syscall.PROT_NONE); err != nil {
-		t.Skip(err)
+		t.Skip("no memory with an edge: ", err)
 	}
 	for name, mark := range markWays(t) {
 		for size := range 200 {

@@ -64,11 +64,35 @@ func MetaTypes(path string) Type {
 
 // Time returns the event time: milliseconds since the epoch and the nanoseconds below. ok is false where
 // there is none that is usable.
-func (m Meta) Time(ev *Event) (ms int64, sub int32, ok bool) { return TimeOf(ev.First(m.Timestamp)) }
+func (m Meta) Time(ev *Event) (ms int64, sub int32, ok bool) { return firstTime(ev, m.Timestamp) }
 
 // IngestTime returns event.ingested, as Time does.
 func (m Meta) IngestTime(ev *Event) (ms int64, sub int32, ok bool) {
-	return TimeOf(ev.First(m.Ingested))
+	return firstTime(ev, m.Ingested)
+}
+
+// firstTime is TimeOf of a field's first value, which isn't copied where it is a time: it is asked for twice for each event.
+func firstTime(ev *Event, slot Slot) (ms int64, sub int32, ok bool) {
+	values := ev.Values(slot)
+	if len(values) == 0 {
+		return 0, 0, false
+	}
+	if v := &values[0]; v.kind == Time {
+		return v.Millis(), v.sub, true
+	}
+	return TimeOf(values[0])
+}
+
+// firstText returns the text of a field's first value, "" without one. As firstTime does, it copies none of the usual kind.
+func firstText(ev *Event, slot Slot) string {
+	values := ev.Values(slot)
+	if len(values) == 0 {
+		return ""
+	}
+	if v := &values[0]; v.kind == String {
+		return v.str
+	}
+	return values[0].Text()
 }
 
 // TimeOf reads a value as a time. Fields of another type than Date count as well: numbers are milliseconds
@@ -97,7 +121,7 @@ func TimeOf(v Value) (ms int64, sub int32, ok bool) {
 // the record, as that of every Value does; the same holds for ID and DataStream.
 func (m Meta) Host(ev *Event) string {
 	for _, slot := range [...]Slot{m.HostID, m.AgentID, m.HostName} {
-		if id := ev.First(slot).Text(); id != "" {
+		if id := firstText(ev, slot); id != "" {
 			return id
 		}
 	}
@@ -105,7 +129,7 @@ func (m Meta) Host(ev *Event) string {
 }
 
 // ID returns event.id, "" where the event has none.
-func (m Meta) ID(ev *Event) string { return ev.First(m.EventID).Text() }
+func (m Meta) ID(ev *Event) string { return firstText(ev, m.EventID) }
 
 // Sequence returns the tiebreaker, event.sequence by default: the number that orders events of equal time; ok is false where there is none, and such
 // events come last.

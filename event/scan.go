@@ -12,7 +12,7 @@ func escapeLen(doc []byte, i int) int {
 	if doc[i] != '\\' || i+1 >= len(doc) {
 		return 0
 	}
-	if unescaped(doc[i+1]) != 0 {
+	if Unescaped(doc[i+1]) != 0 {
 		return 2
 	}
 	if _, ok := hex4(doc, i+2); ok && doc[i+1] == 'u' {
@@ -21,8 +21,8 @@ func escapeLen(doc []byte, i int) int {
 	return 0
 }
 
-// unescaped returns what a backslash and c stand for, 0 where that is more than a character or nothing.
-func unescaped(c byte) byte {
+// Unescaped returns what a backslash and c stand for in JSON, 0 where that takes more than c (\u) or isn't an escape.
+func Unescaped(c byte) byte {
 	switch c {
 	case '\\', '"', '/':
 		return c
@@ -87,7 +87,7 @@ func appendUnescaped(dst, raw []byte) []byte {
 			i, n = i+1, n+1
 			continue
 		}
-		if c = unescaped(raw[i+1]); c == 0 {
+		if c = Unescaped(raw[i+1]); c == 0 {
 			r, size := unescapeRune(raw, i)
 			n += utf8.EncodeRune(out[n:], r)
 			i += size

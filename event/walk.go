@@ -227,7 +227,7 @@ func (d *Decoder) onePass(i int) (end int, s string) {
 			d.ev.scratch = out[:n]
 			return end, alias(out[len(scratch):n])
 		}
-		c := unescaped(byteAt(doc, end+1))
+		c := Unescaped(byteAt(doc, end+1))
 		if c == 0 || byteAt(doc, end) != '\\' {
 			return -1, ""
 		}

@@ -148,44 +148,21 @@ func (p *Preparer) prepare(r *Record, b *Batch, out *prepared, h *hit) {
 		out.reject(decodeReason(err), err.Error())
 		return
 	}
-	ms, sub, ok := timeOf(p.ev, p.meta.Timestamp)
+	ms, sub, ok := p.meta.Time(p.ev)
 	if !ok {
 		out.reject(ReasonNoTimestamp, "the event has no @timestamp that is a date")
 		return
 	}
 	out.time, out.sub = ms, sub
-	if ms, _, ok := timeOf(p.ev, p.meta.Ingested); ok {
+	if ms, _, ok := p.meta.IngestTime(p.ev); ok {
 		out.ingested = ms
 	}
 	out.host = b.keep(p.fold(p.host(), out))
-	id := p.fold(textOf(p.ev, p.meta.EventID), out)
+	id := p.fold(p.meta.ID(p.ev), out)
 	if hits := p.matcher.Match(p.ev, p.cfg.Streams[r.Topic]); len(hits.Single) > 0 || len(hits.Sequences) > 0 {
 		p.fill(b, h, id, hits, out)
 		out.hit = h
 	}
-}
-
-// textOf returns the text of the first value of a field, "" without one.
-func textOf(ev *event.Event, slot event.Slot) string {
-	values := ev.Values(slot)
-	if len(values) > 0 && values[0].Kind() != event.String {
-		return values[0].Text()
-	} else if len(values) > 0 {
-		return values[0].Str()
-	}
-	return ""
-}
-
-// timeOf returns the first value of a field as event.TimeOf does.
-func timeOf(ev *event.Event, slot event.Slot) (ms int64, sub int32, ok bool) {
-	values := ev.Values(slot)
-	if len(values) == 0 {
-		return 0, 0, false
-	}
-	if v := &values[0]; v.Kind() == event.Time {
-		return v.Millis(), v.SubMillis(), true
-	}
-	return event.TimeOf(values[0])
 }
 
 func (p *prepared) reject(reason, detail string) { p.reason, p.hit = reason, &hit{detail: detail} }
@@ -202,10 +179,7 @@ func (p *prepared) clock() int64 {
 // host returns what tells the host of the event at hand from others. The pipeline's own names have a NUL, such as that of the shared
 // orders and of a host's order by another timestamp field, so that those of hosts must not, whatever an event says.
 func (p *Preparer) host() string {
-	name := textOf(p.ev, p.meta.HostID)
-	if name == "" {
-		name = p.meta.Host(p.ev)
-	}
+	name := p.meta.Host(p.ev)
 	if strings.IndexByte(name, 0) >= 0 {
 		name = strings.ReplaceAll(name, "\x00", "\uFFFD")
 	}

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	json "github.com/goccy/go-json"
+
+	"github.com/weir-eql/weir/event"
 )
 
 // readSource returns the source without blanks and decoded; both may point into it. Where an object in it has a key twice, both
@@ -234,32 +236,13 @@ func unescape(quoted []byte) (string, bool) {
 		if i < 0 {
 			return alias(append(text, rest...)), true
 		}
-		c := unescaped(rest[i+1])
+		c := event.Unescaped(rest[i+1])
 		if c == 0 {
 			return unescapeAny(quoted)
 		}
 		text = append(append(text, rest[:i]...), c)
 		rest = rest[i+2:]
 	}
-}
-
-// unescaped returns what the byte behind a backslash stands for, 0 where that takes more than the byte or isn't an escape.
-func unescaped(c byte) byte {
-	switch c {
-	case '"', '\\', '/':
-		return c
-	case 'b':
-		return '\b'
-	case 'f':
-		return '\f'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
-	}
-	return 0
 }
 
 // unescapeAny is unescape of any string. The standard library is strict about what is an escape.
